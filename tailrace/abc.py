@@ -1,0 +1,277 @@
+"""The contracts between the engine and everything that plugs into it. The comments are the contract.
+
+The engine calls each object from one asyncio event loop and never runs two calls on one object at the same
+time, except where a comment says so. Errors are `tailrace.errors`; any other exception is a defect and stops
+the pipeline. Every implementation passes the acceptance suite in `tailrace.testing`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.errors import TailraceError
+from tailrace.events import Batch, Change, Event, Position
+
+Payload: TypeAlias = Any
+"""What `Sink.prepare` makes of a batch; only that sink looks into it."""
+
+
+class Declaration(BaseModel):
+    """Base of every plugin's settings: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Guarantee(enum.Enum):
+    """How often an event reaches the target, crashes included."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """When the engine commits at the latest; it commits earlier when nothing more is at hand."""
+
+    bytes: int = 16 * 1024 * 1024  # of raw events; also bounds the memory kept for replay
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`'s check list. `error` set: the pipeline would not start."""
+
+    title: str
+    found: str
+    error: TailraceError | None = None
+    warning: bool = False
+    remedy: str = ""
+
+
+class Source(Protocol):
+    """Follows one database's log.
+
+    Order of calls: `check`/`identify` (at any time, they touch nothing) … `anchor` on a first start …
+    `verify` for each sink's checkpoint … `open` → `read` → (`close` → `verify` → `open` → `read` on a
+    reconnect) → `close`. `acknowledge`, `covers`, `after`, `lag` and `current` may be called while `read`
+    is suspended.
+    """
+
+    fingerprint: str
+    """What shapes the stream inside a transaction; compared where a checkpoint stands inside one."""
+
+    async def check(self) -> Sequence[Finding]:
+        """Everything that must hold before a start: settings, permissions, tables, free slots. No change."""
+
+    async def identify(self) -> Identity:
+        """Which server this is. Touches nothing."""
+
+    async def anchored(self) -> bool | None:
+        """Whether the server keeps its log for this pipeline (a slot). None: this kind of source has no such
+        thing."""
+
+    async def anchor(self) -> Position:
+        """Make the server keep its log from now on; drop what an unfinished earlier attempt left. Returns
+        where the stream begins. Only called while no sink holds a position."""
+
+    async def verify(self, checkpoint: Checkpoint) -> None:
+        """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
+        it stands inside a transaction and the fingerprint differs."""
+
+    async def open(self, resume: Position) -> None:
+        """Connect and begin to stream after `resume`."""
+
+    def read(self) -> AsyncIterator[Batch]:
+        """Batches in log order, whatever is at hand up to a bound in bytes. Never ends by itself; raises
+        Retry when the connection is lost. While the consumer does not ask for the next batch, the source
+        keeps the connection alive by itself. Idle positions come as empty batches, rate limited here."""
+
+    async def acknowledge(self, position: Position) -> None:
+        """`position` is durable in every sink: the log may be freed up to the last commit's end at or before
+        it. Sent soon, not necessarily before this returns; never raises for a lost connection."""
+
+    def covers(self, position: Position, other: Position) -> bool:
+        """Whether `position` is at or past `other`. Positions of one stream are totally ordered by this."""
+
+    def after(self, batch: Batch, position: Position) -> Batch:
+        """What of the batch `position` does not cover, cut between wire messages; schema changes stay."""
+
+    def parse(self, text: str) -> Position:
+        """A position as people write it (`0/16B3748`, a GTID set). ValueError says what is expected."""
+
+    async def current(self) -> Position:
+        """The log's end now, at a commit; the source sees to it that a batch passes it soon even when
+        nothing else is written."""
+
+    def lag(self, position: Position) -> int | None:
+        """Bytes of log between `position` and the newest end the server has told. None: not known yet."""
+
+    async def close(self) -> None:
+        """Send a last acknowledgement if the connection allows, and free everything. Legal in any state,
+        also repeatedly; afterwards `open` is legal again."""
+
+    async def teardown(self, *, dry_run: bool) -> Sequence[str]:
+        """Drop what `anchor` made on the server; returns a line per object. Nothing there: an empty list."""
+
+
+class Sink(Protocol):
+    """Delivers to one target.
+
+    `open` → (`prepare`, `write` …, `commit`) … → `close`. After an error in `write` or `commit` the engine
+    calls `abort`, then `open` again. `prepare` may be called while a `commit` is awaited, never at the same
+    time as `write`.
+    """
+
+    identity: str  # pipeline/name
+    guarantee: Guarantee  # the strongest this sink keeps as it is configured
+    unit: Unit
+
+    async def check(self) -> Sequence[Finding]:
+        """Everything that must hold before a start. Creates and fences nothing."""
+
+    async def peek(self) -> Checkpoint | None:
+        """Read the stored checkpoint without fencing anybody. Legal at any time, also beside another
+        process's open sink. A target or topic that does not exist yet is None."""
+
+    async def open(self) -> Checkpoint | None:
+        """Fence every earlier writer of this identity, THEN read the checkpoint stored with the data. What an
+        earlier writer had open is aborted. The engine commits a claim with its owner right after."""
+
+    def prepare(self, batch: Batch) -> Payload:
+        """Frame the batch's records (or build rows). Pure: no I/O, no state that `abort` would undo."""
+
+    async def write(self, payload: Payload) -> None:
+        """Accept in order; not durable yet. Awaiting inside is back-pressure."""
+
+    async def commit(self, checkpoint: Checkpoint) -> None:
+        """Everything written since the last commit and the checkpoint become durable together, or not at
+        all. Also called with nothing written (claims, idle positions). UnknownOutcome where the answer is
+        lost, Fenced where a newer claim exists. AT_LEAST_ONCE sinks only flush; the engine then saves the
+        checkpoint in the offset store."""
+
+    async def abort(self) -> None:
+        """Discard what was written since the last commit. Never raises; afterwards only `open` or `close`."""
+
+    async def close(self) -> None:
+        """Free everything without committing. Legal in any state, also repeatedly."""
+
+    async def store(self, checkpoint: Checkpoint) -> None:
+        """Replace the stored checkpoint outside of any run (`offsets set`): fence, then commit it alone."""
+
+    async def forget(self, *, dry_run: bool) -> Sequence[str]:
+        """Remove the stored checkpoint (`offsets reset`, `teardown`); data stays. A line per thing."""
+
+
+class OffsetStore(Protocol):
+    """Keeps the checkpoints of sinks that cannot keep their own. One row per sink identity."""
+
+    async def peek(self, sink: str) -> Checkpoint | None:
+        """Read without fencing."""
+
+    async def claim(self, sink: str) -> tuple[int, Checkpoint | None]:
+        """Raise the epoch of this sink identity, fencing every earlier one: new epoch, stored checkpoint."""
+
+    async def save(self, sink: str, epoch: int, checkpoint: Checkpoint) -> None:
+        """Durable when this returns. Fenced if the stored epoch is not `epoch`."""
+
+    async def forget(self, sink: str) -> bool:
+        """Remove the row; whether there was one."""
+
+    async def close(self) -> None:
+        """Free everything."""
+
+
+class Transform(Protocol):
+    """Changes what flows. Pure and deterministic; keeps order; what it adds carries its origin's position."""
+
+    def apply(self, batch: Batch) -> Batch:
+        """The batch as it flows on; `end` and `commit` stay."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One event as bytes. `key` None: the event has no key; `value` None: a tombstone."""
+
+    change: Change
+    index: int  # its number within the wire message: `change.index`, one more for a tombstone
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def position(self) -> str:
+        """The text of the header `tailrace.position`."""
+        change = self.change
+        return f"{change.transaction.position}:{change.ordinal}:{self.index}"
+
+
+class Format(Protocol):
+    """How a change becomes bytes. Equal settings make equal (and equally hashed) formats, so that the engine
+    encodes once for all sinks that share one."""
+
+    def encode(self, events: Sequence[Event]) -> Sequence[Record]:
+        """Records in order: one or more per change, none per schema change. Malformed names the value that
+        cannot be converted."""
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source learns of its pipeline."""
+
+    pipeline: str
+    redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink learns of its pipeline. Relative paths in its settings are relative to `base`."""
+
+    pipeline: str
+    name: str
+    format: Format
+    base: Path
+
+    @property
+    def identity(self) -> str:
+        """pipeline/name: names the transactional.id, the checkpoint, the epoch."""
+        return f"{self.pipeline}/{self.name}"
+
+
+class SourcePlugin(Protocol):
+    """What an entry point in `tailrace.sources` names: a class with its settings' declaration."""
+
+    Settings: ClassVar[type[Declaration]]
+
+    def __call__(self, settings: Any, context: SourceContext) -> Source: ...
+
+
+class SinkPlugin(Protocol):
+    """What an entry point in `tailrace.sinks` names."""
+
+    Settings: ClassVar[type[Declaration]]
+
+    def __call__(self, settings: Any, context: SinkContext) -> Sink: ...
+
+
+class OffsetStorePlugin(Protocol):
+    """What an entry point in `tailrace.offsets` names. Relative paths are relative to `base`."""
+
+    Settings: ClassVar[type[Declaration]]
+
+    def __call__(self, settings: Any, base: Path) -> OffsetStore: ...
+
+
+class FormatPlugin(Protocol):
+    """What an entry point in `tailrace.formats` names."""
+
+    Settings: ClassVar[type[Declaration]]
+
+    def __call__(self, settings: Any) -> Format: ...

@@ -1,0 +1,167 @@
+"""What flows through a pipeline: tables, changes, schema changes, batches. All immutable."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from tailrace.types import LogicalType
+
+if TYPE_CHECKING:
+    from tailrace.abc import Format, Record
+
+Op: TypeAlias = Literal["c", "u", "d", "r", "t", "m"]
+"""create, update, delete, read (snapshot), truncate, message: Debezium's letters."""
+
+Position: TypeAlias = Mapping[str, int | str]
+"""Where something stands in the source's log: a small JSON document that only its source writes and reads.
+
+Compared by its source (`Source.covers`), never by looking into it; equal documents are equal positions.
+"""
+
+
+class Missing(enum.Enum):
+    """Why a field of a row holds no value although the column may have one."""
+
+    UNCHANGED = "unchanged"  # the log leaves it out because the statement did not change it (TOAST)
+    ABSENT = "absent"  # the log never had it: a before image that holds the key alone
+
+
+UNCHANGED: Final = Missing.UNCHANGED
+ABSENT: Final = Missing.ABSENT
+
+Row: TypeAlias = Sequence[Any]
+"""A row's raw fields in column order: None (NULL), UNCHANGED, ABSENT, or what `Column.value` reads."""
+
+Offset: TypeAlias = int
+"""A change's own place in the log, for people and for the source block: a PostgreSQL LSN, a binlog pos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of one table version."""
+
+    name: str
+    type: LogicalType
+    optional: bool  # may be NULL
+    value: Callable[[Any], Any]  # a raw field that is a value → the canonical Python value of the type
+    text: bool  # raw fields already are the canonical text of the type: a format may splice them
+
+
+@dataclass(frozen=True, slots=True)
+class SourceField:
+    """A field that this kind of source adds to the source block."""
+
+    name: str
+    type: LogicalType
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where tables come from: constant for one run of a pipeline."""
+
+    connector: str  # "postgresql", "mysql", …: Debezium's names
+    pipeline: str
+    database: str
+    fields: tuple[SourceField, ...]  # what `Transaction.source` holds, in order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One version of a table: made when the log announces it, replaced when it changes.
+
+    Compared by identity: whatever is derived from a table (encoders, topics, statements) is kept per object.
+    """
+
+    origin: Origin
+    schema: str  # "" where the source has none
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[int, ...]  # the columns of the key, as indexes into `columns`; empty: no key
+    split: Callable[[Any], tuple[Row | None, Row | None]]  # Change.raw → the rows before and after
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+OFFSET_PLACEHOLDER: Final = "{offset}"
+INDEX_PLACEHOLDER: Final = "{index}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transaction:
+    """One database transaction; shared by all its changes."""
+
+    id: str  # the database's own name for it: a transaction id, a GTID
+    position: str  # its place in commit order, as text that sorts like the log: fixed width per source
+    timestamp: int  # µs since the epoch, UTC: when it was committed
+    source: Mapping[str, int | str | None]
+    """The source block's own fields, in the order of `Origin.fields`. A text may hold `{offset}` or
+    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number."""
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One row event (or TRUNCATE of one table, or one message).
+
+    (transaction.position, ordinal, index) names it for ever, however often it is delivered. A change of the
+    key is two changes of one message: `d` with index 0 and `c` with index 2; the tombstone that formats write
+    after a `d` stands at the index behind it.
+    """
+
+    op: Op
+    table: Table
+    transaction: Transaction
+    ordinal: int  # the wire message's number in its transaction, counted before any filter
+    index: int  # its number within the message
+    offset: Offset
+    raw: Any  # what `table.split` reads: bytes from the wire, as they came
+
+    @property
+    def position(self) -> str:
+        """`transaction:ordinal:index`, the text of the header `tailrace.position`."""
+        return f"{self.transaction.position}:{self.ordinal}:{self.index}"
+
+
+class SchemaChange(msgspec.Struct, frozen=True, gc=False):
+    """From here on the table has this version. Stands before the version's first change; never dropped."""
+
+    table: Table
+    transaction: Transaction
+    ordinal: int
+
+
+Event: TypeAlias = Change | SchemaChange
+
+
+class Batch:
+    """Whatever was at hand, in log order. Immutable, except that encodings are kept with it.
+
+    `end` is the position after the last event; `commit` says that it is the end of a transaction or an idle
+    position. A batch without events moves the position alone. `size` is the bytes of the raw events, which is
+    what queues are bounded by. `timestamp` is when the newest transaction in it was committed (µs since the
+    epoch; None in an idle batch).
+    """
+
+    __slots__ = ("_encoded", "commit", "end", "events", "size", "timestamp")
+
+    def __init__(
+        self, events: Sequence[Event], end: Position, *, commit: bool, size: int, timestamp: int | None = None
+    ) -> None:
+        self.events = events
+        self.end = end
+        self.commit = commit
+        self.size = size
+        self.timestamp = timestamp
+        self._encoded: dict[Format, Sequence[Record]] = {}
+
+    def encoded(self, format: Format) -> Sequence[Record]:
+        """The batch's records under a format: encoded once, shared by all sinks with that format."""
+        records = self._encoded.get(format)
+        if records is None:
+            records = self._encoded[format] = format.encode(self.events)
+        return records

@@ -1,0 +1,47 @@
+"""Plugins are found through entry points: built-ins and third parties through the same door."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from tailrace.errors import ConfigurationError, code
+
+UNKNOWN_PLUGIN = code(
+    "TR-CONF-010",
+    "unknown type",
+    "No installed package provides a source, sink, format or offset store of this name.",
+)
+BROKEN_PLUGIN = code(
+    "TR-CONF-011",
+    "plugin cannot be loaded",
+    "A package announces a plugin that cannot be imported: it, or something it needs, is broken or missing.",
+)
+
+
+def names(group: str) -> list[str]:
+    """The names installed in a group (`sources`, `sinks`, `offsets`, `transforms`, `formats`), sorted."""
+    return sorted({entry.name for entry in _entries(group)})
+
+
+def load(group: str, name: str) -> Any:
+    """The plugin class of a name. ConfigurationError where there is none, or it cannot be imported."""
+    for entry in _entries(group):
+        if entry.name == name:
+            try:
+                return entry.load()
+            except (ImportError, AttributeError) as error:
+                raise ConfigurationError(
+                    BROKEN_PLUGIN,
+                    f"{name} ({entry.value}): {error}",
+                    "Install it again, with its extra if it has one.",
+                ) from error
+    raise ConfigurationError(
+        UNKNOWN_PLUGIN,
+        f"no {group.removesuffix('s')} is called {name!r}",
+        f"Installed are: {', '.join(names(group)) or 'none'}.",
+    )
+
+
+def _entries(group: str) -> list[EntryPoint]:
+    return list(entry_points(group=f"tailrace.{group}"))

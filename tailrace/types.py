@@ -1,0 +1,47 @@
+"""Logical types: what a column means, whichever database it comes from.
+
+A source maps its own types to these once; formats and sinks know only these. Each kind has one canonical
+Python value and one canonical text. A source hands out fields in either form (`Column.text`); the text is
+what PostgreSQL writes under `DateStyle = ISO`, `IntervalStyle = postgres`, `bytea_output = hex`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Kind(enum.Enum):
+    """The kinds, each with its canonical Python value, then its canonical text (UTF-8 bytes)."""
+
+    BOOLEAN = "boolean"  # bool; `t` or `f`
+    INT16 = "int16"  # int; decimal digits
+    INT32 = "int32"  # int; decimal digits
+    INT64 = "int64"  # int; decimal digits
+    FLOAT32 = "float32"  # float; shortest exact digits, `NaN`, `Infinity`, `-Infinity`
+    FLOAT64 = "float64"  # float; as FLOAT32
+    DECIMAL = "decimal"  # decimal.Decimal; digits with a point, `NaN`, `Infinity`, `-Infinity`
+    STRING = "string"  # str; itself
+    BYTES = "bytes"  # bytes; `\x` and hexadecimal digits
+    DATE = "date"  # int days since 1970-01-01, or ±math.inf; `2026-01-31`, `0044-03-15 BC`, `infinity`
+    TIME = "time"  # int µs since midnight, 24:00:00 included; `13:14:15.123456`
+    TIMETZ = "timetz"  # (int µs since midnight, int seconds east of UTC); `13:14:15.1+02:30`
+    TIMESTAMP = "timestamp"  # int µs since 1970-01-01 on the wall, or ±math.inf; `2026-01-31 13:14:15.1`
+    TIMESTAMPTZ = "timestamptz"  # int µs since the epoch, or ±math.inf; `2026-01-31 13:14:15.1+00`
+    UUID = "uuid"  # str, lower case with hyphens; itself
+    JSON = "json"  # str, as the database wrote it; itself
+    ENUM = "enum"  # str; itself
+    ARRAY = "array"  # list of the element's values or None, nested for more dimensions; no canonical text
+
+
+class LogicalType(msgspec.Struct, frozen=True):
+    """A kind with its parameters. `native` is the database's own name of the type, for people and formats."""
+
+    kind: Kind
+    native: str
+    precision: int | None = None  # DECIMAL: digits in all; temporal kinds: digits of the fraction
+    scale: int | None = None  # DECIMAL: digits after the point; None: it varies from value to value
+    length: int | None = None  # STRING: the declared limit in characters
+    labels: tuple[str, ...] = ()  # ENUM: its labels in their order
+    element: LogicalType | None = None  # ARRAY: what it holds

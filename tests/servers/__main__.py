@@ -1,0 +1,7 @@
+"""Fetch the servers and start none: `python -m tests.servers`."""
+
+from tests.servers import kafka, postgres
+
+for major in (16, 18):
+    print(postgres.binaries(major))
+print(kafka.jars())

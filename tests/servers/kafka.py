@@ -1,0 +1,143 @@
+"""A real Apache Kafka for the tests: one node, broker and controller in one process (KRaft)."""
+
+import base64
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from signal import SIGTERM
+
+from tests.servers.artefacts import UnavailableError, install, maven_jars
+from tests.servers.process import ServerProcess, free_port
+
+VERSION = "4.4.0"
+_JAVA = 17  # the oldest Java that the broker runs on
+
+#: What differs from Kafka's defaults unless a test sets it otherwise.
+SETTINGS: Mapping[str, str | int] = {
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 4,
+    "group.initial.rebalance.delay.ms": 0,
+    # A broker that was killed comes back only when the session that it had before has run out.
+    "broker.session.timeout.ms": 3000,
+    "broker.heartbeat.interval.ms": 500,
+}
+
+# The cheap compiler and collector: a test's broker lives for seconds, beside others on few cores.
+_JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+
+
+class Kafka:
+    """A Kafka that runs, known by its bootstrap servers."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    def __repr__(self) -> str:
+        return f"<Kafka at {self.bootstrap_servers}>"
+
+
+class KafkaServer(Kafka):
+    """A Kafka of the test's own, which it may stop, kill and start again on the same port and data.
+
+    `settings` are read at every start: change an entry and restart. As a context manager it is removed at
+    the end, data and all.
+    """
+
+    def __init__(self, settings: Mapping[str, str | int] | None = None) -> None:
+        self._java = [java(), *_JVM, "-Dlog4j2.level=INFO", "-cp", str(jars() / "*")]
+        self.port, self._controller_port = free_port(), free_port()
+        super().__init__(f"127.0.0.1:{self.port}")
+        self.settings: dict[str, str | int] = {**SETTINGS, **(settings or {})}
+        self.process = ServerProcess("kafka")
+        self.data = self.process.directory / "data"
+        self._properties = self.process.directory / "server.properties"
+        self._write_properties()
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        format_storage = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config"]
+        self.process.run([*self._java, *format_storage, self._properties])
+
+    def start(self, timeout: float = 60) -> None:
+        """Start it and return when it lists itself as a broker that takes work."""
+        self._write_properties()
+        self.process.start([*self._java, "kafka.Kafka", self._properties], self._answers, timeout)
+
+    def stop(self, timeout: float = 60) -> None:
+        """Stop it with a controlled shutdown."""
+        self.process.stop(SIGTERM, timeout)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Kill it and delete its data."""
+        self.process.remove()
+
+    def __enter__(self) -> "KafkaServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def _write_properties(self) -> None:
+        settings = {
+            **self.settings,
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "BROKER",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": self.data,
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+
+    def _answers(self) -> bool:
+        # A Metadata request, version 1, about no topic: the brokers that it lists are registered and not
+        # fenced. By hand, because a test may call start() beside a running event loop.
+        body = struct.pack(">hhih4si", 3, 1, 1, 4, b"test", 0)
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(struct.pack(">i", len(body)) + body)
+                answer = connection.recv(12, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        return len(answer) == 12 and bool(struct.unpack(">iii", answer)[2])
+
+
+def jars() -> Path:
+    """The folder with the broker's jars, fetched if need be."""
+    coordinates = [
+        f"org.apache.kafka:kafka_2.13:{VERSION}",
+        # Without it the broker's log is empty; it belongs to the logging library that Kafka brings.
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",
+    ]
+    return install(f"kafka-{VERSION}", lambda into: maven_jars(coordinates, into, transitive=True))
+
+
+def java() -> str:
+    """The `java` of JAVA_HOME or of the PATH, if it is new enough."""
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which(Path(home, "bin", "java") if home else "java")
+    if program is None:
+        raise UnavailableError(f"Java is not installed; Kafka needs Java {_JAVA} or later")
+    run = subprocess.run([program, "-XshowSettings:properties", "-version"], capture_output=True, text=True)
+    found = run.stderr.partition("java.specification.version = ")[2].split("\n")[0]
+    if not found.isdigit() or int(found) < _JAVA:
+        raise UnavailableError(f"Kafka needs Java {_JAVA} or later; {program} is {found or 'of no use'}")
+    return program

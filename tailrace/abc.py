@@ -41,7 +41,7 @@ class Guarantee(enum.Enum):
 class Unit:
     """When the engine commits at the latest; it commits earlier when nothing more is at hand."""
 
-    bytes: int = 16 * 1024 * 1024  # of raw events; also bounds the memory kept for replay
+    bytes: int = 4 * 1024 * 1024  # of raw events; also bounds the memory kept for replay
     seconds: float = 1.0
 
 
@@ -102,7 +102,8 @@ class Source(Protocol):
         """Whether `position` is at or past `other`. Positions of one stream are totally ordered by this."""
 
     def after(self, batch: Batch, position: Position) -> Batch:
-        """What of the batch `position` does not cover, cut between wire messages; schema changes stay."""
+        """What of the batch `position` does not cover, cut between wire messages; schema changes stay. Ends
+        at the later of both positions."""
 
     def parse(self, text: str) -> Position:
         """A position as people write it (`0/16B3748`, a GTID set). ValueError says what is expected."""
@@ -149,7 +150,8 @@ class Sink(Protocol):
         """Frame the batch's records (or build rows). Pure: no I/O, no state that `abort` would undo."""
 
     async def write(self, payload: Payload) -> None:
-        """Accept in order; not durable yet. Awaiting inside is back-pressure."""
+        """Accept in order; not durable yet. Awaiting inside is back-pressure. After a failure the engine
+        prepares the same batches once more and writes them again."""
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         """Everything written since the last commit and the checkpoint become durable together, or not at

@@ -1,0 +1,55 @@
+# Every target does all of its own set-up from a fresh clone.
+PYTHON ?= python3
+KILLS  ?= 200
+SEED   ?= 1
+
+VENV      := .venv
+INSTALLED := $(VENV)/.installed
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint servers crash mutants bench bench-memory clean-room java
+
+help: ## What there is to make
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof that nothing was lost
+	$(VENV)/bin/tailrace demo
+
+test: lint java ## Everything that must be green: lint, then unit, contract, integration and crash tests
+	$(VENV)/bin/pytest
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+servers: $(INSTALLED) java ## Fetch the PostgreSQL and Kafka that the tests start
+	$(VENV)/bin/python -m tests.servers
+
+crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
+	$(VENV)/bin/python -m tests.crash --kills $(KILLS) --seed $(SEED)
+
+mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for each
+	$(VENV)/bin/python -m tests.mutants
+
+bench: $(INSTALLED) java ## The standard workload beside pg_recvlogical
+	$(VENV)/bin/python -m bench
+
+bench-memory: $(INSTALLED) java ## A transaction of a million rows, with the peak of memory
+	$(VENV)/bin/python -m bench.memory
+
+clean-room: ## make demo and make test in a fresh Debian bookworm (root only)
+	scripts/clean-room demo test
+
+java: # PostgreSQL and Kafka for the tests come through Maven, and Kafka runs on Java.
+	@scripts/system-packages java maven
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \
+	$(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 …")'
+	@scripts/system-packages venv
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/bin/pip install --quiet --editable '.[demo]' --group dev
+	@touch $@

@@ -4,9 +4,9 @@ import contextlib
 import os
 import platform
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import version
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -44,18 +44,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             kafka_server.jars()
 
 
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def _make(make: Callable[[], Server], running: contextlib.ExitStack) -> Server:
-    """A started server of the test's own, removed when the stack is unwound."""
+@pytest.hookimpl(wrapper=True)
+def _skip_where_unavailable() -> Generator[None, None, None]:
+    """Skip a test for which this machine cannot have the server; under CI that is a failure."""
     try:
-        server = make()
+        return (yield)
     except UnavailableError as unavailable:
-        _unavailable(str(unavailable))
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(unavailable))
+
+
+# A shared server is started while a test is set up, one of its own while the test runs.
+pytest_runtest_setup = pytest_runtest_call = _skip_where_unavailable
+
+
+def _start(server: Server, running: contextlib.ExitStack) -> Server:
+    """Start a server, which is removed when the stack is unwound."""
     running.callback(server.remove)
     server.start()
     return server
@@ -69,10 +74,10 @@ def _running() -> Iterator[contextlib.ExitStack]:
 
 def _shared_postgres(major: int, running: contextlib.ExitStack) -> Postgres:
     if not POSTGRES_URL:
-        return _make(lambda: PostgresServer(major), running)
+        return _start(PostgresServer(major), running)
     given = Postgres(POSTGRES_URL)
     if given.major != major:
-        _unavailable(f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}")
+        raise UnavailableError(f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}")
     return given
 
 
@@ -97,7 +102,7 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
 
 @pytest.fixture(scope="session")
 def kafka(_running: contextlib.ExitStack) -> Kafka:
-    return Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else _make(KafkaServer, _running)
+    return Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else _start(KafkaServer(), _running)
 
 
 @pytest.fixture
@@ -132,7 +137,7 @@ def make_postgres() -> Iterator[Callable[..., PostgresServer]]:
     if POSTGRES_URL:
         pytest.skip("a given server (TAILRACE_TEST_POSTGRES_URL) is neither configured nor killed")
     with contextlib.ExitStack() as running:
-        yield lambda *args, **kwargs: _make(lambda: PostgresServer(*args, **kwargs), running)
+        yield lambda *args, **kwargs: _start(PostgresServer(*args, **kwargs), running)
 
 
 @pytest.fixture
@@ -141,4 +146,4 @@ def make_kafka() -> Iterator[Callable[..., KafkaServer]]:
     if KAFKA_BOOTSTRAP:
         pytest.skip("a given server (TAILRACE_TEST_KAFKA_BOOTSTRAP) is neither configured nor killed")
     with contextlib.ExitStack() as running:
-        yield lambda *args, **kwargs: _make(lambda: KafkaServer(*args, **kwargs), running)
+        yield lambda *args, **kwargs: _start(KafkaServer(*args, **kwargs), running)

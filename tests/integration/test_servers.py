@@ -1,8 +1,13 @@
 """The servers do what the other tests lean on."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -10,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
 from tests.servers import Kafka, KafkaServer, Postgres, PostgresServer, ServerError
+from tests.waiting import wait_until
 
 
 def test_both_output_plugins_decode(postgres: Postgres, postgres_database: str) -> None:
@@ -108,6 +114,23 @@ def test_two_servers_are_two_systems(make_postgres: Callable[..., PostgresServer
 def test_a_server_that_cannot_start_says_why(make_postgres: Callable[..., PostgresServer]) -> None:
     with pytest.raises(ServerError, match="no_such_library"):
         make_postgres(16, {"shared_preload_libraries": "no_such_library"})
+
+
+def test_a_server_ends_with_the_process_that_started_it(postgres16: Postgres) -> None:
+    # postgres16 is asked for only because this needs PostgreSQL's binaries too.
+    program = """
+import os, signal
+from tests.servers import PostgresServer
+server = PostgresServer(16)
+server.start()
+print(server.process.pid, server.process.directory, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    pid, directory = run.stdout.split()
+    wait_until(lambda: not psutil.pid_exists(int(pid)), "the orphaned server to end")
+    wait_until(lambda: not Path(directory).exists(), "its data to be deleted")
 
 
 async def _create_topic(kafka: Kafka, topic: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGINT, SIGQUIT
 from typing import Any, Literal
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -73,8 +74,8 @@ class Postgres:
         """A URL without its password, unless one is given: the superuser's, or another role's."""
         if user is None:
             user, password = str(self._conninfo["user"]), self._password
-        login = user if password is None else f"{user}:{password}"
-        return f"postgresql://{login}@{self.host}:{self.port}/{database}"
+        login = quote(user, "") if password is None else f"{quote(user, '')}:{quote(password, '')}"
+        return f"postgresql://{login}@{self.host}:{self.port}/{quote(database, '')}"
 
     def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
         """A connection of the superuser in autocommit; `options` go into the connection string."""

@@ -1,6 +1,5 @@
 """A server as a child process: its folder, its account, its ports, its log, its end."""
 
-import atexit
 import contextlib
 import os
 import pwd
@@ -25,6 +24,15 @@ class _Account(TypedDict, total=False):
     extra_groups: list[int]
 
 
+# Reads which process the server is, until its end of the pipe is all that is left: nobody lives who would
+# stop the server.
+_HEIR = """
+while read -r line; do server=$line; done
+if [ "$server" ]; then kill -9 "$server"; sleep 1; fi
+rm -rf "$0"
+"""
+
+
 class ServerError(Exception):
     """A server did not do what was asked of it; the message ends with the tail of its log."""
 
@@ -33,7 +41,7 @@ class ServerProcess:
     """One server process in a folder of its own, which `remove` deletes.
 
     Root starts it as the account `nobody`, because PostgreSQL refuses to run as root; everybody else as
-    themselves.
+    themselves. It ends with the process that made it, even if that is killed.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,7 +54,9 @@ class ServerProcess:
             self._account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.directory, nobody.pw_uid, nobody.pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
-        atexit.register(self.remove)
+        self._heir = subprocess.Popen(
+            ["sh", "-c", _HEIR, str(self.directory)], stdin=subprocess.PIPE, start_new_session=True
+        )
 
     @property
     def running(self) -> bool:
@@ -77,6 +87,7 @@ class ServerProcess:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, start_new_session=True, **self._account,
             )  # fmt: skip
+        self._tell_heir(str(self._process.pid))
         try:
             wait_until(lambda: not self.running or ready(), f"{self.name} to answer", timeout)
         except TimeoutError as late:
@@ -95,6 +106,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             raise ServerError(f"{self.name} did not stop within {timeout:g} s:\n{self.tail()}") from None
+        self._tell_heir("")
 
     def kill(self) -> None:
         """SIGKILL the server and its children, and return when none of them is left."""
@@ -105,6 +117,7 @@ class ServerProcess:
         children = psutil.Process(self._process.pid).children(recursive=True)
         self._process.kill()
         self._process.wait()
+        self._tell_heir("")
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -117,9 +130,14 @@ class ServerProcess:
 
     def remove(self) -> None:
         """Kill the server if it still runs and delete its folder."""
-        atexit.unregister(self.remove)
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+        self._heir.communicate()
+
+    def _tell_heir(self, pid: str) -> None:
+        assert self._heir.stdin is not None
+        self._heir.stdin.write(f"{pid}\n".encode())
+        self._heir.stdin.flush()
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -1,0 +1,106 @@
+"""Positions in PostgreSQL's log: their order, their document, and what of a batch one of them covers.
+
+Where things stand, as (LSN, ordinal):
+
+- a change is (commit LSN of its transaction, its ordinal): ordinals count the wire messages I U D T M of the
+  transaction from 1 on, before any filter. The changes of one message (a key change, a TRUNCATE of several
+  tables) share it; positions lie between messages only;
+- a commit's end is (end LSN, 0): the LSN behind the commit record. It is greater than the commit LSN, and the
+  next transaction's commit LSN is not less, so the end of one sorts behind its changes and before the next's;
+- an idle position is (walEnd, 0) of a keepalive outside Begin…Commit: whatever commits later is not before it;
+- a non-transactional message is (its LSN, 0); that LSN lies behind its WAL record, so no two of them share one.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final
+
+from tailrace.events import Batch, Change, Event, Position, SchemaChange
+
+_LSN: Final = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+
+
+def format_lsn(lsn: int) -> str:
+    """As PostgreSQL writes it: `0/16B3748`."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def parse_lsn(text: str) -> int:
+    """Read `0/16B3748`. Raises ValueError for anything else."""
+    if not _LSN.fullmatch(text):
+        raise ValueError(f"a log position looks like 0/16B3748; found {text!r}")
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class WalPosition:
+    """A place between two wire messages. Ordered and compared by (lsn, ordinal).
+
+    `end` is where to stand for everything behind this place: what to ask the server for, and the most that may
+    be acknowledged. Inside a transaction it is the last commit's end (or idle position) before it; elsewhere
+    it is `lsn` itself.
+    """
+
+    lsn: int
+    ordinal: int = 0  # messages of the transaction with commit LSN `lsn` before this place; 0: outside of any
+    end: int = field(default=-1, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.ordinal == 0 and self.end == -1:
+            object.__setattr__(self, "end", self.lsn)
+        valid = self.end == self.lsn if self.ordinal == 0 else self.ordinal > 0 and 0 <= self.end <= self.lsn
+        if not (valid and 0 <= self.lsn < 1 << 64):
+            raise ValueError(f"no position: {self.lsn}, {self.ordinal}, {self.end}")
+
+    def __str__(self) -> str:
+        return format_lsn(self.lsn) + (f" after message {self.ordinal}" if self.ordinal else "")
+
+    @property
+    def inside(self) -> bool:
+        """Whether it lies inside a transaction."""
+        return self.ordinal > 0
+
+    def covers(self, other: WalPosition) -> bool:
+        """Whether this is at or past the other."""
+        return self >= other
+
+    def document(self) -> Position:
+        """What is stored: `{"lsn": "0/16B3748"}`, inside a transaction also `ordinal` and `end`."""
+        if not self.ordinal:
+            return {"lsn": format_lsn(self.lsn)}
+        return {"lsn": format_lsn(self.lsn), "ordinal": self.ordinal, "end": format_lsn(self.end)}
+
+    @classmethod
+    def from_document(cls, document: Position) -> WalPosition:
+        """Read what `document` wrote. Raises ValueError for anything else."""
+        lsn, ordinal, end = document.get("lsn"), document.get("ordinal", 0), document.get("end")
+        wanted = {"lsn", "ordinal", "end"} if ordinal else {"lsn"}
+        if not (document.keys() == wanted and isinstance(lsn, str) and type(ordinal) is int):
+            raise ValueError(f"not a PostgreSQL position: {dict(document)}")
+        return cls(parse_lsn(lsn), ordinal, parse_lsn(str(end)) if ordinal else -1)
+
+    @classmethod
+    def parse(cls, text: str) -> WalPosition:
+        """A position as people write it: an LSN. What commits at or after it comes behind it."""
+        return cls(parse_lsn(text.strip()))
+
+
+def place(event: Event) -> tuple[int, int]:
+    """Where an event stands: (LSN, ordinal)."""
+    return int(event.transaction.position, 16), event.ordinal
+
+
+def after(batch: Batch, position: WalPosition) -> Batch:
+    """What of the batch `position` does not cover, cut between wire messages; schema changes stay."""
+    reached = (position.lsn, position.ordinal)
+    cut = bisect_right(batch.events, reached, key=place)
+    if cut == 0:
+        return batch
+    kept = [event for event in batch.events[:cut] if isinstance(event, SchemaChange)]
+    kept += batch.events[cut:]
+    size = sum(len(event.raw) for event in kept if isinstance(event, Change))
+    return Batch(kept, batch.end, commit=batch.commit, size=size, timestamp=batch.timestamp)

@@ -142,19 +142,28 @@ class Batch:
     """Whatever was at hand, in log order. Immutable, except that encodings are kept with it.
 
     `end` is the position after the last event; `commit` says that it is the end of a transaction or an idle
-    position. A batch without events moves the position alone. `size` is the bytes of the raw events, which is
-    what queues are bounded by. `timestamp` is when the newest transaction in it was committed (µs since the
-    epoch; None in an idle batch).
+    position. A batch without events moves the position alone. `more` says that the source cut here although
+    it had more at hand, so that the next batch is about to come. `size` is the bytes of the raw events, which
+    is what queues are bounded by. `timestamp` is when the newest transaction in it was committed (µs since
+    the epoch; None in an idle batch).
     """
 
-    __slots__ = ("_encoded", "commit", "end", "events", "size", "timestamp")
+    __slots__ = ("_encoded", "commit", "end", "events", "more", "size", "timestamp")
 
     def __init__(
-        self, events: Sequence[Event], end: Position, *, commit: bool, size: int, timestamp: int | None = None
+        self,
+        events: Sequence[Event],
+        end: Position,
+        *,
+        commit: bool,
+        size: int,
+        timestamp: int | None = None,
+        more: bool = False,
     ) -> None:
         self.events = events
         self.end = end
         self.commit = commit
+        self.more = more
         self.size = size
         self.timestamp = timestamp
         self._encoded: dict[Format, Sequence[Record]] = {}

@@ -21,7 +21,7 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class SourceStatus:
-    """`events` and `bytes` count what was read since the start of this run, repeats after a crash included."""
+    """`events` and `bytes` count what was read in this run, repeats included."""
 
     state: State = State.STARTING
     error: TailraceError | None = None
@@ -53,6 +53,7 @@ class PipelineStatus:
 
     name: str
     state: State = State.STARTING
+    error: TailraceError | None = None  # why a start is tried again
     source: SourceStatus = field(default_factory=SourceStatus)
     sinks: dict[str, SinkStatus] = field(default_factory=dict)  # by sink identity
 

@@ -1,0 +1,50 @@
+"""Who owns the pipeline: the newest claim on its first sink, the arbiter."""
+
+from __future__ import annotations
+
+from tailrace.abc import Sink
+from tailrace.checkpoint import Checkpoint, Owner
+from tailrace.errors import Fenced, Stop, code
+
+TAKEN_OVER = code(
+    "TR-ENG-003",
+    "another process owns this pipeline",
+    "A newer start of the same pipeline has claimed its sinks. The newest claim goes on, this process stops.",
+)
+CLAIM_GONE = code(
+    "TR-ENG-004",
+    "the claim is gone",
+    "The checkpoint that this process stored in the sink has disappeared while it ran.",
+)
+
+
+class Arbiter:
+    """Decides after a fence, and before a sink is opened again, whether this process may go on.
+
+    Kafka fences for two reasons that look alike: another process, or a transaction that timed out. The claim
+    that stands in the first sink by name tells which.
+    """
+
+    def __init__(self, sink: Sink, owner: Owner) -> None:
+        self._sink = sink
+        self._owner = owner
+
+    async def confirm(self) -> None:
+        """Return if the newest claim is this process's; Fenced if not. Retry where it cannot be read."""
+        self.recognise(await self._sink.peek(), self._sink)
+
+    def recognise(self, stored: Checkpoint | None, sink: Sink) -> Checkpoint:
+        """The stored checkpoint, if this process wrote it; Fenced or Stop if not."""
+        if stored is None:
+            raise Stop(
+                CLAIM_GONE,
+                f"{sink.identity} holds no checkpoint any more",
+                "Find out who removed it. Then start again, or give the sink a position with offsets set.",
+            )
+        if stored.owner.id != self._owner.id:
+            raise Fenced(
+                TAKEN_OVER,
+                f"{sink.identity} is claimed by {stored.owner}",
+                "Nothing, if that is the one meant to run. Else stop it there and start this one again.",
+            )
+        return stored

@@ -1,0 +1,133 @@
+"""A pipeline's life: locked, started, streaming, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tailrace.abc import Sink, Source, Transform
+from tailrace.checkpoint import Checkpoint, Identity, Owner
+from tailrace.engine.backoff import Backoff
+from tailrace.engine.fencing import Arbiter
+from tailrace.engine.lock import PipelineLock
+from tailrace.engine.start import start
+from tailrace.engine.status import PipelineStatus, SinkStatus, State
+from tailrace.engine.stream import Stream, earliest
+from tailrace.errors import Diverged, Fenced, Retry, Stop
+from tailrace.events import Position
+
+_T = TypeVar("_T")
+
+
+class Pipeline:
+    """Runs one pipeline once, in the event loop that calls `run`.
+
+    `stop_seconds` bounds a graceful stop: what is not durable by then is left to the next start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        sinks: Sequence[Sink],
+        *,
+        data_dir: Path,
+        transforms: Sequence[Transform] = (),
+        stop_seconds: float = 8.0,
+    ) -> None:
+        self.name = name
+        self.status = PipelineStatus(name, sinks={sink.identity: SinkStatus(sink.identity) for sink in sinks})
+        self._source = source
+        self._sinks = sorted(sinks, key=lambda sink: sink.identity)
+        self._transforms = transforms
+        self._data_dir = data_dir
+        self._stop_seconds = stop_seconds
+        self._owner = Owner.this_process()
+        self._arbiter = Arbiter(self._sinks[0], self._owner)
+        self._stopping = asyncio.Event()
+        self._goal: Position | None = None
+
+    def stop(self) -> None:
+        """Make durable what was read, then leave: `run` returns. Call it from the event loop of `run`."""
+        self.status.state = State.STOPPING
+        self._stopping.set()
+
+    async def run(self, *, until_current: bool = False) -> None:
+        """Deliver until `stop` is called or, with `until_current`, until every sink has durably reached the
+        log's end as it was when the stream began.
+
+        Raises Stop kinds and Fenced; trouble that passes is waited out. After any error or crash the next
+        run goes on exactly where the sinks' checkpoints are.
+        """
+        with PipelineLock(self._data_dir, self.name, self._owner):
+            try:
+                await self._run(until_current)
+            finally:
+                self.status.state = State.STOPPED
+                await self._source.close()
+                for sink in self._sinks:
+                    await sink.close()
+
+    async def _run(self, until_current: bool) -> None:
+        while not self._stopping.is_set():
+            opened = await self._unless_stopped(self._open(until_current))
+            if opened is None:
+                return
+            identity, checkpoints = opened
+            self.status.state, self.status.error = State.STREAMING, None
+            stream = Stream(
+                self._source,
+                self._sinks,
+                identity,
+                checkpoints,
+                self._arbiter,
+                self._transforms,
+                self.status,
+                on_goal=self.stop,
+                goal=self._goal,
+            )
+            try:
+                await stream.run(self._stopping, self._stop_seconds)
+            except Diverged:
+                # The server's history changed behind what was read, not necessarily behind what is durable:
+                # begin again from the sinks' checkpoints. If they are beyond it too, the start says so.
+                self.status.state = State.STARTING
+                await self._release()
+
+    async def _open(self, until_current: bool) -> tuple[Identity, Sequence[Checkpoint]]:
+        backoff = Backoff()
+        while True:
+            try:
+                identity, checkpoints = await start(self._source, self._sinks, self._owner)
+                await self._source.open(earliest(self._source, checkpoints))
+                if until_current and self._goal is None:
+                    self._goal = await self._source.current()
+                return identity, checkpoints
+            except Retry as error:
+                self.status.state, self.status.error = State.RETRYING, error
+            except Fenced:
+                with contextlib.suppress(Retry, Stop):
+                    await self._arbiter.confirm()  # raises a Fenced that names the other process
+                raise
+            await self._release()
+            await asyncio.sleep(backoff.next())
+
+    async def _release(self) -> None:
+        await self._source.close()
+        for sink in self._sinks:
+            await sink.abort()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """What the work returns; None, and the work cancelled, when a stop is asked for first."""
+        working = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return await working if working.done() else None
+        finally:
+            for task in (working, stop):
+                task.cancel()
+            await asyncio.gather(working, stop, return_exceptions=True)

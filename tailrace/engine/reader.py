@@ -1,0 +1,106 @@
+"""The reader: one source, its batches put into the queues of all writers, reconnecting when it must."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+from tailrace.abc import Source, Transform
+from tailrace.engine.backoff import Backoff
+from tailrace.engine.queue import BatchQueue
+from tailrace.engine.status import SourceStatus, State
+from tailrace.errors import Retry
+from tailrace.events import Batch, Position
+
+
+class Reader:
+    """Puts each batch into all queues or into none, so that one position says where all of them stand.
+
+    `reopen` connects the source again after the given position, with every check of a start.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        queues: Sequence[BatchQueue],
+        position: Position,
+        transforms: Sequence[Transform],
+        reopen: Callable[[Position], Awaitable[None]],
+        status: SourceStatus,
+    ) -> None:
+        self._source = source
+        self._queues = queues
+        self._position = position  # after the last batch that was put into the queues
+        self._transforms = transforms
+        self._reopen = reopen
+        self._status = status
+        self._stopping = asyncio.Event()
+        self._at_commit = True
+
+    def stop(self) -> None:
+        """End at the next commit's end; `run` then returns and the queues are closed."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Read until stopped. Raises Stop kinds and Diverged; Retry never leaves."""
+        self._status.state = State.STREAMING
+        backoff = Backoff()
+        try:
+            while True:
+                try:
+                    await self._stream(backoff)
+                    return
+                except Retry as error:
+                    if not await self._reconnect(error, backoff):
+                        return
+        finally:
+            for queue in self._queues:
+                queue.close()
+
+    async def _stream(self, backoff: Backoff) -> None:
+        stop = asyncio.create_task(self._stopping.wait())
+        batches = self._source.read()
+        try:
+            while not (self._stopping.is_set() and self._at_commit):
+                following = asyncio.ensure_future(anext(batches))
+                try:
+                    await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
+                    if not following.done() and self._at_commit:
+                        return
+                    await self._put(await following)
+                finally:
+                    following.cancel()
+                backoff.reset()
+        finally:
+            stop.cancel()
+
+    async def _put(self, batch: Batch) -> None:
+        for transform in self._transforms:
+            batch = transform.apply(batch)
+        for queue in self._queues:
+            await queue.room()
+        for queue in self._queues:
+            queue.put(batch)
+        self._position = batch.end
+        self._at_commit = batch.commit
+        self._status.events += len(batch.events)
+        self._status.bytes += batch.size
+        self._status.timestamp = batch.timestamp or self._status.timestamp
+
+    async def _reconnect(self, error: Retry, backoff: Backoff) -> bool:
+        """Whether the stream goes on: False when a stop was asked for meanwhile."""
+        while True:
+            self._status.state, self._status.error = State.RETRYING, error
+            await self._source.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), backoff.next())
+            if self._stopping.is_set():
+                return False
+            try:
+                await self._reopen(self._position)
+            except Retry as again:
+                error = again
+            else:
+                self._status.state, self._status.error = State.STREAMING, None
+                return True

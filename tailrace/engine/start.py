@@ -1,0 +1,154 @@
+"""The start of a pipeline: every sink is claimed, then the source's place in its log is looked at.
+
+The order is what makes a crash at any instant of it harmless: each state that a crash can leave behind is
+one row of the table in docs/design.md, and each row has one way on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from tailrace.abc import Sink, Source
+from tailrace.checkpoint import Checkpoint, Identity, Owner
+from tailrace.errors import Stop, code
+from tailrace.failpoints import failpoint
+
+OTHER_DATABASE = code(
+    "TR-ENG-010",
+    "another database",
+    "A sink's checkpoint was written for another database system than the one that the source now reaches.",
+)
+ADDED_SINK = code(
+    "TR-ENG-011",
+    "a sink without a checkpoint",
+    "Other sinks of the pipeline hold a position: this one was added later, or has lost its checkpoint. "
+    "Starting it in the middle would leave out what came before, unsaid.",
+)
+LOST_CHECKPOINTS = code(
+    "TR-ENG-012",
+    "no checkpoint, but a place in the log",
+    "The server keeps its log for this pipeline, yet no sink knows how far it came: the checkpoints are "
+    "lost, or the slot belongs to somebody else.",
+)
+
+_claimed = failpoint("engine.start.claimed")
+_all_claimed = failpoint("engine.start.all_claimed")
+_new_stored = failpoint("engine.start.new_stored")
+_anchored = failpoint("engine.start.anchored")
+_at_stored = failpoint("engine.start.at_stored")
+
+
+async def start(source: Source, sinks: Sequence[Sink], owner: Owner) -> tuple[Identity, list[Checkpoint]]:
+    """Claim every sink and find where each goes on; the checkpoints come back in the order of `sinks`.
+
+    May be repeated after any error, in this process or the next. Raises Stop kinds for everything that needs
+    a person, Retry for what passes, Fenced where another process starts at the same time.
+    """
+    findings = [*await source.check()]
+    for sink in sinks:
+        findings += await sink.check()
+    for finding in findings:
+        if finding.error is not None:
+            raise finding.error
+    identity = await source.identify()
+    for sink in sinks:
+        refuse_foreign(await sink.peek(), sink, identity)
+    stored = [await _claim(sink, owner, identity) for sink in sinks]
+    _all_claimed()
+    if all(checkpoint.position is None for checkpoint in stored):
+        if await source.anchored() and all(checkpoint.is_empty for checkpoint in stored):
+            raise Stop(
+                LOST_CHECKPOINTS,
+                "the server keeps its log for this pipeline, and no sink holds a position",
+                "If the sinks' data is to go on, restore the checkpoints or give each sink a position "
+                "(tailrace offsets set FILE --sink NAME --at POSITION). "
+                "To begin anew: tailrace teardown FILE.",
+            )
+        stored = await _first_start(source, sinks, stored, identity)
+    else:
+        stored = await _join_started(sinks, stored)
+    for checkpoint in stored:
+        await source.verify(checkpoint)
+    return identity, stored
+
+
+async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
+    stored = await sink.open()
+    refuse_foreign(stored, sink, identity)
+    claim = (
+        Checkpoint(owner) if stored is None else replace(stored, owner=owner, sequence=stored.sequence + 1)
+    )
+    await sink.commit(claim)
+    _claimed()
+    return claim
+
+
+def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) -> None:
+    """Stop unless the checkpoint belongs to this database system, or to none yet."""
+    if stored is None or stored.identity is None or stored.identity.same_system(identity):
+        return
+    raise Stop(
+        OTHER_DATABASE,
+        f"{sink.identity} was filled from database {stored.identity.database!r} of system "
+        f"{stored.identity.system}, the source now reaches {identity.database!r} of {identity.system}",
+        "Correct the source's url. If the database was really replaced, begin anew under another pipeline "
+        "name, or forget the old positions first: tailrace offsets reset FILE.",
+    )
+
+
+async def _first_start(
+    source: Source, sinks: Sequence[Sink], claims: list[Checkpoint], identity: Identity
+) -> list[Checkpoint]:
+    """`new` in every sink BEFORE there is a slot, the position in every sink before anything may flow."""
+    name = str(uuid.uuid4())
+    news = [
+        replace(claim, sequence=claim.sequence + 1, start=name, identity=identity, origin=None)
+        for claim in claims
+    ]
+    for sink, checkpoint in zip(sinks, news, strict=True):
+        await sink.commit(checkpoint)
+        _new_stored()
+    origin = await source.anchor()
+    _anchored()
+    started = [
+        replace(
+            new, sequence=new.sequence + 1, origin=origin, position=origin, fingerprint=source.fingerprint
+        )
+        for new in news
+    ]
+    for sink, checkpoint in zip(sinks, started, strict=True):
+        await sink.commit(checkpoint)
+        _at_stored()
+    return started
+
+
+async def _join_started(sinks: Sequence[Sink], stored: list[Checkpoint]) -> list[Checkpoint]:
+    """Some sinks hold a position. Those that were cut off in the same first start take its origin: nothing
+    can have flowed before the last of them had it. Any other sink without a position is refused."""
+    started = {checkpoint.start: checkpoint for checkpoint in stored if checkpoint.position is not None}
+    joined = []
+    for sink, checkpoint in zip(sinks, stored, strict=True):
+        if checkpoint.position is None:
+            first = started.get(checkpoint.start)
+            if first is None:
+                raise Stop(
+                    ADDED_SINK,
+                    f"{sink.identity} holds no position, other sinks of the pipeline do",
+                    "Say where it begins: tailrace offsets set FILE "
+                    f"--sink {sink.identity.partition('/')[2]} --at POSITION "
+                    "(tailrace offsets show FILE prints where the others stand).",
+                )
+            checkpoint = replace(
+                checkpoint,
+                sequence=checkpoint.sequence + 1,
+                origin=first.origin,
+                position=first.origin,
+                fingerprint=first.fingerprint,
+            )
+            await sink.commit(checkpoint)
+            _at_stored()
+        joined.append(checkpoint)
+    return joined

@@ -1,0 +1,199 @@
+"""The writer: takes batches from its queue and delivers them to one sink, unit by unit.
+
+While one unit is being written and committed the next is prepared. The unit in delivery is kept until it is
+durable: after any failure the sink is opened again, and the checkpoint that it then holds says whether the
+unit got through or must be written once more. Nobody else's checkpoint is ever accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from tailrace.abc import Sink, Source
+from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.engine.backoff import Backoff
+from tailrace.engine.fencing import Arbiter
+from tailrace.engine.queue import BatchQueue
+from tailrace.engine.status import SinkStatus, State
+from tailrace.engine.unit import UnitOfDelivery
+from tailrace.errors import Fenced, Retry, Stop, TailraceError, code
+from tailrace.events import Batch, Position
+from tailrace.failpoints import failpoint
+
+FOREIGN_CHECKPOINT = code(
+    "TR-ENG-005",
+    "a checkpoint that this process did not write",
+    "After a failure a sink holds a checkpoint that is neither the one before nor the one after the unit in "
+    "flight: somebody else writes under this sink's identity.",
+)
+
+_written = failpoint("engine.writer.written")
+_committed = failpoint("engine.writer.committed")
+
+
+class Writer:
+    """One sink's writer. `checkpoint` is what is durable; `identity` is stamped into what follows."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        queue: BatchQueue,
+        checkpoint: Checkpoint,
+        identity: Identity,
+        arbiter: Arbiter,
+        status: SinkStatus,
+        on_durable: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.identity = identity
+        self._source = source
+        self._sink = sink
+        self._queue = queue
+        self._arbiter = arbiter
+        self._status = status
+        self._on_durable = on_durable
+        self._commit_seconds = 0.0
+        self._behind = True  # the stream may still repeat what the checkpoint covers
+        status.position = checkpoint.position
+
+    @property
+    def position(self) -> Position:
+        """What is durable. A writer is made only for a sink that is at a position."""
+        assert self.checkpoint.position is not None
+        return self.checkpoint.position
+
+    async def run(self) -> None:
+        """Deliver until the queue is closed and empty. Raises Stop kinds and Fenced; Retry never leaves."""
+        filling = UnitOfDelivery(self._sink)
+        delivering: asyncio.Task[None] | None = None
+        self._status.state = State.STREAMING
+        try:
+            while True:
+                if delivering is not None and delivering.done():
+                    await delivering
+                    delivering = None
+                if delivering is None and filling.batches and self._should_deliver(filling):
+                    delivering = asyncio.create_task(self._deliver(filling))
+                    filling = UnitOfDelivery(self._sink)
+                elif self._queue and not filling.is_full:
+                    self._fill(filling, self._queue.take())
+                    await asyncio.sleep(0)  # preparing is work: let the sockets be served in between
+                elif delivering is not None or not self._queue.closed:
+                    await self._something_happens(delivering, filling)
+                else:
+                    return
+        except TailraceError:
+            if delivering is not None and not delivering.done():
+                await delivering  # an event could not be prepared: what stands before it still arrives
+                delivering = None
+            if filling.batches and delivering is None:
+                await self._deliver(filling)
+            raise
+        finally:
+            if delivering is not None and not delivering.done():
+                delivering.cancel()
+                with contextlib.suppress(asyncio.CancelledError, TailraceError):
+                    await delivering
+
+    def _should_deliver(self, unit: UnitOfDelivery) -> bool:
+        if self._queue.closed and not self._queue:
+            return True
+        nothing_at_hand = not self._queue and not unit.expects_more
+        return nothing_at_hand or not unit.due_in(self._commit_seconds)
+
+    def _fill(self, unit: UnitOfDelivery, batch: Batch) -> None:
+        if self._behind:
+            batch = self._source.after(batch, self.position)
+            self._behind = self._source.covers(self.position, batch.end)
+            if self._behind and not batch.events:
+                return
+        unit.add(batch)
+
+    async def _something_happens(
+        self, delivering: asyncio.Task[None] | None, filling: UnitOfDelivery
+    ) -> None:
+        waits: set[asyncio.Task[None]] = set() if delivering is None else {delivering}
+        filled = None
+        if not filling.is_full and not self._queue.closed:
+            filled = asyncio.create_task(self._queue.filled())
+            waits.add(filled)
+        # A unit that waits for more from the source still becomes due in time.
+        timeout = filling.due_in(self._commit_seconds) if filling.batches and delivering is None else None
+        try:
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if filled is not None:
+                filled.cancel()
+
+    async def _deliver(self, unit: UnitOfDelivery) -> None:
+        target = replace(
+            self.checkpoint,
+            position=unit.end,
+            sequence=self.checkpoint.sequence + 1,
+            identity=self.identity,
+            fingerprint=self._source.fingerprint,
+        )
+        while True:
+            try:
+                for payload in unit.payloads:
+                    await self._sink.write(payload)
+                _written()
+                began = time.monotonic()
+                await self._sink.commit(target)
+                self._commit_seconds = time.monotonic() - began
+                break
+            except (Retry, Fenced) as error:
+                if await self._recover(error, target):
+                    break
+                unit.prepare_again()
+        _committed()
+        self.checkpoint = target
+        self._report(unit)
+        await self._on_durable()
+
+    async def _recover(self, error: TailraceError, target: Checkpoint) -> bool:
+        """Open the sink again and read what it holds: True if the unit is in it, False to write it again."""
+        backoff = Backoff()
+        while True:
+            await self._sink.abort()
+            self._status.state, self._status.error = State.RETRYING, error
+            await asyncio.sleep(backoff.next())
+            try:
+                await self._arbiter.confirm()
+                opened = await self._open()
+            except Retry as again:
+                error = again
+                continue
+            stored = self._arbiter.recognise(opened, self._sink)
+            self._status.state, self._status.error = State.STREAMING, None
+            if stored.sequence == target.sequence:
+                return True
+            if stored.sequence == self.checkpoint.sequence:
+                return False
+            raise Stop(
+                FOREIGN_CHECKPOINT,
+                f"{self._sink.identity} holds sequence {stored.sequence}, "
+                f"expected {self.checkpoint.sequence} or {target.sequence}",
+                "Find out what else writes under this name, then start again.",
+            )
+
+    async def _open(self) -> Checkpoint | None:
+        try:
+            return await self._sink.open()
+        except Fenced as lost:  # somebody opened it at the same time: the arbiter tells who goes on
+            raise Retry(lost.code, lost.found, lost.remedy, where=lost.where) from lost
+
+    def _report(self, unit: UnitOfDelivery) -> None:
+        status = self._status
+        status.events += unit.events
+        status.bytes += unit.size
+        status.commits += 1
+        status.position = self.checkpoint.position
+        status.timestamp = unit.timestamp or status.timestamp
+        status.committed_at = time.time()

@@ -8,7 +8,7 @@ the pipeline. Every implementation passes the acceptance suite in `tailrace.test
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -19,15 +19,23 @@ from pydantic import BaseModel, ConfigDict
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
 from tailrace.events import Batch, Change, Event, Position
+from tailrace.redact import redact
 
 Payload: TypeAlias = Any
 """What `Sink.prepare` makes of a batch; only that sink looks into it."""
 
 
 class Declaration(BaseModel):
-    """Base of every plugin's settings: unknown keys are refused, nothing changes after loading."""
+    """Base of every plugin's settings: unknown keys are refused, nothing changes after loading. Secrets are
+    `pydantic.SecretStr`; passwords inside of URLs stay out of `repr` too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
 
 
 class Guarantee(enum.Enum):
@@ -256,7 +264,8 @@ class SourcePlugin(Protocol):
 
 
 class SinkPlugin(Protocol):
-    """What an entry point in `tailrace.sinks` names."""
+    """What an entry point in `tailrace.sinks` names. Making a sink does no I/O and needs no event loop:
+    `validate` makes it to ask for its guarantee."""
 
     Settings: ClassVar[type[Declaration]]
 
@@ -277,3 +286,11 @@ class FormatPlugin(Protocol):
     Settings: ClassVar[type[Declaration]]
 
     def __call__(self, settings: Any) -> Format: ...
+
+
+class TransformPlugin(Protocol):
+    """What an entry point in `tailrace.transforms` names."""
+
+    Settings: ClassVar[type[Declaration]]
+
+    def __call__(self, settings: Any) -> Transform: ...

@@ -1,0 +1,17 @@
+"""Configuration: a YAML file becomes a `PipelineConfig`, and that becomes a pipeline that can run."""
+
+from tailrace.config.build import build
+from tailrace.config.load import load
+from tailrace.config.model import Block, PipelineConfig, SinkConfig, not_available
+from tailrace.config.parts import make_sinks, make_source
+
+__all__ = [
+    "Block",
+    "PipelineConfig",
+    "SinkConfig",
+    "build",
+    "load",
+    "make_sinks",
+    "make_source",
+    "not_available",
+]

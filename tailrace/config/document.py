@@ -1,0 +1,202 @@
+"""A YAML file as plain values, each with the place where it stands.
+
+Scalars are read as YAML 1.2 has them: `true` and `false` are the only booleans, `no`, `on` and `12:30` are
+text. Keys are text, and none stands twice in a mapping. Anchors, aliases and merge keys (`<<`) work; what is
+merged in yields to what the mapping says itself. A value that is filled in from the environment is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+from tailrace.config.environment import Substitution
+from tailrace.config.faults import Faults, Place
+from tailrace.errors import Code, ConfigurationError, code
+
+UNREADABLE_FILE = code(
+    "TR-CONF-001", "file cannot be read", "The configuration file does not exist or may not be read."
+)
+NOT_YAML = code(
+    "TR-CONF-002", "not YAML", "The file breaks the rules of YAML, so nothing in it can be trusted."
+)
+DUPLICATE_KEY = code(
+    "TR-CONF-003",
+    "key stands twice",
+    "A mapping holds the same key twice. YAML readers silently take the last; here neither is taken.",
+)
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""The way from the top of the file to a value: keys of mappings and indexes of lists."""
+
+_TAG: Final = "tag:yaml.org,2002:"
+_MOST_VALUES: Final = 100_000  # an alias of aliases of aliases would otherwise fill the memory
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain scalars by the core schema of YAML 1.2 instead of the rules of YAML 1.1."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML declares it as this, and copies none of its own into it
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]{1,1000}|0o[0-7]{1,1000}|0x[0-9a-fA-F]{1,1000}", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"{_TAG}{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+class Document:
+    """A file that was read. What is wrong with it as YAML goes to `faults`; `data` holds what could be read
+    all the same."""
+
+    def __init__(self, file: str, text: str | bytes, environment: Mapping[str, str], faults: Faults) -> None:
+        self.file = file
+        self.data: Any = None
+        self._faults = faults
+        self.substitution = Substitution(environment)
+        self._faulty: set[KeyPath] = set()
+        self._values: dict[KeyPath, Place] = {}
+        self._keys: dict[KeyPath, Place] = {}
+        self._written: dict[KeyPath, str] = {}
+        self._open: set[int] = set()  # nodes that are being read: an alias to one of them is a circle
+        try:
+            root = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            found = " ".join(filter(None, (error.context, error.problem)))
+            self._syntax(found, Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1))
+        except yaml.reader.ReaderError as error:
+            self._syntax(f"byte or character {error.position}: {error.reason}", Place(file, 1, 1))
+        except RecursionError:
+            self._syntax("nested too deep", Place(file, 1, 1))
+        else:
+            self._values[()] = Place(file, 1, 1)
+            if root is not None:
+                self.data = self._read(root, ())
+
+    @classmethod
+    def read(cls, path: Path, environment: Mapping[str, str], faults: Faults) -> Document:
+        """Read a file. ConfigurationError if it cannot be opened."""
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                UNREADABLE_FILE,
+                error.strerror or str(error),
+                "Check the path and its permissions.",
+                where=str(path),
+            ) from None
+        return cls(str(path), text, environment, faults)
+
+    def place(self, path: KeyPath) -> Place:
+        """Where the value stands, or the nearest value around it that is there."""
+        while path not in self._values:
+            path = path[:-1]
+        return self._values[path]
+
+    def key_place(self, path: KeyPath) -> Place:
+        """Where the key of the value stands; for an item of a list, the item."""
+        return self._keys.get(path) or self.place(path)
+
+    def __contains__(self, path: KeyPath) -> bool:
+        return path in self._values
+
+    def written(self, path: KeyPath) -> str | None:
+        """The scalar as it stands in the file, references not filled in. None for mappings and lists."""
+        return self._written.get(path)
+
+    def is_faulty(self, path: KeyPath) -> bool:
+        """Whether a fault in this value, around it or inside of it has been told already."""
+        return any(path[: len(fault)] == fault or fault[: len(path)] == path for fault in self._faulty)
+
+    def _fault(self, path: KeyPath, place: Place, code: Code, found: str, remedy: str) -> None:
+        self._faults.add(place, code, found, remedy)
+        self._faulty.add(path)
+
+    def _syntax(self, found: str, place: Place) -> None:
+        self._fault((), place, NOT_YAML, found, "Mind indentation (spaces only), quotes and brackets there.")
+
+    def _read(self, node: yaml.Node, path: KeyPath) -> Any:
+        place = self._values[path] = self._place(node)
+        if id(node) in self._open or len(self._values) > _MOST_VALUES:
+            self._fault(path, place, NOT_YAML, "aliases without an end", "Write the values out.")
+            return None
+        match node:
+            case yaml.MappingNode():
+                self._open.add(id(node))
+                value: Any = {}
+                for name, (key, child) in self._entries(node, path).items():
+                    self._keys[(*path, name)] = self._place(key)
+                    value[name] = self._read(child, (*path, name))
+                self._open.remove(id(node))
+            case yaml.SequenceNode():
+                self._open.add(id(node))
+                value = [self._read(child, (*path, index)) for index, child in enumerate(node.value)]
+                self._open.remove(id(node))
+            case _:
+                self._written[path] = node.value
+                value = self._scalar(node, path, place)
+        return value
+
+    def _entries(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, tuple[yaml.ScalarNode, yaml.Node]]:
+        """The mapping's keys and values by name, merged ones included; faults for keys that are not text or
+        not unique."""
+        own: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
+        merged: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
+        for key, child in node.value:
+            place = self._place(key)
+            if key.tag == f"{_TAG}merge":
+                for other in child.value if isinstance(child, yaml.SequenceNode) else [child]:
+                    if isinstance(other, yaml.MappingNode) and id(other) not in self._open:
+                        self._open.add(id(other))
+                        for name, entry in self._entries(other, path).items():
+                            merged.setdefault(name, entry)
+                        self._open.remove(id(other))
+                    else:
+                        remedy = "Name the anchor of one: <<: *anchor."
+                        self._fault((*path, "<<"), place, NOT_YAML, "<< names no mapping", remedy)
+            elif key.tag != f"{_TAG}str":
+                shown = key.value if isinstance(key, yaml.ScalarNode) else "a mapping or list"
+                found = f"a key that is not text: {shown}"
+                self._fault((*path, shown), place, NOT_YAML, found, "Put it in quotes.")
+            elif key.value in own:
+                found = f"{key.value} stands in line {self._place(own[key.value][0]).line} already"
+                self._fault((*path, key.value), place, DUPLICATE_KEY, found, "Keep one of the two.")
+            else:
+                own[key.value] = (key, child)
+        return merged | own
+
+    def _scalar(self, node: yaml.Node, path: KeyPath, place: Place) -> Any:
+        text: str = node.value
+        match node.tag.removeprefix(_TAG):
+            case "str" | "merge":
+                filled, faults = self.substitution.fill(text)
+                for code, found, remedy in faults:
+                    self._fault(path, place, code, found, remedy)
+                return filled
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int":
+                return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+            case "float":
+                return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+            case tag:
+                self._fault(path, place, NOT_YAML, f"the tag {tag} is not known", "Leave the tag out.")
+                return text
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)

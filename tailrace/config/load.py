@@ -1,0 +1,162 @@
+"""Reads a pipeline's file and tells everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tailrace import plugins
+from tailrace.abc import Declaration, Guarantee
+from tailrace.config.document import Document, KeyPath
+from tailrace.config.faults import Faults
+from tailrace.config.model import Block, PipelineConfig, PipelineKeys, SinkConfig, SinkKeys
+from tailrace.config.parts import make_sink
+from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check, did_you_mean
+from tailrace.errors import ConfigurationError, TailraceError, code
+
+NOT_EXACTLY_ONCE = code(
+    "TR-CONF-012",
+    "the sink cannot deliver exactly once",
+    "exactly_once needs a target that stores the checkpoint in one atomic step with the data.",
+)
+NAME_TAKEN = code(
+    "TR-CONF-013",
+    "name is used twice",
+    "Two sinks of one pipeline would share one checkpoint and fence each other.",
+)
+
+
+def load(path: str | Path, environment: Mapping[str, str] | None = None) -> PipelineConfig:
+    """The configuration in a file, checked as far as can be without connecting to anything.
+
+    `${NAME}` is filled in from `environment` (default: the process's own). Raises ConfigurationError, whose
+    `faults` are all the faults of the file.
+    """
+    faults = Faults()
+    document = Document.read(Path(path), os.environ if environment is None else environment, faults)
+    config = _Loading(document, faults).pipeline(Path(path).absolute())
+    if config is None or len(faults):
+        raise faults.error(document.file)
+    return config
+
+
+class _Loading:
+    """One file on its way. Each method returns None after it has told at least one fault."""
+
+    def __init__(self, document: Document, faults: Faults) -> None:
+        self._document = document
+        self._faults = faults
+
+    def pipeline(self, path: Path) -> PipelineConfig | None:
+        data = self._document.data
+        if not isinstance(data, dict):
+            if not len(self._faults):
+                self._faults.add(
+                    self._document.place(()),
+                    WRONG_VALUE,
+                    "the file is empty" if data is None else "the file holds no keys",
+                    "Write name:, source: and sinks:.",
+                )
+            return None
+        keys = check(self._document, self._faults, PipelineKeys, data, ())
+        source = self._block("sources", data.get("source"), ("source",))
+        transforms = [
+            self._block("transforms", block, ("transforms", index))
+            for index, block in _items(data.get("transforms"))
+        ]
+        sinks = [self._sink(block, index) for index, block in _items(data.get("sinks"))]
+        self._unique_names([block for _, block in _items(data.get("sinks"))])
+        data_dir = path.parent / (keys.data_dir if keys else "data")
+        default = {"type": "sqlite", "path": str(data_dir / "offsets.db")}
+        offsets = self._block("offsets", data.get("offsets", default), ("offsets",))
+        if keys is None or source is None or offsets is None:
+            return None
+        for index, sink in enumerate(sinks):
+            if sink is not None:
+                self._guarantee(sink, ("sinks", index), keys.name, path.parent)
+        return PipelineConfig(
+            path=path,
+            name=keys.name,
+            source=source,
+            transforms=tuple(filter(None, transforms)),
+            sinks=tuple(filter(None, sinks)),
+            offsets=offsets,
+            data_dir=data_dir,
+        )
+
+    def _block(
+        self, group: str, values: Any, path: KeyPath, core: type[Declaration] | None = None
+    ) -> Block | None:
+        """A plugin's block: its type, and the rest as the plugin declares it. `core`: keys that are checked
+        elsewhere."""
+        if not isinstance(values, dict):
+            return None  # told where the keys around it were checked
+        kind = values.get("type")
+        here = (*path, "type")
+        beside = {"type", *(core.model_fields if core else ())}
+        if kind is None:
+            remedy = f"Installed are: {', '.join(plugins.names(group)) or 'none'}."
+            self._faults.add(self._document.place(path), MISSING_KEY, "type", remedy)
+            return None
+        try:
+            plugin = plugins.load(group, str(kind))
+        except ConfigurationError as error:
+            if not self._document.is_faulty(here):
+                remedy = f"{did_you_mean(str(kind), plugins.names(group))}{error.remedy}"
+                self._faults.add(self._document.place(here), error.code, error.found, remedy)
+            return None
+        rest = {key: value for key, value in values.items() if key not in beside}
+        settings = check(self._document, self._faults, plugin.Settings, rest, path, beside=beside)
+        return Block(str(kind), plugin, settings) if settings is not None else None
+
+    def _sink(self, values: Any, index: int) -> SinkConfig | None:
+        if not isinstance(values, dict):
+            return None
+        path = ("sinks", index)
+        block = self._block("sinks", values, path, SinkKeys)
+        core = {key: value for key, value in values.items() if key in SinkKeys.model_fields}
+        kind = str(core.setdefault("type", ""))
+        core.setdefault("name", kind or "unnamed")
+        keys = check(self._document, self._faults, SinkKeys, core, path)
+        form = core.get("format", "debezium")
+        format = self._block("formats", {"type": form} if isinstance(form, str) else form, (*path, "format"))
+        if block is None or keys is None or format is None:
+            return None
+        return SinkConfig(keys.name, block, format, keys.delivery, keys.on_stall)
+
+    def _unique_names(self, sinks: list[Any]) -> None:
+        seen: dict[str, int] = {}
+        for index, values in enumerate(sinks):
+            name = values.get("name", values.get("type")) if isinstance(values, dict) else None
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                first = self._document.place(("sinks", seen[name]))
+                self._faults.add(
+                    self._document.place(("sinks", index, "name")),
+                    NAME_TAKEN,
+                    f"the sink in line {first.line} is called {name} too",
+                    "Give one of them another name:.",
+                )
+            seen.setdefault(name, index)
+
+    def _guarantee(self, sink: SinkConfig, path: KeyPath, pipeline: str, base: Path) -> None:
+        try:
+            made = make_sink(sink, pipeline, base)
+        except TailraceError as error:
+            self._faults.add(self._document.place(path), error.code, error.found, error.remedy)
+            return
+        if sink.delivery == "exactly_once" and made.guarantee is not Guarantee.EXACTLY_ONCE:
+            self._faults.add(
+                self._document.place((*path, "delivery")),
+                NOT_EXACTLY_ONCE,
+                f"{sink.block.type} cannot store the checkpoint in one atomic step with the data: after a "
+                "crash it delivers again what came after the last checkpoint",
+                "Write delivery: at_least_once, or take a sink that can.",
+            )
+
+
+def _items(values: Any) -> list[tuple[int, Any]]:
+    return list(enumerate(values)) if isinstance(values, list) else []

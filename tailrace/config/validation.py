@@ -1,0 +1,189 @@
+"""Holds the values of a file against declarations, and says in words of the file what does not fit."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tailrace.abc import Declaration
+from tailrace.config.document import Document, KeyPath
+from tailrace.config.faults import Faults
+from tailrace.errors import code
+from tailrace.redact import redact
+
+UNKNOWN_KEY = code(
+    "TR-CONF-006", "unknown key", "A key that nothing reads: a slip, or a setting of another type or version."
+)
+MISSING_KEY = code("TR-CONF-007", "missing key", "A key that must be written is not there.")
+WRONG_VALUE = code(
+    "TR-CONF-008", "wrong value", "A value is not of the kind or in the range that its key asks for."
+)
+NOT_AVAILABLE = code(
+    "TR-CONF-009",
+    "not available in this version",
+    "A setting that the design knows and this version does not have. It is refused instead of ignored.",
+)
+
+_SECRET: Final = re.compile(r"secret|passw|token|credential", re.I)
+
+D = TypeVar("D", bound=Declaration)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`Did you mean …? ` if one of the known words is close, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def check(
+    document: Document,
+    faults: Faults,
+    declaration: type[D],
+    values: Mapping[str, Any],
+    path: KeyPath,
+    *,
+    beside: Iterable[str] = (),
+) -> D | None:
+    """The declaration's object, or None and at least one fault. `path` is where the values stand; `beside`
+    names keys that are known there and are checked by somebody else."""
+    try:
+        return declaration.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    # Outside of the handler: the library's error holds the values, and a traceback would show them.
+    translation = _Translation(document, faults, declaration, path, [*declaration.model_fields, *beside])
+    for detail in _without_other_shapes(details, values):
+        translation.tell(detail)
+    return None
+
+
+class _Translation:
+    def __init__(
+        self,
+        document: Document,
+        faults: Faults,
+        declaration: type[Declaration],
+        path: KeyPath,
+        known: Sequence[str],
+    ) -> None:
+        self._document = document
+        self._faults = faults
+        self._declaration = declaration
+        self._path = path
+        self._known = known
+
+    def tell(self, detail: ErrorDetails) -> None:
+        """Turn one of the library's errors into a fault, unless what stands there was found faulty before."""
+        kind, loc, context = detail["type"], detail["loc"], detail.get("ctx", {})
+        path = self._present(loc)
+        if self._document.is_faulty((*path, *loc[-1:]) if kind == "missing" else path):
+            return
+        key = str(loc[-1]) if loc else ""
+        if kind == "extra_forbidden":
+            known = self._known if len(loc) == 1 else _fields(self._declaration, loc[:-1])
+            remedy = (
+                f"{did_you_mean(key, known)}Known here: {', '.join(sorted(known))}."
+                if known
+                else "Remove it."
+            )
+            self._faults.add(self._document.key_place(path), UNKNOWN_KEY, key, remedy)
+        elif kind == "missing":
+            remedy = self._description(loc) or f"Write {key}: …"
+            self._faults.add(self._document.place(path), MISSING_KEY, key, remedy)
+        elif kind == "not_available":
+            self._faults.add(
+                self._document.place(path), NOT_AVAILABLE, context["found"], context.get("remedy", "")
+            )
+        else:
+            found, remedy = self._wrong(detail, path)
+            self._faults.add(self._document.place(path), WRONG_VALUE, found, remedy)
+
+    def _wrong(self, detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
+        context = detail.get("ctx", {})
+        text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        text = redact(self._document.substitution.conceal(text)).replace("Input should be", "It must be", 1)
+        written = self._document.written(path)
+        where = ".".join(str(part) for part in path[len(self._path) :]) or str(
+            path[-1] if path else "the file"
+        )
+        shown = self._shown(path, written)
+        hint = ""
+        if detail["type"] == "literal_error" and written is not None:
+            hint = did_you_mean(written, re.findall(r"'([^']*)'", context.get("expected", "")))
+        elif detail["type"] == "string_type" and written is not None:
+            hint = "Put it in quotes. "
+        remedy = context.get("remedy") or f"{hint}{text[:1].upper()}{text[1:]}."
+        return (f"{where}: {text}" if "remedy" in context else f"{where} is {shown}"), remedy
+
+    def _shown(self, path: KeyPath, written: str | None) -> str:
+        """What stands there, fit to be seen: a reference and not what it leads to, and never a secret."""
+        if written is None:
+            return "a mapping or a list"
+        names = ".".join(str(part) for part in path)
+        fields = [self._declaration.model_fields.get(str(part)) for part in path]
+        if _SECRET.search(names) or any(field and "Secret" in repr(field.annotation) for field in fields):
+            return written if written.startswith("${") and written.endswith("}") else "a secret"
+        written = redact(written)
+        return repr(written if len(written) <= 80 else written[:77] + "…")
+
+    def _present(self, loc: Sequence[str | int]) -> KeyPath:
+        """The way in the file that the library's location means; that one also names members of unions."""
+        path = self._path
+        for part in loc:
+            if (*path, part) in self._document:
+                path = (*path, part)
+        return path
+
+    def _description(self, loc: Sequence[str | int]) -> str | None:
+        field = self._declaration.model_fields.get(str(loc[0])) if len(loc) == 1 else None
+        return field.description if field else None
+
+
+def _fields(declaration: type[Declaration], loc: Sequence[str | int]) -> Sequence[str]:
+    """The keys known in a declaration that is nested in this one."""
+    schema: Any = declaration.model_json_schema()
+    names = {str(part) for part in loc}
+    for name, nested in schema.get("$defs", {}).items():
+        if name in names or any(
+            f"#/$defs/{name}" in str(schema["properties"].get(part, "")) for part in names
+        ):
+            return list(nested.get("properties", ()))
+    return ()
+
+
+def _without_other_shapes(details: Sequence[ErrorDetails], values: Mapping[str, Any]) -> list[ErrorDetails]:
+    """Where a value may have one of several shapes the library complains for each of them. Keep the
+    complaints of the shape that was meant; if none was, join them into one."""
+    kept: dict[tuple[str | int, ...], ErrorDetails] = {}
+    inner: list[ErrorDetails] = []
+    for detail in details:
+        base = _real(detail["loc"], values)
+        if len(base) == len(detail["loc"]) or not detail["type"].endswith(
+            ("_type", "_parsing", "literal_error")
+        ):
+            inner.append(detail)
+        elif base in kept:
+            first = kept[base]
+            more = detail["msg"].removeprefix("Input should be ")
+            kept[base] = {**first, "msg": f"{first['msg']} or {more}", "type": "no_shape"}
+        else:
+            kept[base] = detail
+    told = {_real(detail["loc"], values) for detail in inner}
+    return inner + [
+        detail for base, detail in kept.items() if not any(path[: len(base)] == base for path in told)
+    ]
+
+
+def _real(loc: Sequence[str | int], values: Any) -> tuple[str | int, ...]:
+    """The beginning of the location that leads to a value."""
+    for index, part in enumerate(loc):
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return tuple(loc[:index])
+    return tuple(loc)

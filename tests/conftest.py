@@ -1,6 +1,8 @@
 """The servers that the tests share, and the ones that a test makes for itself; `tests/servers` says how."""
 
+import asyncio
 import contextlib
+import io
 import os
 import platform
 import uuid
@@ -57,6 +59,18 @@ def _skip_where_unavailable() -> Generator[None, None, None]:
 
 # A shared server is started while a test is set up, one of its own while the test runs.
 pytest_runtest_setup = pytest_runtest_call = _skip_where_unavailable
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Show where every asyncio task stands when a test has hung: the stack shows only the event loop's."""
+    if call.excinfo is None or "pytest-timeout" not in str(call.excinfo.value):
+        return
+    owners = (entry.frame.f_locals.get("self") for entry in call.excinfo.traceback)
+    for loop in {owner for owner in owners if isinstance(owner, asyncio.AbstractEventLoop)}:
+        stacks = io.StringIO()
+        for task in asyncio.all_tasks(loop):
+            task.print_stack(file=stacks)
+        item.add_report_section(call.when, "tasks", stacks.getvalue())
 
 
 def _start(server: Server, running: contextlib.ExitStack) -> Server:

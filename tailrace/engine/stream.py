@@ -72,6 +72,7 @@ class Stream:
         The first failure stops the stream in the same way and is raised at the end, except where nothing
         more may be written (Fenced) or what was read may not be history any more (Diverged).
         """
+        await self._acknowledge()  # what an earlier run made durable, perhaps without a chance to say so
         reader = asyncio.create_task(self._reader.run())
         pending = {reader, *(asyncio.create_task(writer.run()) for writer in self._writers)}
         stop = asyncio.create_task(_wait(stopping))

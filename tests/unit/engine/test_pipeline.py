@@ -1,0 +1,378 @@
+"""The engine on a log and targets in memory: whatever fails, every target equals the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from tailrace.abc import Sink, Unit
+from tailrace.checkpoint import Checkpoint, Owner
+from tailrace.engine import backoff
+from tailrace.engine.lock import ALREADY_RUNNING
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
+from tailrace.engine.status import State
+from tailrace.errors import Diverged, Fenced, Gap, Malformed, Stop
+from tailrace.events import Batch
+from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, MemorySource, Server, Target, position
+
+NAMES = ("orders/a", "orders/b", "orders/c")
+
+
+@pytest.fixture(autouse=True)
+def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff.Backoff, "next", lambda self: 0.0005)
+
+
+def make(
+    tmp_path: Path,
+    server: Server,
+    targets: dict[str, Target],
+    *,
+    seed: int = 0,
+    rate: float = 0.0,
+    data_dir: str = "data",
+    unit: Unit | None = None,
+) -> Pipeline:
+    faults = Faults(random.Random(seed), rate)
+    sinks = [MemorySink(name, target, faults, unit) for name, target in targets.items()]
+    return Pipeline("orders", MemorySource(server, faults), sinks, data_dir=tmp_path / data_dir)
+
+
+@contextlib.asynccontextmanager
+async def running(pipeline: Pipeline) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(pipeline.run())
+    try:
+        yield task
+        pipeline.stop()
+        await asyncio.wait_for(task, 10)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the condition is a state of the target, not an event
+            await asyncio.sleep(0.001)
+
+
+def delivered(server: Server, *targets: Target, origin: int = 0) -> Callable[[], bool]:
+    wanted = server.all_events(origin)
+    return lambda: all(target.events == wanted for target in targets)
+
+
+async def test_delivers_everything_in_order_to_every_sink(tmp_path: Path) -> None:
+    server, targets = Server(), {name: Target() for name in NAMES}
+    async with running(make(tmp_path, server, targets)) as task:
+        await until(lambda: server.slot is not None and all(t.checkpoint for t in targets.values()))
+        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        server.commit(1, 5, 1, 30, 2)
+        await until(delivered(server, *targets.values()))
+        assert not task.done()
+    assert server.slot == 5
+
+
+async def test_history_before_the_first_start_is_not_delivered(tmp_path: Path) -> None:
+    server, target = Server(sizes=[3, 4]), Target()
+    async with running(make(tmp_path, server, {NAMES[0]: target})):
+        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        server.commit(2)
+        await until(delivered(server, target, origin=2))
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
+    """Every call may fail, every commit may be lost before or after it took effect, and the pipeline is
+    dropped at random instants, without a word, and started again."""
+    rng = random.Random(seed)
+    server = Server()
+    targets = {name: Target() for name in NAMES[: rng.randint(1, 3)]}
+    for life in range(8):
+        pipeline = make(tmp_path, server, targets, seed=seed * 100 + life, rate=0.03, data_dir=f"{life}")
+        task = asyncio.create_task(pipeline.run())
+        for _ in range(rng.randint(1, 6)):
+            if server.slot is not None and all(
+                t.checkpoint and t.checkpoint.position for t in targets.values()
+            ):
+                server.commit(*(rng.choice((1, 1, 2, 40)) for _ in range(rng.randint(0, 5))))
+            await asyncio.sleep(rng.random() * 0.004)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert server.slot is None or all(
+            t.checkpoint is None
+            or t.checkpoint.position is None
+            or server.slot <= int(t.checkpoint.position["transaction"])
+            for t in targets.values()
+        ), "acknowledged what was not durable everywhere"
+    async with running(make(tmp_path, server, targets, seed=seed, rate=0.01)):
+        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        server.commit(7)
+        await until(lambda: all(t.events[-1:] == server.all_events()[-1:] for t in targets.values()))
+    assert (
+        len(
+            {
+                t.checkpoint.origin["transaction"]
+                for t in targets.values()
+                if t.checkpoint and t.checkpoint.origin
+            }
+        )
+        == 1
+    )
+    for target in targets.values():
+        assert target.checkpoint is not None
+        assert target.checkpoint.origin is not None
+        assert target.events == server.all_events(int(target.checkpoint.origin["transaction"]))
+
+
+async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
+    server, targets = Server(), {name: Target() for name in NAMES}
+    old = asyncio.create_task(make(tmp_path, server, targets, data_dir="one").run())
+    await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+    server.commit(5, 5)
+    await until(delivered(server, *targets.values()))
+    async with running(make(tmp_path, server, targets, data_dir="two")) as new:
+        await until(lambda: all(t.epoch == 2 for t in targets.values()))
+        server.commit(*([3] * 50))
+        with pytest.raises(Fenced, match="is claimed by process"):
+            await asyncio.wait_for(old, 10)
+        await until(delivered(server, *targets.values()))
+        assert not new.done()
+
+
+async def test_a_second_process_on_the_same_machine_is_refused_before_it_fences(tmp_path: Path) -> None:
+    server, target = Server(), Target()
+    async with running(make(tmp_path, server, {NAMES[0]: target})):
+        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        with pytest.raises(Stop) as refused:
+            await make(tmp_path, server, {NAMES[0]: target}).run()
+        assert refused.value.code is ALREADY_RUNNING
+        assert "process" in refused.value.found
+        assert target.epoch == 1
+
+
+async def test_a_fence_of_our_own_is_opened_again(tmp_path: Path) -> None:
+    """A transaction that timed out fences its own producer: the arbiter recognises us, and we go on."""
+    server, targets = Server(), {name: Target() for name in NAMES}
+    async with running(make(tmp_path, server, targets)):
+        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        targets[NAMES[1]].epoch += 1
+        server.commit(4, 4)
+        await until(delivered(server, *targets.values()))
+
+
+async def test_a_dead_sink_holds_the_acknowledgement_back(tmp_path: Path) -> None:
+    server, targets = Server(), {name: Target() for name in NAMES[:2]}
+    pipeline = make(tmp_path, server, targets)
+    dead = pipeline._sinks[1]
+    assert isinstance(dead, MemorySink)
+    async with running(pipeline):
+        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        dead._faults = Faults(random.Random(0), 1.0)
+        server.commit(*([1] * 20))
+        await until(lambda: targets[NAMES[0]].events == server.all_events())
+        assert server.slot == 0
+        assert pipeline.status.sinks[NAMES[1]].state is State.RETRYING
+        assert pipeline.status.sinks[NAMES[1]].error is not None
+        dead._faults = Faults(random.Random(0), 0.0)
+        await until(delivered(server, *targets.values()))
+        await until(lambda: server.slot == 20)
+
+
+async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.engine.stream.QUEUE_BYTES", 1000)
+    server, targets = Server(), {name: Target() for name in NAMES[:2]}
+    pipeline = make(tmp_path, server, targets)
+    dead = pipeline._sinks[1]
+    assert isinstance(dead, MemorySink)
+    async with running(pipeline):
+        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        dead._faults = Faults(random.Random(0), 1.0)
+        server.commit(*([1] * 1000))
+        await until(lambda: pipeline.status.sinks[NAMES[1]].queued_bytes >= 1000)
+        await asyncio.sleep(0.05)
+        # A queue, a unit in delivery and one being filled, each over its bound by a batch at most.
+        assert pipeline.status.source.events * 100 <= 1000 + 2 * 1500 + 3 * 300
+        dead._faults = Faults(random.Random(0), 0.0)
+        await until(delivered(server, *targets.values()))
+
+
+async def test_until_current_ends_at_the_log_end_seen_at_the_start(tmp_path: Path) -> None:
+    server, targets = Server(), {name: Target() for name in NAMES}
+    await make(tmp_path, server, targets).run(until_current=True)
+    server.commit(2, 3, 4)
+    await asyncio.wait_for(make(tmp_path, server, targets).run(until_current=True), 10)
+    assert all(target.events == server.all_events() for target in targets.values())
+    assert server.slot == 3
+
+
+async def test_a_stop_inside_a_transaction_goes_on_at_the_same_message(tmp_path: Path) -> None:
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    pipeline._stop_seconds = 0.1  # too short to reach the end of the transaction
+    async with running(pipeline):
+        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        server.commit(50_000)
+        await until(lambda: len(target.events) > 100)
+    assert target.checkpoint is not None
+    assert target.checkpoint.position is not None
+    assert target.checkpoint.position["ordinal"] == len(target.events) < 50_000
+    assert server.slot == 0
+    async with running(make(tmp_path, server, {NAMES[0]: target}, unit=Unit())):
+        await until(delivered(server, target))
+
+
+async def test_a_stop_waits_for_the_end_of_the_transaction(tmp_path: Path) -> None:
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    async with running(pipeline):
+        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        server.commit(500)
+        await until(lambda: len(target.events) > 10)
+    assert target.events == server.all_events()
+
+
+async def test_a_stop_during_a_start_that_is_retried(tmp_path: Path) -> None:
+    pipeline = make(tmp_path, Server(), {NAMES[0]: Target()}, rate=1.0)
+    task = asyncio.create_task(pipeline.run())
+    await until(lambda: pipeline.status.state is State.RETRYING)
+    assert pipeline.status.error is not None
+    pipeline.stop()
+    await asyncio.wait_for(task, 5)
+    assert pipeline.status.state is State.STOPPED
+
+
+async def test_an_event_that_cannot_be_prepared_stops_behind_what_precedes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, target = Server(), Target()
+    prepare = MemorySink.prepare
+
+    def poisoned(self: MemorySink, batch: Batch) -> list[str]:
+        payload: list[str] = prepare(self, batch)
+        if "3:0" in payload:
+            raise Malformed(TROUBLE, "not a number", "nothing", where="public.t")
+        return payload
+
+    monkeypatch.setattr(MemorySink, "prepare", poisoned)
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    task = asyncio.create_task(pipeline.run())
+    await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+    server.commit(2, 2, 2, 1, 5)
+    with pytest.raises(Malformed, match=r"public\.t: .*not a number"):
+        await asyncio.wait_for(task, 10)
+    assert target.events == server.all_events()[:6]
+    assert server.slot == 3
+
+
+class TestStart:
+    """Every row of the table of states that a start can find."""
+
+    async def test_all_empty_beside_a_slot_is_refused(self, tmp_path: Path) -> None:
+        server, target = Server(slot=0), Target()
+        with pytest.raises(Stop) as refused:
+            await make(tmp_path, server, {NAMES[0]: target}).run()
+        assert refused.value.code is LOST_CHECKPOINTS
+
+    async def test_new_without_a_position_is_started_again(self, tmp_path: Path) -> None:
+        owner = Owner("elsewhere", 1, "x")
+        server = Server(sizes=[1, 1], slot=1)
+        targets = {
+            NAMES[0]: Target(checkpoint=Checkpoint(owner, 2, start="s")),
+            NAMES[1]: Target(),
+        }
+        async with running(make(tmp_path, server, targets)):
+            await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+            server.commit(1)
+            await until(delivered(server, *targets.values(), origin=2))
+
+    async def test_new_of_the_same_start_takes_its_origin(self, tmp_path: Path) -> None:
+        owner = Owner("elsewhere", 1, "x")
+        server = Server(sizes=[1, 1, 1], slot=1)
+        at = Checkpoint(owner, 3, start="s", origin=position(1), position=position(1))
+        targets = {
+            NAMES[0]: Target(checkpoint=at),
+            NAMES[1]: Target(checkpoint=Checkpoint(owner, 2, start="s")),
+        }
+        async with running(make(tmp_path, server, targets)):
+            await until(delivered(server, *targets.values(), origin=1))
+
+    @pytest.mark.parametrize("other", [None, Checkpoint(Owner("elsewhere", 1, "x"), 2, start="other")])
+    async def test_an_added_sink_is_refused(self, tmp_path: Path, other: Checkpoint | None) -> None:
+        server, first = Server(), Target()
+        await make(tmp_path, server, {NAMES[0]: first}).run(until_current=True)
+        with pytest.raises(Stop) as refused:
+            await make(tmp_path, server, {NAMES[0]: first, NAMES[1]: Target(checkpoint=other)}).run()
+        assert refused.value.code is ADDED_SINK
+
+    async def test_a_missing_slot_is_a_gap(self, tmp_path: Path) -> None:
+        server, target = Server(), Target()
+        await make(tmp_path, server, {NAMES[0]: target}).run(until_current=True)
+        server.slot = None
+        with pytest.raises(Gap):
+            await make(tmp_path, server, {NAMES[0]: target}).run()
+
+    async def test_the_gap_check_looks_at_every_sink(self, tmp_path: Path) -> None:
+        server, targets = Server(), {name: Target() for name in NAMES}
+        await make(tmp_path, server, targets).run(until_current=True)
+        server.commit(1, 1, 1)
+        behind = targets[NAMES[1]].checkpoint
+        await make(tmp_path, server, targets).run(until_current=True)
+        targets[NAMES[1]].checkpoint = behind  # a restored backup
+        with pytest.raises(Gap):
+            await make(tmp_path, server, targets).run()
+
+    async def test_another_database_is_refused_without_a_fence(self, tmp_path: Path) -> None:
+        server, target = Server(), Target()
+        await make(tmp_path, server, {NAMES[0]: target}).run(until_current=True)
+        epoch = target.epoch
+        with pytest.raises(Stop) as refused:
+            await make(tmp_path, Server(system="2"), {NAMES[0]: target}).run()
+        assert refused.value.code is OTHER_DATABASE
+        assert target.epoch == epoch
+
+    async def test_a_checkpoint_beyond_the_server_is_diverged(self, tmp_path: Path) -> None:
+        server, target = Server(), Target()
+        await make(tmp_path, server, {NAMES[0]: target}).run(until_current=True)
+        server.commit(1, 1)
+        await make(tmp_path, server, {NAMES[0]: target}).run(until_current=True)
+        del server.sizes[:]
+        server.slot = 0
+        with pytest.raises(Diverged):
+            await make(tmp_path, server, {NAMES[0]: target}).run()
+
+
+async def test_sinks_at_different_checkpoints_each_get_what_they_lack(tmp_path: Path) -> None:
+    server, targets = Server(), {name: Target() for name in NAMES}
+    await make(tmp_path, server, targets).run(until_current=True)
+    server.commit(5, 40, 5)
+    for number, target in enumerate(targets.values()):
+        assert target.checkpoint is not None
+        events = server.all_events()[: 7 * (number + 1)]
+        transaction, ordinal = (int(part) for part in events[-1].split(":"))
+        target.events = events
+        target.checkpoint = replace(target.checkpoint, position=position(transaction, ordinal + 1))
+    await make(tmp_path, server, targets).run(until_current=True)
+    assert all(target.events == server.all_events() for target in targets.values())
+
+
+def sink_of(pipeline: Pipeline) -> MemorySink:
+    sink: Sink = pipeline._sinks[0]
+    assert isinstance(sink, MemorySink)
+    return sink
+
+
+async def test_units_grow_while_more_is_at_hand(tmp_path: Path) -> None:
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target}, unit=Unit(bytes=10_000, seconds=1))
+    async with running(pipeline):
+        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        server.commit(*([1] * 2000))
+        await until(delivered(server, target))
+    assert 10 < sink_of(pipeline).largest_unit <= 103

@@ -104,7 +104,8 @@ class _Loading:
             plugin = plugins.load(group, str(kind))
         except ConfigurationError as error:
             if not self._document.is_faulty(here):
-                remedy = f"{did_you_mean(str(kind), plugins.names(group))}{error.remedy}"
+                known = plugins.names(group) if error.code is plugins.UNKNOWN_PLUGIN else ()
+                remedy = f"{did_you_mean(str(kind), known)}{error.remedy}"
                 self._faults.add(self._document.place(here), error.code, error.found, remedy)
             return None
         rest = {key: value for key, value in values.items() if key not in beside}

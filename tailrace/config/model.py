@@ -81,7 +81,7 @@ class SinkKeys(Declaration):
     def _refuse_at_most_once(cls, value: object) -> object:
         if value == "at_most_once":
             raise not_available(
-                "delivery: at_most_once is not available in this version",
+                "delivery: at_most_once",
                 "Use exactly_once or at_least_once.",
             )
         return value
@@ -90,7 +90,7 @@ class SinkKeys(Declaration):
     @classmethod
     def _refuse_detach_and_spill(cls, value: object) -> object:
         if value in ("detach", "spill"):
-            raise not_available(f"on_stall: {value} is not available in this version", "Use block.")
+            raise not_available(f"on_stall: {value}", "Use block.")
         return value
 
 

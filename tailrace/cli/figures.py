@@ -1,0 +1,80 @@
+"""What the status of a running pipeline amounts to in rates and lags."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from tailrace.engine.status import PipelineStatus, SinkStatus
+
+_WINDOW: Final = 3.0  # seconds that a rate is taken over
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFigures:
+    """One sink at one instant."""
+
+    rows_per_second: float  # made durable, over the last few seconds
+    lag_seconds: float | None  # age of the newest durable transaction; 0 when nothing waits; None: unknown
+    idle_seconds: float | None  # since the last commit; None: none in this run
+
+
+class Figures:
+    """Follows one pipeline's status; `of` is called at each look at it, several times a second."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def of(self, status: PipelineStatus) -> dict[str, SinkFigures]:
+        """The figures of each sink, by its identity."""
+        source_rate = self._rate("", status.source.events)
+        return {
+            identity: SinkFigures(
+                rows_per_second=self._rate(identity, sink.events),
+                lag_seconds=_lag_seconds(status, sink, quiet=source_rate == 0),
+                idle_seconds=None if sink.committed_at is None else max(0.0, time.time() - sink.committed_at),
+            )
+            for identity, sink in status.sinks.items()
+        }
+
+    def _rate(self, name: str, count: int) -> float:
+        now = time.monotonic()
+        seen = self._seen.setdefault(name, deque([(now, 0)]))
+        seen.append((now, count))
+        while len(seen) > 2 and now - seen[1][0] > _WINDOW:
+            seen.popleft()
+        first, before = seen[0]
+        return (count - before) / (now - first) if now > first else 0.0
+
+
+def _lag_seconds(status: PipelineStatus, sink: SinkStatus, *, quiet: bool) -> float | None:
+    everything_read = sink.timestamp == status.source.timestamp
+    if sink.lag_bytes == 0 or (quiet and everything_read and sink.lag_bytes is not None):
+        # The log also grows by what concerns no captured table: that alone makes nothing late.
+        return 0.0
+    if sink.timestamp is None:
+        return None
+    return max(0.0, time.time() - sink.timestamp / 1e6)
+
+
+def show_bytes(count: int | None) -> str:
+    """`12 B`, `3.4 MB`; `?` for None."""
+    if count is None:
+        return "?"
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")
+
+
+def show_seconds(seconds: float | None) -> str:
+    """`0.3 s`, `12 min`, `3.1 h`; `?` for None."""
+    if seconds is None:
+        return "?"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,83 @@
+"""The status of a running pipeline as log lines, for where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Final
+
+import structlog
+
+from tailrace.cli.figures import Figures
+from tailrace.cli.positions import show_position
+from tailrace.engine.status import PipelineStatus, State
+from tailrace.errors import TailraceError
+from tailrace.redact import redact
+
+_EVERY: Final = 10.0  # seconds between two lines of progress
+
+
+class StatusLines:
+    """A line at the start, at each change of a state that is seen, every ten seconds in which something
+    moved, and at the end, on stderr."""
+
+    def __init__(self) -> None:
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(sys.stderr),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso"),
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+        )
+        self._figures = Figures()
+        self._states: dict[str, tuple[State, str | None]] = {}
+        self._moved: dict[str, int] = {}
+        self._next = time.monotonic() + _EVERY
+
+    def begin(self, status: PipelineStatus) -> None:
+        """The first look."""
+        self._log.info("pipeline starts", pipeline=status.name)
+
+    def look(self, status: PipelineStatus) -> None:
+        """Write what changed since the last look; called several times a second."""
+        self._state("pipeline", status.state, status.error, pipeline=status.name)
+        self._state("source", status.source.state, status.source.error, pipeline=status.name)
+        for identity, sink in status.sinks.items():
+            self._state("sink", sink.state, sink.error, sink=identity)
+        figures = self._figures.of(status)
+        if time.monotonic() < self._next:
+            return
+        self._next += _EVERY
+        for identity, sink in status.sinks.items():
+            if self._moved.get(identity, 0) != sink.commits:
+                self._moved[identity] = sink.commits
+                lag = figures[identity].lag_seconds
+                self._log.info(
+                    "progress",
+                    sink=identity,
+                    events=sink.events,
+                    rows_per_second=round(figures[identity].rows_per_second),
+                    lag_bytes=sink.lag_bytes,
+                    lag_seconds=None if lag is None else round(lag, 1),
+                    position=show_position(sink.position),
+                )
+
+    def end(self, status: PipelineStatus) -> None:
+        """The last look: where each sink durably stands."""
+        for identity, sink in status.sinks.items():
+            self._log.info(
+                "sink stands", sink=identity, events=sink.events, position=show_position(sink.position)
+            )
+        self._log.info("pipeline ended", pipeline=status.name)
+
+    def _state(self, what: str, state: State, error: TailraceError | None, **names: Any) -> None:
+        code = error.code.id if error is not None else None
+        key = f"{what} {names}"
+        if self._states.get(key) == (state, code):
+            return
+        self._states[key] = (state, code)
+        if error is None:
+            self._log.info(f"{what} {state.value}", **names)
+        else:
+            self._log.warning(f"{what} {state.value}", **names, code=code, error=redact(error.found))

@@ -1,0 +1,68 @@
+"""The status of a running pipeline on a terminal: a few lines that stay in place."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tailrace.cli.figures import Figures, SinkFigures, show_bytes, show_seconds
+from tailrace.cli.positions import show_position
+from tailrace.engine.status import PipelineStatus, SinkStatus, State
+from tailrace.errors import TailraceError
+from tailrace.redact import redact
+
+_COLOURS = {State.STREAMING: "green", State.RETRYING: "yellow"}
+
+
+class LiveStatus:
+    """On stderr, so that stdout stays free for data."""
+
+    def __init__(self) -> None:
+        self._figures = Figures()
+        self._live = Live(console=Console(stderr=True), auto_refresh=False)
+
+    def begin(self, status: PipelineStatus) -> None:
+        """The first look."""
+        self._live.start()
+        self.look(status)
+
+    def look(self, status: PipelineStatus) -> None:
+        """Show how it stands now; called several times a second."""
+        figures = self._figures.of(status)
+        table = Table.grid(padding=(0, 2))
+        table.add_row(
+            Text(status.name, "bold"), _state(_state_of(status)), _error(status.error or status.source.error)
+        )
+        for identity, sink in status.sinks.items():
+            name = Text(f"  {identity.partition('/')[2]}")
+            table.add_row(name, _state(sink.state), _error(sink.error) or _sink(sink, figures[identity]))
+        self._live.update(table, refresh=True)
+
+    def end(self, status: PipelineStatus) -> None:
+        """The last look; the terminal is as it was."""
+        self.look(status)
+        self._live.stop()
+
+
+def _state_of(status: PipelineStatus) -> State:
+    """The source's trouble is the pipeline's as long as the pipeline itself has nothing else to say."""
+    return status.source.state if status.state is State.STREAMING else status.state
+
+
+def _state(state: State) -> Text:
+    return Text(state.value, _COLOURS.get(state, ""))
+
+
+def _error(error: TailraceError | None) -> Text:
+    return Text(redact(f"{error.code.id} {error.found}"), "yellow") if error is not None else Text()
+
+
+def _sink(sink: SinkStatus, figures: SinkFigures) -> Text:
+    committed = "none" if figures.idle_seconds is None else f"{show_seconds(figures.idle_seconds)} ago"
+    return Text(
+        f"{figures.rows_per_second:,.0f} rows/s   "
+        f"lag {show_bytes(sink.lag_bytes)}, {show_seconds(figures.lag_seconds)}   "
+        f"last commit {committed}   at {show_position(sink.position)}"
+    )

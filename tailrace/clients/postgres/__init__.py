@@ -1,0 +1,1 @@
+"""PostgreSQL: where a server is, connections to it, and what its refusals mean."""

@@ -1,0 +1,83 @@
+"""Where a PostgreSQL server is and who logs in there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_CONNECT_SECONDS: Final = 10
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parameters of a libpq URL; a password is kept apart from everything that may be shown.
+
+    TLS and the like are libpq's own parameters in the URL: `?sslmode=verify-full&sslrootcert=…`
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+    """
+
+    parameters: Mapping[str, str]
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str, password: str | None = None) -> Address:
+        """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
+        of them."""
+        if not url.startswith(_SCHEMES):
+            raise ValueError("a PostgreSQL URL looks like postgresql://user@host:5432/database")
+        try:
+            parsed = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+        except psycopg.ProgrammingError:
+            # libpq's message shows the part that it cannot read, which may be the password.
+            raise ValueError(
+                "libpq cannot read the URL; in user, password and database write every character but "
+                "letters, digits and -._~ as %XX, or keep the password out of it"
+            ) from None
+        inside = parsed.pop("password", None)
+        if inside is not None and password is not None:
+            raise ValueError("a password stands inside the URL and beside it")
+        return cls(parsed, password if inside is None else inside)
+
+    def __str__(self) -> str:
+        """host:port/database, fit to be shown."""
+        hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
+        ports = self.parameters.get("port", "5432").split(",")
+        ports = ports * len(hosts) if len(ports) == 1 else ports
+        servers = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
+        return f"{servers}/{self.database}"
+
+    @property
+    def user(self) -> str:
+        """Who logs in; empty where libpq's own default decides."""
+        return self.parameters.get("user", "")
+
+    @property
+    def database(self) -> str:
+        """The database; libpq's default is one that is called like the user."""
+        return self.parameters.get("dbname", self.user)
+
+    def conninfo(self, program: str, settings: Mapping[str, str], *, replication: bool) -> str:
+        """libpq's connection string, password included. `settings` are fixed for the session, whatever role,
+        database or URL say; `program` is shown by pg_stat_activity."""
+        parameters: dict[str, str | int] = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": program,
+            **self.parameters,
+            "client_encoding": "UTF8",
+        }
+        fixed = " ".join(f"-c {name}={_escape(value)}" for name, value in settings.items())
+        parameters["options"] = f"{self.parameters.get('options', '')} {fixed}".strip()
+        if replication:
+            parameters["replication"] = "database"
+        if self.password is not None:
+            parameters["password"] = self.password
+        return make_conninfo("", **parameters)
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")

@@ -1,0 +1,94 @@
+"""Connections to PostgreSQL on the event loop, their errors turned into tailrace's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from tailrace.clients.postgres.address import Address
+from tailrace.clients.postgres.faults import connecting, talking
+
+Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+Statement: TypeAlias = sql.SQL | sql.Composed
+
+_NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+
+async def connect(
+    address: Address,
+    program: str,
+    *,
+    settings: Mapping[str, str] = _NO_SETTINGS,
+    replication: bool = False,
+) -> Connection:
+    """A connection in autocommit that prepares nothing; `replication` makes it a logical walsender.
+
+    Retry where the server cannot be reached or takes no connections, NotReady where it refuses this one.
+    """
+    with connecting(address):
+        return await psycopg.AsyncConnection.connect(
+            address.conninfo(program, settings, replication=replication),
+            autocommit=True,
+            prepare_threshold=None,
+        )
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    address: Address,
+    program: str,
+    *,
+    settings: Mapping[str, str] = _NO_SETTINGS,
+    replication: bool = False,
+) -> AsyncIterator[Connection]:
+    """`connect`, closed at the end."""
+    connection = await connect(address, program, settings=settings, replication=replication)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def rows(
+    connection: Connection, address: Address, statement: Statement, parameters: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Run one statement; its rows, none if it has none. Without parameters it goes out as a simple query,
+    which is what replication commands need."""
+    with talking(address):
+        cursor = await connection.execute(statement, parameters or None)
+        return await cursor.fetchall() if cursor.description else []
+
+
+class Session:
+    """A connection that is made when it is first needed, and made again after it was lost.
+
+    Statements of several tasks are run one after the other.
+    """
+
+    def __init__(self, address: Address, program: str, settings: Mapping[str, str]) -> None:
+        self.address = address
+        self._program = program
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def query(self, statement: Statement, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement, which is its own transaction; its rows, none if it has none."""
+        return await rows(await self._connected(), self.address, statement, parameters)
+
+    async def close(self) -> None:
+        """End the connection; the next query makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self.address, self._program, settings=self._settings)
+            return self._connection

@@ -5,10 +5,10 @@ Where things stand, as (LSN, ordinal):
 - a change is (commit LSN of its transaction, its ordinal): ordinals count the wire messages I U D T M of the
   transaction from 1 on, before any filter. The changes of one message (a key change, a TRUNCATE of several
   tables) share it; positions lie between messages only;
-- a commit's end is (end LSN, 0): the LSN behind the commit record. It is greater than the commit LSN, and the
-  next transaction's commit LSN is not less, so the end of one sorts behind its changes and before the next's;
-- an idle position is (walEnd, 0) of a keepalive outside Begin…Commit: whatever commits later is not before it;
-- a non-transactional message is (its LSN, 0); that LSN lies behind its WAL record, so no two of them share one.
+- a commit's end is (end LSN, 0): the LSN behind the commit record. It is greater than the commit LSN, and
+  the next transaction's commit LSN is not less: an end sorts behind its own changes and before the next's;
+- an idle position is (walEnd, 0) of a keepalive outside Begin…Commit: what commits later is not before it;
+- a non-transactional message is (its LSN, 0): the LSN behind its record, so that no two of them share one.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ def parse_lsn(text: str) -> int:
 class WalPosition:
     """A place between two wire messages. Ordered and compared by (lsn, ordinal).
 
-    `end` is where to stand for everything behind this place: what to ask the server for, and the most that may
-    be acknowledged. Inside a transaction it is the last commit's end (or idle position) before it; elsewhere
-    it is `lsn` itself.
+    `end` is what to ask the server for to get everything behind this place, and the most that may be
+    acknowledged: inside a transaction the last commit's end (or idle position) before it, else `lsn` itself.
     """
 
     lsn: int
@@ -100,7 +99,7 @@ def after(batch: Batch, position: WalPosition) -> Batch:
     cut = bisect_right(batch.events, reached, key=place)
     if cut == 0:
         return batch
-    kept = [event for event in batch.events[:cut] if isinstance(event, SchemaChange)]
+    kept: list[Event] = [event for event in batch.events[:cut] if isinstance(event, SchemaChange)]
     kept += batch.events[cut:]
     size = sum(len(event.raw) for event in kept if isinstance(event, Change))
     return Batch(kept, batch.end, commit=batch.commit, size=size, timestamp=batch.timestamp)

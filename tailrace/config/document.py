@@ -49,7 +49,8 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?[0-9]{1,1000}|0o[0-7]{1,1000}|0x[0-9a-fA-F]{1,1000}", list("-+0123456789")),
     (
         "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         list("-+.0123456789"),
     ),
     ("merge", r"<<", ["<"]),
@@ -76,7 +77,13 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             found = " ".join(filter(None, (error.context, error.problem)))
-            self._syntax(found, Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1))
+            line = mark.line if mark else 0
+            lines = text.decode(errors="replace") if isinstance(text, bytes) else text
+            self._syntax(
+                found,
+                Place(file, line + 1, mark.column + 1 if mark else 1),
+                (lines.splitlines()[line : line + 1] or [""])[0],
+            )
         except yaml.reader.ReaderError as error:
             self._syntax(f"byte or character {error.position}: {error.reason}", Place(file, 1, 1))
         except RecursionError:
@@ -125,8 +132,11 @@ class Document:
         self._faults.add(place, code, found, remedy)
         self._faulty.add(path)
 
-    def _syntax(self, found: str, place: Place) -> None:
-        self._fault((), place, NOT_YAML, found, "Mind indentation (spaces only), quotes and brackets there.")
+    def _syntax(self, found: str, place: Place, line: str = "") -> None:
+        remedy = "Mind indentation (spaces only), quotes and brackets there."
+        if "${" in line and ("{" in line.replace("${", "") or "[" in line):
+            remedy = 'Inside of { } and [ ] a reference stands in quotes: "${NAME}".'
+        self._fault((), place, NOT_YAML, found, remedy)
 
     def _read(self, node: yaml.Node, path: KeyPath) -> Any:
         place = self._values[path] = self._place(node)

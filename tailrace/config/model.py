@@ -40,19 +40,19 @@ class PipelineKeys(Declaration):
     name: Name = Field(description="Name of the pipeline, and of everything that belongs to it on a server.")
     source: dict[str, Any] = Field(description="Where changes come from: `type`, and that type's settings.")
     transforms: list[dict[str, Any]] = Field(
-        [], description="What changes on the way, in order: `type`, and that type's settings."
+        default=[], description="What changes on the way, in order: `type`, and that type's settings."
     )
     sinks: list[dict[str, Any]] = Field(
         min_length=1,
         description="Where changes go: for each a `type`, the keys below and its type's settings.",
     )
     offsets: dict[str, Any] = Field(
-        {},
+        default={},
         description="Where checkpoints of sinks are kept that cannot keep their own. "
         "Default: `{type: sqlite, path: <data_dir>/offsets.db}`.",
     )
     data_dir: Path = Field(
-        Path("data"), description="Folder for what this machine keeps; relative to the file."
+        default=Path("data"), description="Folder for what this machine keeps; relative to the file."
     )
 
 
@@ -64,16 +64,17 @@ class SinkKeys(Declaration):
         description="Names the sink's checkpoint; unique in the file. Default: its type.",
     )
     format: str | dict[str, Any] = Field(
-        "debezium",
+        default="debezium",
         description="How changes become bytes: a format's name, or `type` and that type's settings.",
     )
     delivery: Literal["exactly_once", "at_least_once"] | None = Field(
-        None,
+        default=None,
         description="The least that is asked of this sink; refused where the sink cannot keep it. "
         "Default: the strongest that it can keep.",
     )
     on_stall: Literal["block"] = Field(
-        "block", description="When this sink stands still the others wait, and the source keeps its log."
+        default="block",
+        description="When this sink stands still the others wait, and the source keeps its log.",
     )
 
     @field_validator("delivery", mode="before")

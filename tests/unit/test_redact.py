@@ -1,0 +1,27 @@
+"""Passwords in texts that people get to see."""
+
+import pytest
+
+from tailrace.redact import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://app:pass@host:5432/shop", "postgresql://app:***@host:5432/shop"),
+        ("postgresql://app:p@ss/w:rd@host/shop", "postgresql://app:***@host/shop"),
+        ("postgresql://app:@host/shop", "postgresql://app:***@host/shop"),
+        ("postgresql://app@host:5432/shop", "postgresql://app@host:5432/shop"),
+        (
+            "postgresql:///shop?user=a&password=p&sslmode=on",
+            "postgresql:///shop?user=a&password=***&sslmode=on",
+        ),
+        ("host=h password=p%20 dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password='a b c' dbname=d", "host=h password=*** dbname=d"),
+        ("sslpassword = x", "sslpassword = ***"),
+        ("two: a://b:c@d and a://b:e@f", "two: a://b:***@d and a://b:***@f"),
+        ("nothing to hide at 12:30 by me@home", "nothing to hide at 12:30 by me@home"),
+    ],
+)
+def test_redact(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints"},
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
-    "tailrace.abc": {"tailrace.errors", "tailrace.events", "tailrace.checkpoint"},
+    "tailrace.abc": {"tailrace.errors", "tailrace.events", "tailrace.checkpoint", "tailrace.redact"},
     "tailrace.topics": {"tailrace.events"},
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {

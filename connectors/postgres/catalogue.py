@@ -119,7 +119,7 @@ class Relation:
     kind: str  # pg_class.relkind
     persistence: str  # pg_class.relpersistence
     owned: bool  # the role may do what its owner may
-    ancestors: tuple[int, ...]  # of a partition
+    ancestors: Sequence[int]  # of a partition, itself among them
 
     @property
     def publishable(self) -> bool:
@@ -159,7 +159,7 @@ class Catalogue:
     async def relations(self) -> list[Relation]:
         """Everything that a pattern may match, in the order of names; the system's own left out."""
         rows = await self._session.query(_RELATIONS)
-        return [Relation(*row[:6], ancestors=tuple(row[6])) for row in rows]
+        return [Relation(*row) for row in rows]
 
     async def selected(self, tables: TableFilter) -> list[Relation]:
         """What a publication for these tables holds."""
@@ -180,7 +180,10 @@ class Catalogue:
         if not oids:
             return {}
         rows = await self._session.query(_TYPES, (list(oids), list(oids)))
-        return {row[0]: TypeDetails(*row[:6], labels=tuple(row[6])) for row in rows}
+        return {
+            oid: TypeDetails(oid, schema, name, typtype, element, delimiter, tuple(labels))
+            for oid, schema, name, typtype, element, delimiter, labels in rows
+        }
 
     async def describe(self, relation: Undescribed) -> RelationDetails:
         """What the decoder asks for."""

@@ -1,0 +1,124 @@
+"""The publications of a pipeline: which tables' changes the server sends.
+
+`tailrace_{pipeline}` holds the captured tables with all their changes. `tailrace_{pipeline}_ins`, for tables
+of which inserts alone are wanted, exists from the first start on although nothing is in it yet: a stream is
+shaped by the publications that it names, and must not change its shape with the first such table.
+
+Both are made before the slot, because the server reads them as they were at the time of each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg.sql import SQL, Composed, Identifier
+
+from connectors.postgres.catalogue import Relation
+from tailrace.clients.postgres.connection import Session
+from tailrace.failpoints import failpoint
+
+_ALL: Final = SQL("insert, update, delete, truncate")
+_INSERTS: Final = SQL("insert, truncate")
+
+# Columns and views of later versions are reached by name through JSON: 14 has neither filters nor lists.
+_STATE: Final = SQL("""
+    SELECT p.puballtables, p.pubinsert AND p.pubtruncate, p.pubupdate AND p.pubdelete, p.pubviaroot,
+           pg_has_role(p.pubowner, 'USAGE'),
+           ARRAY(SELECT format('%%I.%%I', n.nspname, c.relname)
+                 FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
+                      JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE r.prpubid = p.oid
+                   AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL)
+    FROM pg_publication p WHERE p.pubname = %s
+    """)
+_TABLES: Final = SQL("SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = %s")
+
+_main_created = failpoint("postgres.publication.main_created")
+_created = failpoint("postgres.publication.created")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A publication as it stands on the server."""
+
+    name: str
+    all_tables: bool
+    inserts: bool  # publishes inserts and truncates
+    updates: bool  # publishes updates and deletes
+    via_root: bool
+    owned: bool  # the role may change it
+    filtered: tuple[str, ...]  # tables with a row filter or a column list
+    tables: frozenset[tuple[str, str]]  # schema and name of what it publishes, however it came in
+
+    def missing(self, relations: Sequence[Relation]) -> list[Relation]:
+        """Which of the captured tables it does not publish."""
+        return [relation for relation in relations if relation.qualified not in self.tables]
+
+    def extra(self, relations: Sequence[Relation]) -> list[tuple[str, str]]:
+        """What it publishes beside the captured tables."""
+        return sorted(self.tables - {relation.qualified for relation in relations})
+
+
+async def find(session: Session, name: str) -> Publication | None:
+    """The publication of this name, if there is one."""
+    found = await session.query(_STATE, (name,))
+    if not found:
+        return None
+    (all_tables, inserts, updates, via_root, owned, filtered) = found[0]
+    tables = frozenset((schema, table) for schema, table in await session.query(_TABLES, (name,)))
+    return Publication(name, all_tables, inserts, updates, via_root, owned, tuple(filtered), tables)
+
+
+async def create(session: Session, main: str, inserts: str, relations: Sequence[Relation]) -> None:
+    """Make those of the two that do not exist, and add captured tables to one that does."""
+    existing = await find(session, main)
+    if existing is None:
+        await session.query(creation(main, relations))
+    else:
+        await add(session, existing, relations)
+    _main_created()
+    if await find(session, inserts) is None:
+        await session.query(creation_for_inserts(inserts))
+    _created()
+
+
+async def add(session: Session, publication: Publication, relations: Sequence[Relation]) -> list[Relation]:
+    """Add the captured tables that it lacks; what else is in it stays. Returns the tables added."""
+    missing = publication.missing(relations)
+    if missing:
+        await session.query(addition(publication.name, missing))
+    return missing
+
+
+async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:
+    """Drop a publication: a line about it, None if there is none."""
+    if await find(session, name) is None:
+        return None
+    if not dry_run:
+        await session.query(SQL("DROP PUBLICATION {}").format(Identifier(name)))
+    return f"publication {name}"
+
+
+def creation(name: str, relations: Sequence[Relation]) -> Composed:
+    """The statement that makes the publication of the captured tables."""
+    return SQL(
+        "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = '{}', publish_via_partition_root = true)"
+    ).format(Identifier(name), _names(relations), _ALL)
+
+
+def creation_for_inserts(name: str) -> Composed:
+    """The statement that makes the publication for inserts, empty."""
+    return SQL("CREATE PUBLICATION {} WITH (publish = '{}', publish_via_partition_root = true)").format(
+        Identifier(name), _INSERTS
+    )
+
+
+def addition(name: str, relations: Sequence[Relation]) -> Composed:
+    """The statement that adds tables to a publication."""
+    return SQL("ALTER PUBLICATION {} ADD TABLE {}").format(Identifier(name), _names(relations))
+
+
+def _names(relations: Sequence[Relation]) -> Composed:
+    return SQL(", ").join(Identifier(*relation.qualified) for relation in relations)

@@ -1,0 +1,173 @@
+"""The replication slot: what makes the server keep its log for a pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from psycopg.sql import SQL, Identifier
+
+from connectors.postgres.position import parse_lsn
+from tailrace.clients.postgres.connection import Connection, Session, rows
+from tailrace.errors import Retry, code
+from tailrace.failpoints import failpoint
+
+ACTIVE = code(
+    "TR-PG-301",
+    "the slot is in use",
+    "Another connection streams from the pipeline's replication slot: another process of this pipeline, or "
+    "one that the server has not yet noticed to be gone. It is tried again until the slot is free.",
+)
+WAITS_FOR_TRANSACTION = code(
+    "TR-PG-302",
+    "a long transaction holds up the first start",
+    "A replication slot can only be created when every transaction that runs at that moment has ended. It is "
+    "tried again until it works.",
+)
+
+_PLUGIN: Final = "pgoutput"
+_POLL_SECONDS: Final = 0.1
+_TELL_SECONDS: Final = 5.0
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+_FIND: Final = SQL("""
+    SELECT plugin, database, temporary, active_pid, coalesce(confirmed_flush_lsn, '0/0')::text,
+           coalesce(restart_lsn, '0/0')::text, wal_status, two_phase, to_jsonb(s) ->> 'invalidation_reason'
+    FROM pg_replication_slots s WHERE slot_name = %s
+    """)
+_HOLDER: Final = SQL("""
+    SELECT coalesce(nullif(application_name, ''), backend_type), coalesce(client_addr::text, 'the same host')
+    FROM pg_stat_activity WHERE pid = %s
+    """)
+_BLOCKERS: Final = SQL("""
+    SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.datname, '?'), a.state,
+           extract(epoch FROM clock_timestamp() - a.xact_start)::int, left(a.query, 100)
+    FROM unnest(pg_blocking_pids(%s)) AS b(pid) JOIN pg_stat_activity a USING (pid)
+    ORDER BY a.xact_start LIMIT 1
+    """)
+_PREPARED: Final = SQL("SELECT gid FROM pg_prepared_xacts ORDER BY prepared LIMIT 1")
+
+_created = failpoint("postgres.slot.created")
+_dropped = failpoint("postgres.slot.dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot as the server shows it. LSNs are 0 where it shows none."""
+
+    name: str
+    plugin: str | None
+    database: str | None
+    temporary: bool
+    active_pid: int | None
+    confirmed: int  # the server sends nothing that was committed before it
+    restart: int
+    wal_status: str | None  # reserved, extended, unreserved, lost
+    two_phase: bool
+    invalidation: str | None  # from 17 on: why it is invalid
+
+    @property
+    def usable_plugin(self) -> bool:
+        return self.plugin == _PLUGIN
+
+    @property
+    def invalid(self) -> str | None:
+        """Why it can never be read again."""
+        if self.invalidation is not None:
+            return self.invalidation
+        return "its log was removed" if self.wal_status == "lost" else None
+
+
+async def find(session: Session, name: str) -> Slot | None:
+    """The slot of this name, if there is one."""
+    found = await session.query(_FIND, (name,))
+    if not found:
+        return None
+    ((plugin, database, temporary, pid, confirmed, restart, *rest),) = found
+    return Slot(name, plugin, database, temporary, pid, parse_lsn(confirmed), parse_lsn(restart), *rest)
+
+
+async def drop(session: Session, name: str, patience: float) -> bool:
+    """Drop the slot, if there is one; wait `patience` seconds for it to be free, then raise Retry."""
+    if await idle(session, name, patience) is None:
+        return False
+    await session.query(
+        SQL("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"),
+        (name,),
+    )
+    _dropped()
+    return True
+
+
+async def idle(session: Session, name: str, patience: float) -> Slot | None:
+    """The slot once nobody streams from it; Retry, naming who does, when `patience` seconds have passed."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while (slot := await find(session, name)) is not None and slot.active_pid is not None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise await in_use(session, name, slot.active_pid)
+        await asyncio.sleep(_POLL_SECONDS)
+    return slot
+
+
+async def in_use(session: Session, name: str, pid: int) -> Retry:
+    """The error for a slot that this server process streams from."""
+    who = await session.query(_HOLDER, (pid,))
+    holder = f" for {who[0][0]} on {who[0][1]}" if who else ""
+    return Retry(
+        ACTIVE,
+        f"slot {name} is streamed by server process {pid}{holder}",
+        "Nothing, if that is an earlier run of this pipeline: the server notices its end within its "
+        f"wal_sender_timeout. Else stop the other one, or on the server: SELECT pg_terminate_backend({pid});",
+        where=str(session.address),
+    )
+
+
+async def create(connection: Connection, session: Session, name: str, patience: float) -> int:
+    """Create the slot over a replication connection and return its consistent point: everything that commits
+    behind it will be sent. Retry, naming the transaction that it waits for, after `patience` seconds; the
+    server then keeps nothing of the attempt."""
+    creating = asyncio.create_task(_create(connection, session, name))
+    try:
+        for elapsed in _seconds(patience):
+            if (await asyncio.wait({creating}, timeout=elapsed))[0]:
+                return await creating
+            blocker = await _blocker(session, connection.info.backend_pid)
+            _log.warning("the replication slot waits for a transaction", slot=name, transaction=blocker)
+    finally:
+        creating.cancel()  # psycopg cancels the command on the server, which gives up the slot
+        await asyncio.gather(creating, return_exceptions=True)
+    raise Retry(
+        WAITS_FOR_TRANSACTION,
+        f"slot {name} waits for {blocker}",
+        "End that transaction, or wait: the slot is tried again.",
+        where=str(session.address),
+    )
+
+
+def _seconds(patience: float) -> list[float]:
+    """The patience in pieces, at the end of which it is told what holds things up."""
+    whole, rest = divmod(patience, _TELL_SECONDS)
+    return [_TELL_SECONDS] * int(whole) + ([rest] if rest else [])
+
+
+async def _create(connection: Connection, session: Session, name: str) -> int:
+    # The old form of the options is the one that 14 knows; no snapshot is exported because nobody reads one.
+    command = SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT").format(Identifier(name))
+    ((_, consistent_point, *_),) = await rows(connection, session.address, command)
+    _created()
+    return parse_lsn(consistent_point)
+
+
+async def _blocker(session: Session, pid: int) -> str:
+    """What a server process waits for, in words."""
+    for holder, user, database, state, seconds, query in await session.query(_BLOCKERS, (pid,)):
+        return (
+            f"the transaction of server process {holder}, {user} on database {database}, open for "
+            f"{seconds} s, {state}: {query}"
+        )
+    for (gid,) in await session.query(_PREPARED):
+        return f"the prepared transaction {gid!r}, or one that the server does not show"
+    return "a transaction that the server does not show"

@@ -8,7 +8,7 @@ the pipeline. Every implementation passes the acceptance suite in `tailrace.test
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
-from tailrace.events import Batch, Change, Event, Position
+from tailrace.events import Batch, Change, Event, Op, Position
 from tailrace.redact import redact
+from tailrace.types import LogicalType
 
 Payload: TypeAlias = Any
 """What `Sink.prepare` makes of a batch; only that sink looks into it."""
@@ -261,6 +262,63 @@ class SourcePlugin(Protocol):
     Settings: ClassVar[type[Declaration]]
 
     def __call__(self, settings: Any, context: SourceContext) -> Source: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DemoTable:
+    """A table of a demo: its columns in order, and the names of those that are its key."""
+
+    columns: Mapping[str, LogicalType]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What a committed statement did to one row. A change of the key is a `d` of the old and a `c` of the new
+    one."""
+
+    table: str  # as `Table.__str__` writes it
+    op: Op
+    key: tuple[Any, ...]  # canonical values, see `tailrace.types`
+
+
+class Demo(Protocol):
+    """A database that `tailrace demo` starts, keeps busy, compares with what was delivered and throws away.
+
+    Calls block. `start` comes first, `stop` last; `trade` is called from a thread of its own, the rest while
+    nothing else is going on.
+    """
+
+    tables: Mapping[str, DemoTable]
+    """All tables that `trade` writes to, by the names that `Table.__str__` gives them."""
+
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """The `source` block of a pipeline that follows all of `tables`. Known after `start`."""
+
+    @property
+    def shell(self) -> str:
+        """The command line with which a person looks into the database. Known after `start`."""
+
+    def start(self) -> str:
+        """Start the server with empty tables; its name and version. NotReady where this machine cannot."""
+
+    def trade(self) -> Sequence[RowChange]:
+        """Run one transaction: the row changes that it committed, in their order. None where it rolled back,
+        or found nothing to do."""
+
+    def rows(self, table: str) -> Sequence[Mapping[str, Any]]:
+        """A table's rows as the database has them now: canonical values by column."""
+
+    def stop(self) -> None:
+        """End the server and remove what it stored. Legal in any state, also repeatedly; never raises."""
+
+
+class DemoPlugin(SourcePlugin, Protocol):
+    """A source plugin that `tailrace demo` can show."""
+
+    def demo(self) -> Demo:
+        """A demo of this kind of database, not started."""
 
 
 class SinkPlugin(Protocol):

@@ -1,0 +1,1 @@
+"""What `tailrace demo` does: a pipeline under live traffic, a SIGKILL, and the proof of what it delivered."""

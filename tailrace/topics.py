@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator
 
 from tailrace.events import Table
 
@@ -47,3 +49,12 @@ class TopicTemplate:
             name = name.replace(f"{{{field}}}" if value else f"{{{field}}}.", value)
             name = name.replace(f"{{{field}}}", value)
         return re.sub(r"[^a-zA-Z0-9._-]", "_", name)
+
+
+def _check(template: str) -> str:
+    TopicTemplate(template)
+    return template
+
+
+TopicTemplateText: TypeAlias = Annotated[str, AfterValidator(_check)]
+"""A template as a setting: refused, when the file is loaded, where `TopicTemplate` would refuse it."""

@@ -9,8 +9,11 @@ from typing import Final
 from psycopg.sql import SQL
 
 from connectors.postgres.position import parse_lsn
-from connectors.postgres.relations import RelationDetails, TypeDetails, Undescribed
+from connectors.postgres.protocol import OWN_PREFIX
+from connectors.postgres.relations import RelationDetails, Undescribed
 from connectors.postgres.tables import TableFilter
+from connectors.postgres.types import TypeDetails
+from connectors.postgres.types import TypeDetails
 from tailrace.clients.postgres.connection import Session
 
 SESSION_SETTINGS: Final[Mapping[str, str]] = {
@@ -22,6 +25,7 @@ SESSION_SETTINGS: Final[Mapping[str, str]] = {
     "search_path": "pg_catalog",
     "statement_timeout": "0",
     "idle_session_timeout": "0",
+    "synchronous_commit": "local",
 }
 """Fixed for every connection of the source: how values are written as text, what names mean."""
 
@@ -86,6 +90,8 @@ _TYPES: Final = SQL("""
            ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder)
     FROM wanted JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace
     """)
+
+_EMIT: Final = SQL("SELECT pg_logical_emit_message(true, %s, ''::text)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,10 @@ class Catalogue:
             tuple(name for (name,) in key),
             await self.types(relation.types),
         )
+
+    async def emit_message(self) -> None:
+        """Write a transactional message of our own into the log; flushed when this returns."""
+        await self._session.query(_EMIT, (OWN_PREFIX.decode(),))
 
     async def flushed(self) -> int:
         """The end of the server's log."""

@@ -1,24 +1,23 @@
-"""Relations: what a relation message and the catalogue together say of a table, and its versions."""
+"""Relations: what a relation message and the catalogue together say of a table, and the table's versions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from tailrace.events import Origin
+from connectors.postgres.tuples import Rows, key_comparison, splitter
+from connectors.postgres.types import TypeDetails, column, is_known
+from connectors.postgres.wire import KIND, Reader, malformed
+from tailrace.events import Column, Origin, Table
+from tailrace.types import Kind, LogicalType
 
+FULL: Final = "f"
+_IDENTITIES: Final = ("d", "n", FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
-@dataclass(frozen=True, slots=True)
-class TypeDetails:
-    """A row of pg_type, for types that `types.py` does not know by their oid."""
-
-    oid: int
-    schema: str
-    name: str
-    typtype: str  # pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r range, m multirange
-    element: int = 0  # the element type's oid if this is a true array (typcategory A), else 0
-    delimiter: str = ","  # typdelim
-    labels: tuple[str, ...] = ()  # of an enum, in enumsortorder
+_NEVER_TOASTED: Final = frozenset(
+    kind for kind in Kind if kind not in (Kind.STRING, Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.ARRAY)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,125 @@ class Undescribed:
     exists is left out of `RelationDetails.types`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """A column as a relation message tells it."""
+
+    name: str
+    identity: bool  # belongs to the replica identity; under FULL all do
+    type: int
+    typmod: int
+
+
+class Relation:
+    """A relation message (R)."""
+
+    def __init__(self, message: bytes) -> None:
+        """Raises Malformed."""
+        reader = Reader(message)
+        self.payload: Final = message[KIND:]
+        self.oid: Final = reader.uint32()
+        self.schema: Final = reader.string() or "pg_catalog"
+        self.name: Final = reader.string()
+        self.identity: Final = chr(reader.byte())
+        self.attributes: Final = tuple(self._attribute(reader) for _ in range(reader.uint16()))
+        reader.finish()
+        if self.identity not in _IDENTITIES:
+            raise malformed(message, f"unknown replica identity {self.identity!r}")
+
+    @staticmethod
+    def _attribute(reader: Reader) -> _Attribute:
+        flags, name, type, typmod = reader.byte(), reader.string(), reader.uint32(), reader.int32()
+        if flags > 1:
+            raise malformed(reader.message, f"unknown column flags {flags:#x}")
+        return _Attribute(name, flags == 1, type, typmod)
+
+    def undescribed(self) -> Undescribed:
+        """What must be asked of the catalogue."""
+        unknown = {attribute.type: None for attribute in self.attributes if not is_known(attribute.type)}
+        return Undescribed(self.oid, self.schema, self.name, tuple(unknown))
+
+    def key(self, primary_key: Sequence[str]) -> tuple[int, ...]:
+        """The columns of the key, out of what the catalogue says now.
+
+        The log tells changes of the replica identity alone, so a key must lie within it. The default identity
+        is the primary key of then; the catalogue only gives the order of its columns.
+        """
+        indexes = {attribute.name: i for i, attribute in enumerate(self.attributes)}
+        primary = tuple(indexes[name] for name in primary_key) if indexes.keys() >= {*primary_key} else ()
+        identity = tuple(i for i, attribute in enumerate(self.attributes) if attribute.identity)
+        if self.identity in (FULL, "n"):
+            return primary
+        within = {*primary} == {*identity} if self.identity == "d" else {*primary} <= {*identity}
+        return primary if primary and within else identity
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of a table, and what the decoder needs beside it."""
+
+    table: Table
+    changes_key: Callable[[bytes], bool]  # an update with an old row → whether it changes the key
+    announced: tuple[int, int] | None = None  # (LSN, ordinal) where its schema change stands
+
+
 class Relations:
     """The tables of one pipeline by relation oid; lives as long as the source, across connections.
 
-    `captured(schema, table)` tells whether the pipeline wants a table.
+    `captured(schema, table)` tells whether the pipeline wants a table. `messages` is the pseudo-table of
+    logical messages: its rows are their prefix and content.
     """
 
     def __init__(self, origin: Origin, captured: Callable[[str, str], bool]) -> None:
         self.origin = origin
         self.captured = captured
+        self.messages = Version(_messages(origin), lambda update: False)
+        self._known: dict[int, tuple[bytes, RelationDetails, Version]] = {}
+
+    def version(self, relation: Relation, details: RelationDetails) -> Version:
+        """The table as described: the known version where nothing changed, else a new one. Raises NotReady
+        for a column of an unsupported type."""
+        known = self._known.get(relation.oid)
+        if known and known[:2] == (relation.payload, details):
+            return known[2]
+        identity = [attribute.identity for attribute in relation.attributes]
+        columns = tuple(
+            column(
+                f"{relation.schema}.{relation.name}",
+                attribute.name,
+                attribute.type,
+                attribute.typmod,
+                optional=attribute.name not in details.not_null,
+                types=details.types,
+            )
+            for attribute in relation.attributes
+        )
+        key = relation.key(details.primary_key)
+        split = splitter(identity, [not c.optional and c.type.kind in _NEVER_TOASTED for c in columns])
+        table = Table(self.origin, relation.schema, relation.name, columns, key, split)
+        version = Version(table, key_comparison(split, len(columns), key))
+        self._known[relation.oid] = relation.payload, details, version
+        return version
+
+
+def _messages(origin: Origin) -> Table:
+    prefix = Column("prefix", LogicalType(Kind.STRING, "text"), False, bytes.decode, text=True)
+    content = Column("content", LogicalType(Kind.BYTES, "bytea"), False, bytes, text=False)
+    return Table(origin, "", "message", (prefix, content), (0,), split_message)
+
+
+def split_message(message: bytes) -> Rows:
+    """The row of a logical message: prefix and content."""
+    prefix, content = read_message(message)[2:]
+    return None, (prefix, content)
+
+
+def read_message(message: bytes) -> tuple[bool, int, bytes, bytes]:
+    """A logical message (M): whether it is transactional, its LSN, prefix and content."""
+    reader = Reader(message)
+    flags, lsn, prefix = reader.byte(), reader.uint64(), reader.string()
+    content = reader.take(reader.uint32())
+    reader.finish()
+    if flags > 1:
+        raise malformed(message, f"unknown message flags {flags:#x}")
+    return flags == 1, lsn, prefix.encode(), content

@@ -55,7 +55,7 @@ class Reader:
         self.message = message
         self.offset = KIND + 1
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         start, end = self.offset, self.offset + count
         if end > len(self.message):
             raise malformed(self.message, f"cut off: it holds {len(self.message) - start} of {count} bytes")
@@ -63,14 +63,14 @@ class Reader:
         return self.message[start:end]
 
     def byte(self) -> int:
-        return self.bytes(1)[0]
+        return self.take(1)[0]
 
     def uint16(self) -> int:
-        value: int = _UINT16(self.bytes(2))[0]
+        value: int = _UINT16(self.take(2))[0]
         return value
 
     def uint32(self) -> int:
-        value: int = _UINT32(self.bytes(4))[0]
+        value: int = _UINT32(self.take(4))[0]
         return value
 
     def int32(self) -> int:
@@ -78,7 +78,7 @@ class Reader:
         return value - (1 << 32) if value >> 31 else value
 
     def uint64(self) -> int:
-        value: int = _UINT64(self.bytes(8))[0]
+        value: int = _UINT64(self.take(8))[0]
         return value
 
     def string(self) -> str:
@@ -86,7 +86,7 @@ class Reader:
         end = self.message.find(0, self.offset)
         if end < 0:
             raise malformed(self.message, "cut off inside a string")
-        text = self.bytes(end - self.offset)
+        text = self.take(end - self.offset)
         self.offset += 1
         try:
             return text.decode()

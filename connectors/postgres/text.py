@@ -1,0 +1,124 @@
+"""PostgreSQL's text of a value → the canonical Python value (`tailrace.types`).
+
+The session is pinned to DateStyle ISO, IntervalStyle postgres, bytea_output hex, TimeZone UTC. Every function
+takes the field's bytes and raises ValueError for what the server never writes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from binascii import unhexlify
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Final
+
+_SECOND: Final = 1_000_000
+_DAY: Final = 86_400 * _SECOND
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_POINTS: Final = (b"", b".")  # what may follow the seconds
+_INFINITIES: Final = {b"infinity": math.inf, b"-infinity": -math.inf}
+
+_DATE: Final = re.compile(rb"(\d{4,7})-(\d\d)-(\d\d)")
+_TIME: Final = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
+_OFFSET: Final = re.compile(rb"([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?")
+
+
+def boolean(text: bytes) -> bool:
+    """`t` or `f`."""
+    if text == b"t":
+        return True
+    if text == b"f":
+        return False
+    raise ValueError(f"not a boolean: {text!r}")
+
+
+def decimal(text: bytes) -> Decimal:
+    """Exact, NaN and the infinities included."""
+    try:
+        return Decimal(text.decode("ascii"))
+    except InvalidOperation:
+        raise ValueError(f"not a number: {text!r}") from None
+
+
+def binary(text: bytes) -> bytes:
+    r"""`\x` and hexadecimal digits."""
+    if text[:2] != b"\\x":
+        raise ValueError(f"not bytea in hexadecimal form: {text[:20]!r}")
+    return unhexlify(text[2:])
+
+
+@lru_cache(maxsize=4096)
+def days(text: bytes) -> int | float:
+    """A date as days since 1970-01-01; infinite dates are infinite numbers."""
+    if (infinite := _INFINITIES.get(text)) is not None:
+        return infinite
+    written = text.removesuffix(b" BC")
+    if not (found := _DATE.fullmatch(written)):
+        raise ValueError(f"not a date: {text!r}")
+    year, month, day = map(int, found.groups())
+    # The Gregorian calendar repeats every 400 years; `date` knows the years 1 to 9999 only. 1 BC is year 0.
+    cycles, year = divmod(1 - year if written is not text else year, 400)
+    return date(year + 400, month, day).toordinal() - _EPOCH_DAY + (cycles - 1) * 146_097
+
+
+def time(text: bytes) -> int:
+    """A time of day as µs since midnight, 24:00:00 included."""
+    if not (found := _TIME.fullmatch(text)):
+        raise ValueError(f"not a time: {text!r}")
+    hour, minute, second, fraction = found.groups()
+    seconds = int(hour) * 3600 + int(minute) * 60 + int(second)
+    at = seconds * _SECOND + (int(fraction.ljust(6, b"0")) if fraction else 0)
+    if int(minute) > 59 or int(second) > 59 or at > _DAY:
+        raise ValueError(f"not a time: {text!r}")
+    return at
+
+
+def time_with_offset(text: bytes) -> tuple[int, int]:
+    """µs since midnight, and seconds east of UTC."""
+    wall, offset = _parted(text)
+    return time(wall), offset
+
+
+def timestamp(text: bytes) -> int | float:
+    """Date and time as µs since 1970-01-01; infinite ones are infinite numbers."""
+    if text[16:17] == b":" and text[19:20] in _POINTS:
+        digits = text[17:19] + text[20:].ljust(6, b"0")  # of the minute, in µs
+        if len(digits) == 8 and digits.isdigit() and digits < b"60":
+            return _minute(text[:16]) + int(digits)
+    if (infinite := _INFINITIES.get(text)) is not None:
+        return infinite
+    day, _, rest = text.partition(b" ")
+    era = b" BC" if rest.endswith(b" BC") else b""
+    return int(days(day + era)) * _DAY + time(rest.removesuffix(era))
+
+
+@lru_cache(maxsize=4096)
+def _minute(text: bytes) -> int:
+    """`2026-01-31 13:14` as µs since 1970-01-01."""
+    day, _, minute = text.partition(b" ")
+    return int(days(day)) * _DAY + time(minute + b":00")
+
+
+def timestamp_with_offset(text: bytes) -> int | float:
+    """An instant as µs since the epoch; infinite ones are infinite numbers."""
+    if text[-3:] == b"+00":
+        return timestamp(text[:-3])
+    if (infinite := _INFINITIES.get(text)) is not None:
+        return infinite
+    era = b" BC" if text.endswith(b" BC") else b""
+    wall, offset = _parted(text.removesuffix(era))
+    return timestamp(wall + era) - offset * _SECOND
+
+
+def _parted(text: bytes) -> tuple[bytes, int]:
+    """What stands before the offset from UTC at the end, and the offset in seconds."""
+    at = max(text.rfind(b"+"), text.rfind(b"-"))
+    found = _OFFSET.fullmatch(text, at) if at > 0 else None
+    if not found:
+        raise ValueError(f"no offset from UTC: {text!r}")
+    sign, *parts = found.groups(default=b"0")
+    hours, minutes, seconds = map(int, parts)
+    east = hours * 3600 + minutes * 60 + seconds
+    return text[:at], -east if sign == b"-" else east

@@ -8,13 +8,16 @@ INSTALLED := $(VENV)/.installed
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint servers crash mutants bench bench-memory clean-room java
+.PHONY: help demo docs test lint servers crash mutants bench bench-memory clean-room java
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof that nothing was lost
 	$(VENV)/bin/tailrace demo
+
+docs: $(INSTALLED) ## Write the pages of error codes and settings anew, from the code
+	$(VENV)/bin/python -m tailrace.reference docs
 
 test: lint java ## Everything that must be green: lint, then unit, contract, integration and crash tests
 	$(VENV)/bin/pytest

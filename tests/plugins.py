@@ -224,6 +224,7 @@ class FileSink:
     class Settings(Declaration):
         path: Path = Field(description="The file.")
         secret: SecretStr | None = None
+        delay: float = 0.0  # seconds that a commit of events takes; `PATH.held` shows that one has begun
 
     guarantee = Guarantee.EXACTLY_ONCE
     unit = Unit()
@@ -232,6 +233,7 @@ class FileSink:
         self.identity = context.identity
         self._format: Format = context.format
         self._path = context.base / settings.path
+        self._delay = settings.delay
         self._stored = _Stored()
         self._pending: list[str] = []
 
@@ -264,6 +266,9 @@ class FileSink:
         self._pending += payload
 
     async def commit(self, checkpoint: Checkpoint) -> None:
+        if self._pending and self._delay:
+            self._path.with_suffix(".held").touch()
+            await asyncio.sleep(self._delay)
         self._stored = _Stored([*self._stored.events, *self._pending], checkpoint)
         self._pending = []
         self._write()

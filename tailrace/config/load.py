@@ -71,11 +71,11 @@ class _Loading:
         data_dir = path.parent / (keys.data_dir if keys else "data")
         default = {"type": "sqlite", "path": str(data_dir / "offsets.db")}
         offsets = self._block("offsets", data.get("offsets", default), ("offsets",))
-        if keys is None or source is None or offsets is None:
-            return None
         for index, sink in enumerate(sinks):
             if sink is not None:
-                self._guarantee(sink, ("sinks", index), keys.name, path.parent)
+                self._guarantee(sink, ("sinks", index), keys.name if keys else "unnamed", path.parent)
+        if keys is None or source is None or offsets is None:
+            return None
         return PipelineConfig(
             path=path,
             name=keys.name,

@@ -14,3 +14,17 @@ def file_plugins(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     plugins.install(folder)
     monkeypatch.syspath_prepend(folder)
     return folder
+
+
+@pytest.fixture
+def pipeline_file(tmp_path: Path, file_plugins: Path) -> Path:
+    """A pipeline's file in a folder of its own. It reads `log.txt` and writes `out.json` there."""
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "name: orders\n"
+        f"source: {{type: file, path: '{tmp_path}/log.txt', snapshot: never}}\n"
+        "sinks:\n"
+        "  - {type: file, path: out.json, format: numbers}\n"
+    )
+    (tmp_path / "log.txt").touch()
+    return path

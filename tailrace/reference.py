@@ -1,0 +1,158 @@
+"""The reference pages, made from the register of error codes and from the declarations of the settings.
+
+`python -m tailrace.reference docs` writes `errors.md` and `settings.md` into that folder.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from tailrace.abc import Declaration
+from tailrace.config.model import PipelineKeys, SinkKeys
+from tailrace.errors import registered_codes
+
+_GENERATED: Final = "<!-- Written by `make docs` from the source code; change it there. -->\n"
+_AREAS: Final = {
+    "CKPT": "Checkpoints",
+    "CLI": "Command line",
+    "CONF": "Configuration",
+    "DEMO": "The demo",
+    "ENG": "Engine",
+    "FMT": "Formats",
+    "KAFKA": "Kafka",
+    "LOG": "Embedded log",
+    "OFF": "Offset stores",
+    "PG": "PostgreSQL",
+    "SINK": "Sinks",
+    "SQLITE": "SQLite",
+}
+_GROUPS: Final = {
+    "sources": ("Sources", "`source:`"),
+    "sinks": ("Sinks", "an item of `sinks:`, beside the keys that every sink has"),
+    "formats": ("Formats", "`format:` of a sink"),
+    "offsets": ("Offset stores", "`offsets:`"),
+}
+
+
+def errors_page() -> str:
+    """Every error code with its meaning. Imports all of tailrace and its built-in plugins for that."""
+    for package in sorted({"tailrace", *(entry.value.partition(".")[0] for _, entry in _built_in())}):
+        _import_all(package)
+    lines = [
+        "# Error codes",
+        _GENERATED,
+        "Every error names its code, where it was met, what was found and what to do. Here stands what the",
+        "codes mean.",
+    ]
+    for area, codes in groupby(registered_codes(), key=lambda code: code.id.split("-")[1]):
+        lines += ["", f"## {_AREAS[area]}", "", "| code | title | meaning |", "|---|---|---|"]
+        lines += [f"| {code.id} | {_cell(code.title)} | {_cell(code.meaning)} |" for code in codes]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Every key of a pipeline's file, the built-in plugins' settings included."""
+    lines = [
+        "# Settings",
+        _GENERATED,
+        "Values may hold `${NAME}` or `${NAME:-default}`, filled in from the environment; `$${` is a literal",
+        "`${`. Relative paths are relative to the file. A key without a default must be written.",
+        "",
+        "## The file",
+        *_table(PipelineKeys),
+        "",
+        "## Every sink",
+        *_table(SinkKeys, {"name": "its type"}),
+    ]
+    for group, entries in groupby(_built_in(), key=lambda item: item[0]):
+        title, place = _GROUPS[group]
+        lines += ["", f"## {title}"]
+        for _, entry in entries:
+            lines += ["", f"### {entry.name}", "", f"`type: {entry.name}`, in {place}."]
+            lines += _table(entry.load().Settings)
+    return "\n".join(lines) + "\n"
+
+
+def write_pages(folder: Path) -> None:
+    """Write both pages."""
+    (folder / "errors.md").write_text(errors_page())
+    (folder / "settings.md").write_text(settings_page())
+
+
+def _built_in() -> Iterator[tuple[str, EntryPoint]]:
+    for group in _GROUPS:
+        for entry in sorted(entry_points(group=f"tailrace.{group}"), key=lambda entry: entry.name):
+            if entry.dist is not None and entry.dist.name == "tailrace":
+                yield group, entry
+
+
+def _import_all(package: str) -> None:
+    """Codes are registered where they are raised: only a module that was imported has told its own."""
+    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+        if not module.name.endswith("__main__") and not module.name.startswith("tailrace.testing"):
+            import_module(module.name)
+
+
+def _table(declaration: type[Declaration], defaults: Mapping[str, str] = {}) -> list[str]:
+    """The keys of a declaration, and below it those of the declarations inside of it."""
+    schema = declaration.model_json_schema()
+    lines = _rows(schema, defaults)
+    for name, nested in schema.get("$defs", {}).items():
+        if "properties" in nested:
+            lines += ["", f"{name}:", *_rows(nested, {})]
+    return lines
+
+
+def _rows(schema: Mapping[str, Any], defaults: Mapping[str, str]) -> list[str]:
+    if not schema.get("properties"):
+        return ["", "It has no settings."]
+    lines = ["", "| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, field in schema["properties"].items():
+        default = defaults.get(key, "" if "default" not in field else _default(field["default"]))
+        lines.append(
+            f"| `{key}` | {_cell(_kind(field))} | {default} | {_cell(field.get('description', ''))} |"
+        )
+    return lines
+
+
+def _default(value: object) -> str:
+    if value is None or value in ("", [], {}):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _kind(field: Mapping[str, Any]) -> str:
+    """A JSON Schema in a few words."""
+    if "$ref" in field:
+        return str(field["$ref"]).rpartition("/")[2]
+    if "anyOf" in field:
+        kinds = [_kind(option) for option in field["anyOf"] if option.get("type") != "null"]
+        return " or ".join(kinds)
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field.get("writeOnly"):
+        return "secret"
+    if field.get("type") == "array":
+        return f"list of {_kind(field.get('items', {}))}"
+    name = {"object": "mapping", "string": "text", "boolean": "`true` or `false`"}.get(
+        field.get("type", ""), field.get("type", "any value")
+    )
+    name = {"path": "path"}.get(field.get("format", ""), name)
+    bounds = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
+    limits = [f"{words} {field[bound]}" for bound, words in bounds.items() if bound in field]
+    return ", ".join([name, *limits])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

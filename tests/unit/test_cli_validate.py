@@ -1,0 +1,82 @@
+"""`tailrace validate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from tailrace.cli.main import main
+
+
+def validate(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["validate", *map(str, words)])
+
+
+def test_a_right_file(pipeline_file: Path) -> None:
+    result = validate(pipeline_file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"✓ {pipeline_file}: orders, from file to file\n"
+
+
+def test_nothing_is_connected_or_made(pipeline_file: Path) -> None:
+    pipeline_file.with_name("log.txt").unlink()
+    assert validate(pipeline_file).exit_code == 0
+    assert list(pipeline_file.parent.iterdir()) == [pipeline_file]
+
+
+def test_every_fault_is_told(pipeline_file: Path) -> None:
+    pipeline_file.write_text("name: A\nextra: 1\nsinks: []\n")
+    result = validate(pipeline_file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("error TR-CONF-") == 4
+    assert (
+        f"error TR-CONF-006: unknown key\n  at {pipeline_file}:2:1\n  extra\n  → Known here: "
+        in result.stderr
+    )
+    assert result.stderr.endswith(f"4 faults in {pipeline_file}\n")
+
+
+def test_a_folder(pipeline_file: Path) -> None:
+    folder = pipeline_file.parent
+    (folder / "q.yml").write_text(pipeline_file.read_text().replace("orders", "payments"))
+    (folder / "r.yaml").write_text("name: X")
+    (folder / "notes.txt").write_text("no configuration")
+    result = validate(folder)
+    assert result.exit_code == 2
+    assert [line.split()[1] for line in result.stdout.splitlines()] == [
+        f"{pipeline_file}:",
+        f"{folder}/q.yml:",
+    ]
+    assert f"at {folder}/r.yaml:1:7" in result.stderr
+
+
+def test_a_folder_with_one_pipeline_twice(pipeline_file: Path) -> None:
+    second = pipeline_file.with_name("q.yaml")
+    second.write_text(pipeline_file.read_text())
+    result = validate(pipeline_file.parent)
+    assert result.exit_code == 2
+    assert f"error TR-CONF-014: two pipelines of one name\n  at {second}\n  {pipeline_file}" in result.stderr
+
+
+def test_a_folder_without_files(tmp_path: Path) -> None:
+    result = validate(tmp_path)
+    assert result.exit_code == 2
+    assert "TR-CLI-003" in result.stderr
+
+
+def test_json(pipeline_file: Path) -> None:
+    bad = pipeline_file.with_name("q.yaml")
+    bad.write_text(pipeline_file.read_text().replace("type: file, path", "type: fiel, path"))
+    result = validate(pipeline_file.parent, "--json")
+    assert (result.exit_code, result.stderr) == (2, "")
+    right, wrong = json.loads(result.stdout)
+    assert right == {"file": str(pipeline_file), "pipeline": "orders", "valid": True, "faults": []}
+    assert (wrong["file"], wrong["pipeline"], wrong["valid"]) == (str(bad), None, False)
+    source, _sink = wrong["faults"]
+    assert source["code"] == "TR-CONF-010"
+    assert source["where"] == f"{bad}:2:16"
+    assert source["title"] == "unknown type"
+    assert source["found"] == "no source is called 'fiel'"
+    assert source["remedy"].startswith("Did you mean file? Installed are: ")

@@ -63,7 +63,7 @@ def settings_page() -> str:
         "# Settings",
         _GENERATED,
         "Values may hold `${NAME}` or `${NAME:-default}`, filled in from the environment; `$${` is a literal",
-        "`${`. Relative paths are relative to the file. A key without a default must be written.",
+        "`${`. Relative paths are relative to the file.",
         "",
         "## The file",
         *_table(PipelineKeys),
@@ -115,16 +115,20 @@ def _rows(schema: Mapping[str, Any], defaults: Mapping[str, str]) -> list[str]:
         return ["", "It has no settings."]
     lines = ["", "| key | value | default | meaning |", "|---|---|---|---|"]
     for key, field in schema["properties"].items():
-        default = defaults.get(key, "" if "default" not in field else _default(field["default"]))
+        required = key in schema.get("required", ())
+        default = defaults.get(key, "required" if required else _default(field))
         lines.append(
             f"| `{key}` | {_cell(_kind(field))} | {default} | {_cell(field.get('description', ''))} |"
         )
     return lines
 
 
-def _default(value: object) -> str:
-    if value is None or value in ("", [], {}):
-        return "none"
+def _default(field: Mapping[str, Any]) -> str:
+    value = field.get("default")
+    if value in (None, "", [], {}):
+        return "" if "Default:" in field.get("description", "") else "none"
+    if isinstance(value, dict):
+        return "see below"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -21,7 +21,7 @@ class LiveStatus:
 
     def __init__(self) -> None:
         self._figures = Figures()
-        self._live = Live(console=Console(stderr=True), auto_refresh=False)
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=False)
 
     def begin(self, status: PipelineStatus) -> None:
         """The first look."""

@@ -11,7 +11,7 @@ import click
 from tailrace import __version__
 from tailrace.cli.failure import INTERRUPTED, report
 
-COMMANDS: Final = ("validate", "doctor", "run", "offsets", "teardown")
+COMMANDS: Final = ("validate", "doctor", "run", "log", "offsets", "teardown")
 """In the order of the help. Each is a module of this package that holds a click command of the same name."""
 
 

@@ -1,0 +1,110 @@
+"""Events of the log as lines: for people, and for programs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import msgspec
+
+from tailrace.log import Entry
+
+_COLOURS: Final = {"c": "green", "r": "green", "u": "yellow", "d": "red", "t": "red", "m": "blue"}
+_UNAVAILABLE: Final = "__debezium_unavailable_value"  # stands for a value that the log did not hold
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+def show_time(timestamp: int) -> str:
+    """µs since the epoch as `2026-01-31T13:14:15.123456Z`."""
+    return datetime.fromtimestamp(timestamp // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
+        f"{timestamp % 1_000_000:06}Z"
+    )
+
+
+def event_json(topic: str, entry: Entry) -> bytes:
+    """One object: topic, offset, timestamp, position, key, value. Key and value as the format wrote them, or
+    `{"base64": …}` where that is not JSON."""
+    return b'{"topic":%b,"offset":%d,"timestamp":"%b","position":%b,"key":%b,"value":%b}\n' % (
+        msgspec.json.encode(topic),
+        entry.offset,
+        show_time(entry.timestamp).encode(),
+        msgspec.json.encode(entry.identity),
+        _json(entry.key),
+        _json(entry.value),
+    )
+
+
+def event_line(entry: Entry, width: int | None) -> str:
+    """Offset, time, operation, table, key, and fields that changed; cut to `width` columns unless None."""
+    event = decoded(entry.value)
+    op, table, fields = _describe(event, decoded(entry.key))
+    if entry.value is None:
+        op, fields = "-", "tombstone"
+    begin = f"{entry.offset:>8}  {show_time(entry.timestamp)[:-4]}Z  "
+    rest = "  ".join(filter(None, (table, show_key(entry.key), fields)))
+    if width is not None and len(begin) + 3 + len(rest) > width:
+        rest = rest[: max(0, width - len(begin) - 4)] + "…"
+    return f"{click.style(begin, dim=True)}{click.style(op, fg=_COLOURS.get(op), bold=True)}  {rest}"
+
+
+def show_key(key: bytes | None) -> str:
+    """`id=42`, `id=42,line=3`, or the key itself where it holds no names."""
+    found = decoded(key)
+    if isinstance(found, dict):
+        return ",".join(f"{name}={_show(value)}" for name, value in found.items())
+    return "" if key is None else _show(found)
+
+
+def decoded(data: bytes | None) -> Any:
+    """What a key or value holds, without the schema that may stand around it; text where it is not JSON."""
+    if data is None:
+        return None
+    try:
+        content = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return data.decode(errors="replace")
+    if isinstance(content, dict) and content.keys() == {"schema", "payload"}:
+        return content["payload"]
+    return content
+
+
+def _describe(event: Any, key: Any) -> tuple[str, str, str]:
+    """Operation, table and fields of a change in Debezium's envelope; anything else as it is."""
+    if not isinstance(event, dict) or "op" not in event:
+        return "?", "", "" if event is None else _show(event)
+    source = event.get("source") or _EMPTY
+    table = ".".join(filter(None, (source.get("schema"), source.get("table"))))
+    before, after = event.get("before") or _EMPTY, event.get("after") or _EMPTY
+    if event["op"] == "u" and before:
+        fields = [
+            f"{name}: {_show(before.get(name))} → {_show(value)}"
+            for name, value in after.items()
+            if value != _UNAVAILABLE and value != before.get(name)
+        ]
+    else:
+        named = key if isinstance(key, dict) else _EMPTY
+        fields = [
+            f"{name}={_show(value)}"
+            for name, value in (after or before or event.get("message") or _EMPTY).items()
+            if value != _UNAVAILABLE and name not in named
+        ]
+    return str(event["op"]), table, " ".join(fields)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, str):
+        return value if value and value.isprintable() and " " not in value else repr(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _json(data: bytes | None) -> bytes:
+    if data is None:
+        return b"null"
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.encode({"base64": base64.b64encode(data).decode()})
+    return data

@@ -304,8 +304,8 @@ class Demo(Protocol):
         """Start the server with empty tables; its name and version. NotReady where this machine cannot."""
 
     def trade(self) -> Sequence[RowChange]:
-        """Run one transaction: the row changes that it committed, in their order. None where it rolled back,
-        or found nothing to do."""
+        """Run one transaction: the row changes that it committed, in their order. Empty where it rolled
+        back or found nothing to do."""
 
     def rows(self, table: str) -> Sequence[Mapping[str, Any]]:
         """A table's rows as the database has them now: canonical values by column."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tailrace.abc import Declaration
@@ -30,6 +30,14 @@ NOT_AVAILABLE = code(
 )
 
 _SECRET: Final = re.compile(r"secret|passw|token|credential", re.I)
+
+_WORDS: Final = {  # the library's, and those of a person who writes YAML
+    "Input should be": "It must be",
+    "a valid dictionary": "a mapping (key: value)",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "a valid string": "text",
+}
 
 D = TypeVar("D", bound=Declaration)
 
@@ -106,7 +114,9 @@ class _Translation:
     def _wrong(self, detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
         context = detail.get("ctx", {})
         text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        text = redact(self._document.substitution.conceal(text)).replace("Input should be", "It must be", 1)
+        text = redact(self._document.substitution.conceal(text))
+        for theirs, ours in _WORDS.items():
+            text = text.replace(theirs, ours)
         written = self._document.written(path)
         where = ".".join(str(part) for part in path[len(self._path) :]) or str(
             path[-1] if path else "the file"
@@ -122,8 +132,8 @@ class _Translation:
 
     def _shown(self, path: KeyPath, written: str | None) -> str:
         """What stands there, fit to be seen: a reference and not what it leads to, and never a secret."""
-        if written is None:
-            return "a mapping or a list"
+        if not written:
+            return "a mapping or a list" if written is None else "empty"
         names = ".".join(str(part) for part in path)
         fields = [self._declaration.model_fields.get(str(part)) for part in path]
         if _SECRET.search(names) or any(field and "Secret" in repr(field.annotation) for field in fields):
@@ -144,16 +154,21 @@ class _Translation:
         return field.description if field else None
 
 
-def _fields(declaration: type[Declaration], loc: Sequence[str | int]) -> Sequence[str]:
-    """The keys known in a declaration that is nested in this one."""
-    schema: Any = declaration.model_json_schema()
-    names = {str(part) for part in loc}
-    for name, nested in schema.get("$defs", {}).items():
-        if name in names or any(
-            f"#/$defs/{name}" in str(schema["properties"].get(part, "")) for part in names
-        ):
-            return list(nested.get("properties", ()))
-    return ()
+def _fields(declaration: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The keys that are known at a location inside of a declaration."""
+    models = [declaration]
+    for part in loc:
+        fields = [model.model_fields[str(part)] for model in models if str(part) in model.model_fields]
+        if fields:  # else an item's number, or the library's name of a member of a union
+            models = [model for field in fields for model in _models(field.annotation)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that stand anywhere in a type: `list[str | Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
 def _without_other_shapes(details: Sequence[ErrorDetails], values: Mapping[str, Any]) -> list[ErrorDetails]:

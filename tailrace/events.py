@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 import msgspec
 
@@ -54,7 +54,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class SourceField:
-    """A field that this kind of source adds to the source block."""
+    """A field that this kind of source adds to the source block. The one called `sequence`, if there is one,
+    is Debezium's, and stands where Debezium has it."""
 
     name: str
     type: LogicalType
@@ -105,6 +106,7 @@ class Transaction:
     `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number."""
 
 
+@final
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One row event (or TRUNCATE of one table, or one message).
 
@@ -127,6 +129,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         return f"{self.transaction.position}:{self.ordinal}:{self.index}"
 
 
+@final
 class SchemaChange(msgspec.Struct, frozen=True, gc=False):
     """From here on the table has this version. Stands before the version's first change; never dropped."""
 

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.abc",
         "tailrace.errors",
         "tailrace.events",
+        "tailrace.topics",
         "tailrace.types",
     },
     "tailrace.worker_thread": set(),

@@ -1,0 +1,140 @@
+"""The format `debezium`: what Debezium's connectors write through Kafka Connect's JsonConverter.
+
+A record's value is the envelope {before, after, source, transaction, op, ts_ms, ts_us, ts_ns}, its key the
+primary key's columns; with `schemas` each is {schema, payload}. Behind a delete comes a tombstone where there
+is a key. A logical message is {op, ts_ms, source, transaction, message} under the key {prefix}.
+`connect_values` says how values are written, `docs/debezium-differences.md` where this departs from Debezium,
+and why.
+
+Equal events give equal bytes, always: nothing depends on when or where they are encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pydantic import Field
+
+from tailrace.abc import Declaration, Record
+from tailrace.events import Change, Event, Op, SchemaChange, Table, Transaction
+from tailrace.formats.envelope import INDEX, Envelope, Surroundings
+from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
+
+
+class DebeziumFormat:
+    """See `tailrace.abc.Format`. Encoders are made once per table version, and dropped when the format meets
+    another version of the table. May be used from several threads."""
+
+    class Settings(Declaration):
+        """`schemas`: each record carries the Kafka Connect schema of its key and value, as JsonConverter's
+        `schemas.enable` does."""
+
+        schemas: bool = Field(False, description="Put the Kafka Connect schema into every record.")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._encoders: dict[Table, _TableEncoder] = {}
+        self._versions: dict[tuple[str, str, str, str], Table] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DebeziumFormat) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash((DebeziumFormat, self._settings))
+
+    def encode(self, events: Sequence[Event]) -> Sequence[Record]:
+        """See `tailrace.abc.Format`."""
+        records: list[Record] = []
+        append = records.append
+        table: Table | None = None
+        transaction: Transaction | None = None
+        encoder: _TableEncoder
+        prepared: dict[Table, dict[Op, Surroundings]] = {}
+        by_op: dict[Op, Surroundings] = {}
+        for event in events:
+            if type(event) is SchemaChange:
+                continue
+            if event.table is not table or event.transaction is not transaction:
+                if event.transaction is not transaction:
+                    transaction = event.transaction
+                    prepared = {}
+                table = event.table
+                encoder = self._encoders.get(table) or self._add_encoder(table)
+                rows, envelope = encoder.rows, encoder.envelope
+                by_op = prepared.setdefault(table, {})
+            surroundings = by_op.get(event.op)
+            if surroundings is None:
+                surroundings = by_op[event.op] = envelope.surroundings(event.transaction, event.op)
+            try:
+                _encode(event, rows, envelope, surroundings, append)
+            except CONVERSION_ERRORS:
+                encoder.encode_carefully(event, append)
+        return records
+
+    def _add_encoder(self, table: Table) -> _TableEncoder:
+        encoder = self._encoders[table] = _TableEncoder(table, self._settings.schemas)
+        name = (table.origin.pipeline, table.origin.database, table.schema, table.name)
+        older = self._versions.get(name)
+        self._versions[name] = table
+        if older is not None and older is not table:
+            self._encoders.pop(older, None)
+        return encoder
+
+
+class _TableEncoder:
+    """What is made once per table version."""
+
+    def __init__(self, table: Table, schemas: bool) -> None:
+        self._table = table
+        self._schemas = schemas
+        self.rows = GeneratedRows(table, nested=not schemas)
+        self.envelope = Envelope(table, schemas=schemas)
+
+    def encode_carefully(self, change: Change, append: Callable[[Record], None]) -> None:
+        """Encode a change that the generated functions do not. Raises Malformed if it cannot be."""
+        envelope = self.envelope
+        if self._schemas and (nulls := self._unexpected_nulls(change)):
+            envelope = Envelope(self._table, schemas=True, nullable=nulls)
+        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", nested=not self._schemas)
+        _encode(change, rows, envelope, envelope.surroundings(change.transaction, change.op), append)
+
+    def _unexpected_nulls(self, change: Change) -> frozenset[int]:
+        """Columns that are NULL although the table says that they are not: a change from before the column
+        became NOT NULL, read with a newer catalogue."""
+        _, after = self._table.split(change.raw)
+        columns = enumerate(self._table.columns)
+        return frozenset(i for i, column in columns if after and after[i] is None and not column.optional)
+
+
+def _encode(
+    change: Change,
+    rows: Rows,
+    envelope: Envelope,
+    surroundings: Surroundings,
+    append: Callable[[Record], None],
+) -> None:
+    """Append the records of one change."""
+    table = change.table
+    before, after = table.split(change.raw)
+    pieces, indexed = surroundings
+    around = str(change.offset).encode().join(pieces)
+    if indexed:
+        around = around.replace(INDEX, str(change.index).encode())
+    keyed = table.key
+    op = change.op
+    if op == "c" or op == "u" or op == "r":
+        key = rows.key(after, envelope.key, envelope.end) if keyed else None
+        head = envelope.created
+        if op == "u" and before is not None:
+            head = rows.before(before, envelope.changed, b',"after":')
+        append(Record(change, change.index, key, rows.after(after, head, around)))
+    elif op == "d":
+        key = rows.key(before, envelope.key, envelope.end) if keyed else None
+        append(Record(change, change.index, key, rows.before(before, envelope.changed, around)))
+        if keyed:
+            append(Record(change, change.index + 1, key, None))
+    elif op == "t":
+        append(Record(change, change.index, None, envelope.truncated + around))
+    else:
+        key = rows.key(after, envelope.message_key, envelope.end) if keyed else None
+        append(Record(change, change.index, key, rows.after(after, around, b"}" + envelope.end)))

@@ -1,0 +1,119 @@
+"""Debezium's envelope around the rows of one table version, in the order of fields that its connectors write.
+
+What is the same for all changes of a transaction is made once: a change adds its rows and its place in the
+log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import msgspec
+
+from tailrace import __version__
+from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, Op, Table, Transaction
+from tailrace.formats.connect_schemas import (
+    Schema,
+    envelope_schema,
+    key_schema,
+    message_key_schema,
+    message_schema,
+)
+from tailrace.formats.connect_values import json_string
+from tailrace.topics import TopicTemplate
+
+# Characters that JSON never holds unescaped stand where a change's own numbers go.
+_OFFSET: Final = "\0"
+_INDEX: Final = "\1"
+INDEX: Final = _INDEX.encode()
+
+Surroundings: TypeAlias = tuple[list[bytes], bool]
+"""What stands around the rows of one transaction's changes of one kind, cut where the offset goes; and
+whether the index goes into it too, in place of `INDEX`."""
+
+_SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
+
+
+class Envelope:
+    """The constant parts for one table version. `nullable`: see `envelope_schema`.
+
+    A row change is `created` or `changed`, the rows, the surroundings; a TRUNCATE is `truncated` and the
+    surroundings; a logical message is the surroundings, its row, `}` and `end`. A key is `key` (or
+    `message_key`), its columns, `end`.
+    """
+
+    def __init__(self, table: Table, *, schemas: bool, nullable: Collection[int] = ()) -> None:
+        self._table = table
+        self._schemas = schemas
+        name = TopicTemplate(_SCHEMA_NAME).topic(table)
+        value = self._schema(envelope_schema(table, name, nullable))
+        self.key = self._schema(key_schema(table, name))
+        self.end = b"}" if schemas else b""
+        self.created = value + b'{"before":null,"after":'
+        self.changed = value + b'{"before":'
+        self.truncated = value + b'{"before":null,"after":null'
+        self._own = [field.name for field in table.origin.fields if field.name != "sequence"]
+        self._templates: dict[Op, str] = {}
+
+    def surroundings(self, transaction: Transaction, op: Op) -> Surroundings:
+        """For the changes of one kind in one transaction."""
+        template = self._templates.get(op)
+        if template is None:
+            template = self._templates[op] = self._template(op)
+        source = transaction.source
+        microseconds = transaction.timestamp
+        milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
+        committed = (milliseconds, microseconds, nanoseconds)
+        own = [_source_value(source.get(name)) for name in self._own]
+        sequence = _source_value(source.get("sequence"))
+        block = (milliseconds, sequence, microseconds, nanoseconds, *own)
+        whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
+        return whole.encode().split(b"\0"), _INDEX in whole
+
+    @cached_property
+    def message_key(self) -> bytes:
+        """What stands before a logical message's key."""
+        return self._schema(message_key_schema(self._table))
+
+    def _template(self, op: Op) -> str:
+        """The surroundings with `%s` for what differs from transaction to transaction."""
+        table = self._table
+        origin = table.origin
+        # Debezium names no table in the source block of a logical message.
+        schema, name = ("", "") if op == "m" else (table.schema, table.name)
+        own = "".join(f",{_text(field)}:%s" for field in self._own)
+        source = (
+            f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
+            f'"name":{_text(origin.pipeline)},"ts_ms":%s,"snapshot":"{"true" if op == "r" else "false"}",'
+            f'"db":{_text(origin.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
+            f'"schema":{_text(schema)},"table":{_text(name)}{own}}},"transaction":null'
+        )
+        if op == "m":
+            head = self._schema(message_schema(table)).decode().replace("%", "%%")
+            return f'{head}{{"op":"m","ts_ms":%s,{source},"message":'
+        after = ',"after":null' if op == "d" else ""
+        return f'{after},{source},"op":"{op}","ts_ms":%s,"ts_us":%s,"ts_ns":%s}}{self.end.decode()}'
+
+    def _schema(self, schema: Schema) -> bytes:
+        """The beginning of a record, up to its payload."""
+        return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
+
+
+def _text(text: str) -> str:
+    """A JSON string for a template."""
+    return json_string(text).decode().replace("%", "%%")
+
+
+def _source_value(value: int | str | None) -> int | str:
+    """The JSON of a field of the source block, its placeholders marked."""
+    if value is None:
+        return "null"
+    if isinstance(value, int):
+        return value
+    if value == OFFSET_PLACEHOLDER:
+        return _OFFSET
+    if value == INDEX_PLACEHOLDER:
+        return _INDEX
+    return json_string(value).decode().replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)

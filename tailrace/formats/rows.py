@@ -1,0 +1,215 @@
+"""Rows as JSON objects: functions generated for one table version, and their slow, careful twins.
+
+A generated function is one expression that joins the constant parts of the object with each field's JSON; it
+raises one of `CONVERSION_ERRORS` for a row that is not the usual one. `ReferenceRows` knows every case, goes
+through each field's value, and raises the error that a person reads. Where both give bytes, they are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeAlias
+
+from tailrace.errors import Malformed, code
+from tailrace.events import ABSENT, UNCHANGED, Column, Missing, Row, Table
+from tailrace.formats.connect_text import text_expression
+from tailrace.formats.connect_values import json_string, unavailable, value_encoder
+
+UNCONVERTIBLE = code(
+    "TR-FMT-001",
+    "value cannot be converted",
+    "A field does not hold a value of its column's type, or one that the format cannot express (a numeric "
+    "NaN, a timestamp outside of 64 bits). To deliver anything else in its place would be silent corruption.",
+)
+UNAVAILABLE_VALUE = code(
+    "TR-FMT-002",
+    "value is not in the log",
+    "The log left out a value (unchanged TOAST, or an old row that holds its key alone) in a place where the "
+    "format has nothing to stand for it: in the key, or in a column of numbers.",
+)
+
+CONVERSION_ERRORS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What conversions of a field raise when it is not what they expect."""
+
+ObjectEncoder: TypeAlias = Callable[[Row | None, bytes, bytes], bytes]
+"""(row, head, tail) → head, the row as a JSON object, tail. No row is an error."""
+
+_SHOWN: Final = 60  # of a field, in an error
+
+
+class Rows(Protocol):
+    """The encoders of a table version's rows."""
+
+    @property
+    def key(self) -> ObjectEncoder:
+        """The key's columns alone."""
+
+    @property
+    def after(self) -> ObjectEncoder:
+        """A new row: what did not change and is not in the log is a placeholder."""
+
+    @property
+    def before(self) -> ObjectEncoder:
+        """An old row: what is not in the log is null."""
+
+
+class GeneratedRows:
+    """Fast, for the usual row; made when first used."""
+
+    def __init__(self, table: Table, *, nested: bool) -> None:
+        self._table = table
+        self._nested = nested
+
+    @cached_property
+    def key(self) -> ObjectEncoder:
+        return self._generate(self._table.key, lambda column: ())
+
+    @cached_property
+    def after(self) -> ObjectEncoder:
+        return self._generate(range(len(self._table.columns)), _missing_after)
+
+    @cached_property
+    def before(self) -> ObjectEncoder:
+        return self._generate(
+            range(len(self._table.columns)), lambda column: (("None", b"null"), ("ABSENT", b"null"))
+        )
+
+    def _generate(
+        self, indexes: Iterable[int], missing: Callable[[Column], Iterable[tuple[str, bytes]]]
+    ) -> ObjectEncoder:
+        names: dict[str, Any] = {"join": b"".join, "UNCHANGED": UNCHANGED, "ABSENT": ABSENT}
+        columns = self._table.columns
+        chosen = list(indexes)
+        parts = ["b'{'"]
+        for i in chosen:
+            column = columns[i]
+            comma = b"" if i == chosen[0] else b","
+            parts += [
+                repr(b"%b%b:" % (comma, json_string(column.name))),
+                self._json(i, missing(column), names),
+            ]
+        fields = ", ".join(f"f{i}" for i in chosen)
+        whole = chosen == list(range(len(columns)))
+        values = "row" if whole else f"[{', '.join(f'row[{i}]' for i in chosen)}]"
+        source = (
+            "def encode(row, head, tail):\n"
+            f"    [{fields}] = {values}\n"
+            f"    return join((head, {', '.join(parts)}, b'}}', tail))\n"
+        )
+        exec(compile(source, f"<rows of {self._table}>", "exec"), names)
+        encoder: ObjectEncoder = names["encode"]
+        return encoder
+
+    def _json(self, i: int, missing: Iterable[tuple[str, bytes]], names: dict[str, Any]) -> str:
+        """The source of a field's JSON; adds the names that it uses."""
+        column = self._table.columns[i]
+        by_value = _by_value(column, nested=self._nested)
+        field = f"f{i}"
+        if column.text:
+            expression = text_expression(column.type, by_value)
+            names.update({name.format(n=i): value for name, value in expression.names.items()})
+            source = expression.source.format(f=field, n=i)
+        else:
+            names[f"column{i}"] = by_value
+            source = f"column{i}({field})"
+        for value, json in reversed(tuple(missing)):
+            source = f"{json!r} if {field} is {value} else {source}"
+        return f"({source})"
+
+
+def _missing_after(column: Column) -> Iterator[tuple[str, bytes]]:
+    if column.optional:
+        yield "None", b"null"
+    if (placeholder := unavailable(column.type)) is not None:
+        yield "UNCHANGED", placeholder
+
+
+def _by_value(column: Column, *, nested: bool) -> Callable[[Any], bytes]:
+    encode = value_encoder(column.type, nested=nested)
+    value = column.value
+    return lambda field: encode(value(field))
+
+
+class ReferenceRows:
+    """Slow, for every row. `where` names the event in errors. Encoders raise Malformed."""
+
+    def __init__(self, table: Table, where: str, *, nested: bool) -> None:
+        self._table = table
+        self._where = where
+        self._nested = nested
+
+    def key(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
+        """See `Rows`."""
+        return self._encode(row, self._table.key, head, tail, self._key)
+
+    def after(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
+        """See `Rows`."""
+        return self._encode(row, range(len(self._table.columns)), head, tail, self._after)
+
+    def before(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
+        """See `Rows`."""
+        return self._encode(row, range(len(self._table.columns)), head, tail, self._before)
+
+    def _encode(
+        self,
+        row: Row | None,
+        indexes: Iterable[int],
+        head: bytes,
+        tail: bytes,
+        encode: Callable[[Column, Any], bytes],
+    ) -> bytes:
+        if row is None:
+            raise Malformed(
+                UNAVAILABLE_VALUE,
+                "the event has no such row",
+                "Give the table a replica identity that holds its key.",
+                where=self._where,
+            )
+        if len(row) != len(self._table.columns):
+            raise AssertionError(f"{self._where}: {len(row)} fields, {len(self._table.columns)} columns")
+        columns = self._table.columns
+        fields = [b"%b:%b" % (json_string(columns[i].name), encode(columns[i], row[i])) for i in indexes]
+        return b"%b{%b}%b" % (head, b",".join(fields), tail)
+
+    def _key(self, column: Column, field: Any) -> bytes:
+        if field is None or isinstance(field, Missing):
+            raise self._unavailable(column, field)
+        return self._value(column, field)
+
+    def _after(self, column: Column, field: Any) -> bytes:
+        if field is None:
+            return b"null"
+        if isinstance(field, Missing):
+            placeholder = unavailable(column.type)
+            if field is ABSENT or placeholder is None:
+                raise self._unavailable(column, field)
+            return placeholder
+        return self._value(column, field)
+
+    def _before(self, column: Column, field: Any) -> bytes:
+        return b"null" if field is ABSENT else self._after(column, field)
+
+    def _value(self, column: Column, field: Any) -> bytes:
+        try:
+            return _by_value(column, nested=self._nested)(field)
+        except CONVERSION_ERRORS as error:
+            shown = repr(field)
+            if len(shown) > _SHOWN:
+                shown = f"{shown[:_SHOWN]}… ({len(shown)} characters)"
+            raise Malformed(
+                UNCONVERTIBLE,
+                f"column {column.name} ({column.type.native}): {error}; the field is {shown}",
+                "Leave the column or the table out of the pipeline, or correct what wrote the value.",
+                where=self._where,
+            ) from error
+
+    def _unavailable(self, column: Column, field: Missing | None) -> Malformed:
+        found = "NULL" if field is None else field.value
+        return Malformed(
+            UNAVAILABLE_VALUE,
+            f"column {column.name} ({column.type.native}) is {found}",
+            f"Give {self._table} REPLICA IDENTITY FULL, so that the log holds whole old rows, and leave the "
+            "column or the table out until this event has passed.",
+            where=self._where,
+        )

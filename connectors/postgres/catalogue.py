@@ -13,7 +13,6 @@ from connectors.postgres.protocol import OWN_PREFIX
 from connectors.postgres.relations import RelationDetails, Undescribed
 from connectors.postgres.tables import TableFilter
 from connectors.postgres.types import TypeDetails
-from connectors.postgres.types import TypeDetails
 from tailrace.clients.postgres.connection import Session
 
 SESSION_SETTINGS: Final[Mapping[str, str]] = {
@@ -35,6 +34,7 @@ _SERVER: Final = SQL("""
            current_setting('max_replication_slots')::int, (SELECT count(*) FROM pg_replication_slots),
            current_setting('max_wal_senders')::int,
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
+           (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
            current_user, current_database(), has_database_privilege(current_database(), 'CREATE')
     """)
 
@@ -62,8 +62,8 @@ _WITHOUT_IDENTITY: Final = SQL("""
     """)
 
 _COLUMNS: Final = SQL("""
-    SELECT format('%%I.%%I', n.nspname, c.relname), a.attname, a.atttypid,
-           format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
+    SELECT format('%%I.%%I', n.nspname, c.relname), a.attname, a.atttypid, a.atttypmod,
+           a.attgenerated <> ''
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE a.attrelid = ANY (%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY 1, a.attnum
@@ -106,13 +106,10 @@ class Server:
     slots: int  # in use
     max_wal_senders: int
     max_slot_wal_keep_size: int  # MB; -1: without a bound
+    wal_sender_timeout: float  # seconds; 0: none
     role: str
     database: str
     may_create: bool  # in the database
-
-    @property
-    def major(self) -> int:
-        return self.version_number // 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ class ColumnFacts:
     table: str
     name: str
     type: int
-    type_name: str
+    typmod: int
     generated: bool
 
 

@@ -58,6 +58,12 @@ class PostgresSettings(Declaration):
         description="Seconds between two signs of life to the server, at the most; more often where its "
         "wal_sender_timeout is short.",
     )
+    silence_timeout: float = Field(
+        60.0,
+        ge=0.5,
+        description="Seconds without any word from the server after which the connection counts as dead and "
+        "is made again. After half of them the server is asked for a word.",
+    )
     slot_timeout: float = Field(
         60.0,
         gt=0,

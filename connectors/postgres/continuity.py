@@ -86,7 +86,9 @@ def check_system(stored: Identity, server: Identity, where: str) -> None:
         )
 
 
-def check_timeline(position: WalPosition, stored: int, server: int, history: str, where: str) -> None:
+def check_timeline(
+    position: WalPosition, stored: int | None, server: int | None, history: str, where: str
+) -> None:
     """Diverged unless the server's timeline goes on from the checkpoint's at or behind the position.
 
     `history` is the server's timeline history file; empty on timeline 1.
@@ -98,7 +100,7 @@ def check_timeline(position: WalPosition, stored: int, server: int, history: str
         words = line.partition("#")[0].split()
         if len(words) >= 2:
             switches[int(words[0])] = parse_lsn(words[1])
-    switch = switches.get(stored)
+    switch = None if stored is None else switches.get(stored)
     if switch is None:
         raise Diverged(
             OTHER_HISTORY,

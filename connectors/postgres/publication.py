@@ -17,7 +17,21 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.postgres.catalogue import Relation
 from tailrace.clients.postgres.connection import Session
+from tailrace.errors import Gap, NotReady, code
 from tailrace.failpoints import failpoint
+
+GONE = code(
+    "TR-PG-314",
+    "the publication is gone",
+    "The slot exists and a publication that its stream is shaped by does not: what was written since it was "
+    "dropped cannot be told from what was never to be captured.",
+)
+UNFIT = code(
+    "TR-PG-220",
+    "the publication leaves changes out",
+    "A publication of the pipeline's name exists that does not publish every change of its tables: some "
+    "would be missing, unsaid.",
+)
 
 _ALL: Final = SQL("insert, update, delete, truncate")
 _INSERTS: Final = SQL("insert, truncate")
@@ -60,6 +74,23 @@ class Publication:
         """What it publishes beside the captured tables."""
         return sorted(self.tables - {relation.qualified for relation in relations})
 
+    def unfit(self, relations: Sequence[Relation]) -> NotReady | None:
+        """Why it would leave out changes of the captured tables, if it would."""
+        name = Identifier(self.name).as_string()
+        if not (self.inserts and self.updates):
+            found = "it does not publish inserts, updates, deletes and truncates alike"
+            remedy = f"ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate');"
+        elif not self.via_root and any(relation.kind == "p" for relation in relations):
+            found = "it publishes partitions under their own names"
+            remedy = f"ALTER PUBLICATION {name} SET (publish_via_partition_root = true);"
+        elif self.filtered:
+            found = f"{', '.join(self.filtered)} stands in it with a row filter or a column list"
+            tables = ", ".join(self.filtered)
+            remedy = f"ALTER PUBLICATION {name} DROP TABLE {tables}; and start again: they are added whole."
+        else:
+            return None
+        return NotReady(UNFIT, f"publication {self.name}: {found}", remedy, where=self.name)
+
 
 async def find(session: Session, name: str) -> Publication | None:
     """The publication of this name, if there is one."""
@@ -82,6 +113,26 @@ async def create(session: Session, main: str, inserts: str, relations: Sequence[
     if await find(session, inserts) is None:
         await session.query(creation_for_inserts(inserts))
     _created()
+
+
+async def require(session: Session, main: str, inserts: str) -> Publication:
+    """The publication of the captured tables; Gap if one of the two is gone, for a stream that has begun."""
+    existing = await find(session, main)
+    if existing is None:
+        raise gone(main)
+    if await find(session, inserts) is None:
+        raise gone(inserts)
+    return existing
+
+
+def gone(name: str) -> Gap:
+    """The error for a publication that does not exist although the slot does."""
+    return Gap(
+        GONE,
+        f"publication {name} does not exist, the slot does",
+        "Bring the targets up to date by other means, then begin anew: tailrace teardown FILE, run it again.",
+        where=name,
+    )
 
 
 async def add(session: Session, publication: Publication, relations: Sequence[Relation]) -> list[Relation]:

@@ -1,0 +1,72 @@
+"""What the server is told of a stream's progress, whether or not anybody reads at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from connectors.postgres.channel import Channel
+from tailrace.errors import TailraceError
+from tailrace.failpoints import failpoint
+
+_GATHER_SECONDS: Final = 0.02  # acknowledgements that come within it go out as one
+
+_before = failpoint("postgres.feedback.before")
+_after = failpoint("postgres.feedback.after")
+
+
+class Feedback:
+    """Sends status updates on a timer of its own, and soon after each acknowledgement.
+
+    `flushed` is what frees the server's log: only ends of commits and idle positions that are durable in
+    every sink. `received` tells what has arrived.
+    """
+
+    def __init__(self, channel: Channel, interval: float, received: Callable[[], int], flushed: int) -> None:
+        self.flushed = flushed  # 0: nothing to say yet
+        self._channel = channel
+        self._interval = interval
+        self._received = received
+        self._sent = flushed
+        self._acknowledged = asyncio.Event()
+        self.task: Final = asyncio.create_task(self._run())
+
+    def acknowledge(self, lsn: int) -> None:
+        """Everything before `lsn` is durable."""
+        if lsn > self.flushed:
+            self.flushed = lsn
+            self._acknowledged.set()
+
+    def send(self, *, ask: bool = False) -> None:
+        """Tell now; `ask` for a keepalive in return. Raises what `Channel.send_status` raises."""
+        news = self.flushed > self._sent
+        if news:
+            _before()
+        self._channel.send_status(self._received(), self.flushed, reply=ask)
+        self._sent = self.flushed
+        if news:
+            _after()
+
+    async def close(self) -> None:
+        """Stop the timer; a last acknowledgement goes out if the connection allows."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        if self.flushed > self._sent:
+            self._try()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._acknowledged.wait(), self._interval)
+                await asyncio.sleep(_GATHER_SECONDS)
+            except TimeoutError:
+                pass
+            self._acknowledged.clear()
+            self._try()
+
+    def _try(self) -> None:
+        # The reader meets the same error, and has somebody to tell.
+        with contextlib.suppress(TailraceError):
+            self.send()

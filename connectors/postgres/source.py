@@ -1,0 +1,269 @@
+"""The PostgreSQL source: follows the write-ahead log through a logical replication slot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar, Final
+
+import structlog
+from psycopg.sql import SQL
+
+from connectors.postgres import continuity, publication, selection, slot
+from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, Server
+from connectors.postgres.channel import Channel
+from connectors.postgres.checks import Checks
+from connectors.postgres.config import PostgresSettings
+from connectors.postgres.position import WalPosition, after
+from connectors.postgres.protocol import origin
+from connectors.postgres.publication import Publication
+from connectors.postgres.relations import Relations
+from connectors.postgres.stream import Goal, Stream, Timing
+from connectors.postgres.tables import Pattern, TableFilter
+from tailrace.abc import Finding, SourceContext
+from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
+from tailrace.errors import Retry, code
+from tailrace.events import Batch, Position
+
+STANDBY = code(
+    "TR-PG-304",
+    "the server is a standby now",
+    "A failover is under way, or the URL leads to a server that only follows another. It is tried again "
+    "until the server is a primary.",
+)
+CHANGED = code(
+    "TR-PG-305",
+    "another server answered",
+    "Between the checks and the start of the stream the URL came to lead to another server, or to another "
+    "history of the same. Everything is checked again.",
+)
+
+_PATIENCE: Final = 3.0  # seconds for the server to notice that an earlier connection of ours is gone
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+
+class PostgresSource:
+    """`tailrace.abc.Source` for one database. Positions are those of `position.py`."""
+
+    Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
+
+    def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
+        self.fingerprint = ""  # known when the server was first asked
+        self._address = settings.address
+        self._settings = settings
+        self._name = f"tailrace_{context.pipeline}"  # of the slot and the publication
+        self._publications = (self._name, f"{self._name}_ins")
+        self._pipeline = context.pipeline
+        self._program = f"tailrace {context.pipeline}"
+        self._redeliver = context.redeliver_transaction
+        self._redelivered: list[Position] = []  # these count as the last commit's end before them
+        self._tables = TableFilter(
+            [Pattern.parse(text) for text in settings.tables],
+            [Pattern.parse(text) for text in settings.exclude],
+        )
+        self._session = Session(self._address, self._program, SESSION_SETTINGS)
+        self._catalogue = Catalogue(self._session)
+        self._identity: Identity | None = None
+        self._relations: Relations | None = None
+        self._stream: Stream | None = None
+        self._acknowledged = 0
+        self._goal = Goal()
+
+    async def check(self) -> Sequence[Finding]:
+        """The findings of `checks.py`, in the order in which a person would mend them."""
+        return await Checks(self._session, self._program, self._tables, *self._publications).run()
+
+    async def identify(self) -> Identity:
+        """System identifier, database and timeline."""
+        async with self._replication() as connection:
+            self._identity = await self._identify(connection)
+        return self._identity
+
+    async def anchored(self) -> bool:
+        """Whether the slot exists."""
+        return await slot.find(self._session, self._name) is not None
+
+    async def anchor(self) -> Position:
+        """Make the publications, then the slot; one that an unfinished attempt left is dropped before."""
+        await self._primary()
+        await slot.drop(self._session, self._name, _PATIENCE)
+        selected = await self._catalogue.selected(self._tables)
+        await self._refuse_without_identity(selected)
+        await publication.create(self._session, *self._publications, selected)
+        async with self._replication() as connection:
+            point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
+        return WalPosition(point).document()
+
+    async def verify(self, checkpoint: Checkpoint) -> None:
+        """Every rule of `continuity.py`."""
+        if checkpoint.position is None:
+            return
+        position, where = WalPosition.from_document(checkpoint.position), str(self._address)
+        async with self._replication() as connection:
+            identity = self._identity = await self._identify(connection)
+            history = await self._history(connection, identity)
+        await self._primary()
+        if checkpoint.identity is not None:
+            continuity.check_system(checkpoint.identity, identity, where)
+            continuity.check_timeline(
+                position, checkpoint.identity.timeline, identity.timeline, history, where
+            )
+        continuity.check_end(position, await self._catalogue.flushed(), where)
+        found = await slot.find(self._session, self._name)
+        continuity.check_slot(position, self._name, found, identity.database, where)
+        if self._redeliver and position.inside and checkpoint.fingerprint != self.fingerprint:
+            self._redelivered.append(checkpoint.position)
+        else:
+            continuity.check_fingerprint(position, checkpoint.fingerprint, self.fingerprint, where)
+
+    async def open(self, resume: Position) -> None:
+        """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
+        position, where = self._standing(resume), str(self._address)
+        existing = await publication.require(self._session, *self._publications)
+        selected = await self._catalogue.selected(self._tables)
+        if error := existing.unfit(selected):
+            raise error
+        if self._relations is None:
+            await self._add_tables(existing, selected)
+        await slot.idle(self._session, self._name, _PATIENCE)
+        server = await self._primary()
+        connection = await self._connect()
+        try:
+            identity = await self._identify(connection)
+            if identity != self._identity:
+                raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
+            channel = await Channel.start(
+                connection, self._address, self._name, position.end, self._publications
+            )
+            # Nobody else can move the slot now: what is found here holds for the whole stream.
+            found = await slot.find(self._session, self._name)
+            continuity.check_slot(position, self._name, found, identity.database, where)
+        except BaseException:
+            await connection.close()
+            raise
+        if self._relations is None:
+            self._relations = Relations(origin(self._pipeline, identity.database), self._tables.captured)
+        self._stream = Stream(
+            channel,
+            self._catalogue,
+            self._relations,
+            position,
+            min(self._acknowledged, position.end),
+            self._timing(server),
+            self._goal,
+        )
+
+    def read(self) -> AsyncIterator[Batch]:
+        """Batches of about 1 MiB at most; one message is never cut."""
+        assert self._stream is not None  # the contract: open comes first
+        return self._stream.batches()
+
+    async def acknowledge(self, position: Position) -> None:
+        """Kept also while there is no connection."""
+        self._acknowledged = max(self._acknowledged, WalPosition.from_document(position).end)
+        if self._stream is not None:
+            self._stream.acknowledge(self._acknowledged)
+
+    def covers(self, position: Position, other: Position) -> bool:
+        """By LSN and ordinal."""
+        return WalPosition.from_document(position).covers(WalPosition.from_document(other))
+
+    def after(self, batch: Batch, position: Position) -> Batch:
+        """Cut between messages."""
+        return after(batch, self._standing(position))
+
+    def parse(self, text: str) -> Position:
+        """An LSN, `0/16B3748`."""
+        return WalPosition.parse(text).document()
+
+    async def current(self) -> Position:
+        """The end of the log behind a message of our own; the stream sees to it that it is passed."""
+        await self._catalogue.emit_message()
+        self._goal.lsn = await self._catalogue.flushed()
+        return WalPosition(self._goal.lsn).document()
+
+    def lag(self, position: Position) -> int | None:
+        """Bytes of log from the position's last commit on."""
+        if self._stream is None:
+            return None
+        return max(self._stream.server_end - WalPosition.from_document(position).end, 0)
+
+    async def close(self) -> None:
+        """Ends the stream and the session."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+        await self._session.close()
+
+    async def teardown(self, *, dry_run: bool) -> Sequence[str]:
+        """Drop slot and publications."""
+        lines = []
+        if dry_run:
+            dropped = await self.anchored()
+        else:
+            dropped = await slot.drop(self._session, self._name, _PATIENCE)
+        if dropped:
+            lines.append(f"replication slot {self._name}")
+        for name in self._publications:
+            line = await publication.drop(self._session, name, dry_run=dry_run)
+            lines += [line] if line else []
+        return lines
+
+    def _standing(self, position: Position) -> WalPosition:
+        """Where a position stands for this run."""
+        found = WalPosition.from_document(position)
+        return WalPosition(found.end) if position in self._redelivered else found
+
+    def _timing(self, server: Server) -> Timing:
+        status = self._settings.status_interval
+        if server.wal_sender_timeout:
+            status = min(status, server.wal_sender_timeout / 3)
+        return Timing(status, self._settings.silence_timeout)
+
+    async def _primary(self) -> Server:
+        server = await self._catalogue.server()
+        if server.standby:
+            raise Retry(
+                STANDBY,
+                "the server follows another one",
+                "Nothing during a failover; else let the URL lead to the primary.",
+                where=str(self._address),
+            )
+        return server
+
+    async def _refuse_without_identity(self, relations: Sequence[Relation]) -> None:
+        for error in await selection.without_identity(self._catalogue, relations):
+            raise error
+
+    async def _add_tables(self, existing: Publication, selected: Sequence[Relation]) -> None:
+        missing = existing.missing(selected)
+        if missing:
+            await self._refuse_without_identity(missing)
+            await publication.add(self._session, existing, missing)
+            _log.warning(
+                "tables added to the publication: only changes from now on arrive",
+                publication=existing.name,
+                tables=[str(relation) for relation in missing],
+            )
+
+    async def _connect(self) -> Connection:
+        return await connect(self._address, self._program, settings=SESSION_SETTINGS, replication=True)
+
+    def _replication(self) -> AbstractAsyncContextManager[Connection]:
+        return connected(self._address, self._program, settings=SESSION_SETTINGS, replication=True)
+
+    async def _identify(self, connection: Connection) -> Identity:
+        ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
+        major = connection.info.server_version // 10_000
+        self.fingerprint = continuity.fingerprint(self._publications, major)
+        return Identity(system, database, timeline)
+
+    async def _history(self, connection: Connection, identity: Identity) -> str:
+        """The timeline's history file; timeline 1 has none."""
+        if identity.timeline == 1:
+            return ""
+        command = SQL("TIMELINE_HISTORY {}").format(SQL(str(identity.timeline)))
+        ((_, content),) = await rows(connection, self._address, command)
+        return content.decode() if isinstance(content, bytes) else str(content)

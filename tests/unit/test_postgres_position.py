@@ -1,0 +1,118 @@
+"""Positions: order, documents, and cutting batches by them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.postgres.position import WalPosition, after, format_lsn, parse_lsn, place
+from tailrace.events import Batch, SchemaChange
+from tests.unit import pgoutput
+
+lsns = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def positions(draw: st.DrawFn) -> WalPosition:
+    lsn = draw(st.one_of(lsns, st.integers(0, 3)))
+    ordinal = draw(st.integers(0, 3))
+    return WalPosition(lsn, ordinal, draw(st.integers(0, lsn))) if ordinal else WalPosition(lsn)
+
+
+@given(lsns)
+def test_an_lsn_survives_its_text(lsn: int) -> None:
+    assert parse_lsn(format_lsn(lsn)) == lsn
+
+
+def test_an_lsn_is_written_as_postgresql_writes_it() -> None:
+    assert format_lsn(0x16B3748) == "0/16B3748"
+    assert format_lsn(0xAB_0000_00FF) == "AB/FF"
+    assert parse_lsn("ab/ff") == 0xAB_0000_00FF
+
+
+@pytest.mark.parametrize(
+    "text", ["", "16B3748", "0/", "/0", "0/123456789", "g/0", "0/0 ", "-1/0", "0/0/0", "0x1/0"]
+)
+def test_other_texts_are_no_lsn(text: str) -> None:
+    with pytest.raises(ValueError, match="0/16B3748"):
+        parse_lsn(text)
+
+
+@given(positions())
+def test_a_position_survives_its_document(position: WalPosition) -> None:
+    read = WalPosition.from_document(position.document())
+    assert (read, read.end) == (position, position.end)
+
+
+@given(positions(), positions())
+def test_equal_documents_are_equal_positions_of_one_total_order(a: WalPosition, b: WalPosition) -> None:
+    assert (a == b) or (a.document() != b.document())
+    assert a.covers(b) or b.covers(a)
+    assert (a.covers(b) and b.covers(a)) == ((a.lsn, a.ordinal) == (b.lsn, b.ordinal))
+
+
+@given(positions(), positions(), positions())
+def test_covers_is_transitive(a: WalPosition, b: WalPosition, c: WalPosition) -> None:
+    assert not (a.covers(b) and b.covers(c)) or a.covers(c)
+
+
+def test_the_order_of_a_stream() -> None:
+    before, commit, end = 0x100, 0x200, 0x230  # the next transaction commits right at the end of this one
+    in_order = [
+        WalPosition(before),
+        WalPosition(commit),  # idle, or a message that is not transactional, right before the commit record
+        WalPosition(commit, 1, before),
+        WalPosition(commit, 2, before),
+        WalPosition(end),
+        WalPosition(end, 1, end),
+        WalPosition(end + 0x30),
+    ]
+    for i, a in enumerate(in_order):
+        for j, b in enumerate(in_order):
+            assert a.covers(b) == (i >= j)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"lsn": 5},
+        {"lsn": "0/5", "ordinal": 0},
+        {"lsn": "0/5", "ordinal": 1},
+        {"lsn": "0/5", "end": "0/4"},
+        {"lsn": "0/5", "ordinal": -1, "end": "0/4"},
+        {"lsn": "0/5", "ordinal": 1, "end": "0/6"},
+        {"lsn": "0/5", "ordinal": 1, "end": 4},
+        {"lsn": "0/5", "ordinal": True, "end": "0/4"},
+        {"lsn": "0/5", "other": "0/4"},
+        {"gtid": "x:1-5"},
+    ],
+)
+def test_other_documents_are_refused(document: dict[str, int | str]) -> None:
+    with pytest.raises(ValueError, match="position"):
+        WalPosition.from_document(document)
+
+
+def test_people_write_an_lsn() -> None:
+    assert WalPosition.parse(" 0/16B3748\n") == WalPosition(0x16B3748)
+    with pytest.raises(ValueError, match="looks like 0/16B3748"):
+        WalPosition.parse("yesterday")
+
+
+def test_a_position_is_shown_to_people() -> None:
+    assert str(WalPosition(0x16B3748)) == "0/16B3748"
+    assert str(WalPosition(0x16B3748, 5, 0x16B3700)) == "0/16B3748 after message 5"
+
+
+@pytest.mark.parametrize("scenario", pgoutput.SCENARIOS)
+def test_a_batch_is_cut_between_messages(scenario: str) -> None:
+    recorded = pgoutput.recording(16, scenario)
+    events = pgoutput.events(recorded)
+    batch = Batch(events, WalPosition(2**40).document(), commit=True, size=7, timestamp=3)
+    for lsn, ordinal in {place(event) for event in events}:
+        rest = after(batch, WalPosition(lsn, ordinal, 0 if ordinal else -1))
+        behind = [event for event in events if place(event) > (lsn, ordinal)]
+        covered = [e for e in events if isinstance(e, SchemaChange) and place(e) <= (lsn, ordinal)]
+        assert list(rest.events) == covered + behind
+        assert (rest.end, rest.commit, rest.timestamp) == (batch.end, True, 3)
+        assert rest.size == sum(len(change.raw) for change in pgoutput.changes(behind))
+    assert after(batch, WalPosition(0)) is batch

@@ -14,6 +14,7 @@ from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation,
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
+from connectors.postgres.demo import Shop
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.publication import Publication
@@ -48,6 +49,7 @@ class PostgresSource:
     """`tailrace.abc.Source` for one database. Positions are those of `position.py`."""
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
+    demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked

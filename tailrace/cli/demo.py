@@ -27,7 +27,7 @@ from tailrace.errors import ConfigurationError, code
 NO_DEMO = code("TR-DEMO-004", "no demo of this source", "No installed source connector brings a demo.")
 
 
-@click.command(short_help="A database, live changes, a kill, and the proof that nothing was lost.")
+@click.command(short_help="Show it at work, on a database of its own.")
 @click.option(
     "--seconds",
     type=click.FloatRange(2, 3600),

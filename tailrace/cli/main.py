@@ -11,7 +11,7 @@ import click
 from tailrace import __version__
 from tailrace.cli.failure import INTERRUPTED, report
 
-COMMANDS: Final = ("validate", "doctor", "run", "log", "offsets", "teardown")
+COMMANDS: Final = ("demo", "validate", "doctor", "run", "log", "offsets", "teardown")
 """In the order of the help. Each is a module of this package that holds a click command of the same name."""
 
 
@@ -74,6 +74,7 @@ def main() -> None:
     A pipeline is one YAML file: a source, and the sinks that it feeds.
 
     \b
+      tailrace demo                     show it at work, on a database of its own
       tailrace validate orders.yaml     is the file right?
       tailrace doctor orders.yaml       are database and targets ready for it?
       tailrace run orders.yaml          deliver until Ctrl-C

@@ -63,7 +63,7 @@ class Screen:
     @contextmanager
     def live(self) -> Iterator[None]:
         """While events are shown. On a terminal they stay in their place; other lines go above it."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
             yield
             return
         self._live = Live(console=self._console, refresh_per_second=12, transient=False)
@@ -146,6 +146,7 @@ class Screen:
             if name not in table.key:
                 line.append(f" {name} ", "dim")
                 line.append(_show(table.columns[name], value))
+        line.rstrip()
         return line
 
 

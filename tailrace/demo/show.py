@@ -130,7 +130,7 @@ class Show:
         self._look("killed")
         self.unlogged_at_kill = len(self._traffic.committed) - self._logged
         self._screen.say(
-            f"SIGKILL → process {pid}: {self.unlogged_at_kill} committed row changes are not in the log. "
+            f"SIGKILL → process {pid}. Committed and not yet in the log: {self.unlogged_at_kill}. "
             "The traffic goes on.",
             "bold red",
         )

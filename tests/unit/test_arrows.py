@@ -19,7 +19,13 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints"},
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
-    "tailrace.abc": {"tailrace.errors", "tailrace.events", "tailrace.checkpoint", "tailrace.redact"},
+    "tailrace.abc": {
+        "tailrace.checkpoint",
+        "tailrace.errors",
+        "tailrace.events",
+        "tailrace.redact",
+        "tailrace.types",
+    },
     "tailrace.topics": {"tailrace.events"},
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
@@ -41,6 +47,14 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.events",
         "tailrace.failpoints",
         "tailrace.topics",
+    },
+    "tailrace.demo": {
+        "tailrace.abc",
+        "tailrace.claims",
+        "tailrace.errors",
+        "tailrace.events",
+        "tailrace.log",
+        "tailrace.types",
     },
     "tailrace.engine": {
         "tailrace.abc",

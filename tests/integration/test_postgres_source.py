@@ -1,0 +1,267 @@
+"""What the PostgreSQL source makes of the server's log."""
+
+import pytest
+
+from tailrace.errors import TailraceError
+from tailrace.events import ABSENT, UNCHANGED, SchemaChange
+from tests.integration.following import Follower, changes, following, tell
+from tests.servers import Postgres
+
+
+async def test_every_kind_of_change_arrives_in_order(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, name text)", database=postgres_database)
+    postgres.execute("INSERT INTO t VALUES (0, 'before')", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (1, 'one'), (2, NULL); UPDATE t SET name = 'two' WHERE id = 2")
+        follower.sql("UPDATE t SET id = 3 WHERE id = 1")
+        follower.sql("DELETE FROM t WHERE id = 3")
+        follower.sql("TRUNCATE t")
+        assert await follower.told() == [
+            ("c", "public.t", None, {"id": 1, "name": "one"}),
+            ("c", "public.t", None, {"id": 2, "name": None}),
+            ("u", "public.t", None, {"id": 2, "name": "two"}),
+            ("d", "public.t", {"id": 1, "name": ABSENT}, {"id": 3, "name": "one"}),
+            ("c", "public.t", {"id": 1, "name": ABSENT}, {"id": 3, "name": "one"}),
+            ("d", "public.t", {"id": 3, "name": ABSENT}, None),
+            ("t", "public.t", None, None),
+        ]
+
+
+async def test_what_was_rolled_back_does_not_arrive(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql(
+            "BEGIN; INSERT INTO t VALUES (1); SAVEPOINT s; INSERT INTO t VALUES (2); ROLLBACK TO s;"
+            "INSERT INTO t VALUES (3); COMMIT"
+        )
+        follower.sql("BEGIN; INSERT INTO t VALUES (4); ROLLBACK")
+        assert [after for _, _, _, after in await follower.told()] == [{"id": 1}, {"id": 3}]
+
+
+async def test_names_are_taken_as_they_are(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(
+        'CREATE SCHEMA "Größe"; CREATE TABLE "Größe"."odd.name" ("Schlüssel ""x""" int PRIMARY KEY);'
+        'CREATE TABLE "Upper Case" (id int PRIMARY KEY); CREATE TABLE upper (id int PRIMARY KEY)',
+        database=postgres_database,
+    )
+    tables = ['Größe."odd.name"', "public.Upper*"]
+    async with following(postgres, postgres_database, tables) as follower:
+        follower.sql('INSERT INTO "Größe"."odd.name" VALUES (1); INSERT INTO public."Upper Case" VALUES (2)')
+        follower.sql("INSERT INTO public.upper VALUES (3)")
+        assert await follower.told() == [
+            ("c", "Größe.odd.name", None, {'Schlüssel "x"': 1}),
+            ("c", "public.Upper Case", None, {"id": 2}),
+        ]
+
+
+async def test_unchanged_toast_values_are_told_apart(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, large text);"
+        "ALTER TABLE t ALTER large SET STORAGE EXTERNAL",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (1, 1, repeat('x', 10000))")
+        follower.sql("UPDATE t SET n = 2")
+        follower.sql("ALTER TABLE t REPLICA IDENTITY FULL; UPDATE t SET n = 3")
+        large = "x" * 10_000
+        assert await follower.told() == [
+            ("c", "public.t", None, {"id": 1, "n": 1, "large": large}),
+            ("u", "public.t", None, {"id": 1, "n": 2, "large": UNCHANGED}),
+            ("u", "public.t", {"id": 1, "n": 2, "large": large}, {"id": 1, "n": 3, "large": large}),
+        ]
+
+
+async def test_logical_messages_arrive_except_our_own(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql(
+            "INSERT INTO t VALUES (1); SELECT pg_logical_emit_message(true, 'app', 'in');"
+            "SELECT pg_logical_emit_message(true, 'tailrace', 'own'); INSERT INTO t VALUES (2)"
+        )
+        follower.sql("SELECT pg_logical_emit_message(false, 'app', 'out')")
+        batches = await follower.until()
+        assert [tell(change) for change in changes(batches)] == [
+            ("c", "public.t", None, {"id": 1}),
+            ("m", "message", None, {"prefix": "app", "content": b"in"}),
+            ("c", "public.t", None, {"id": 2}),
+            ("m", "message", None, {"prefix": "app", "content": b"out"}),
+        ]
+        assert [change.ordinal for change in changes(batches)] == [1, 2, 4, 0]
+
+
+async def test_values_are_read_alike_whatever_the_role_and_database_prefer(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    for setting in (
+        "DateStyle = 'German'",
+        "TimeZone = 'Asia/Tokyo'",
+        "extra_float_digits = 0",
+        "bytea_output = 'escape'",
+        "statement_timeout = '1ms'",
+    ):
+        postgres.execute(f"ALTER DATABASE {postgres_database} SET {setting}")
+    postgres.execute(
+        "SET statement_timeout = 0; CREATE TABLE t"
+        " (id int PRIMARY KEY, d date, at timestamptz, f float8, b bytea)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql(
+            "SET statement_timeout = 0;"
+            r"INSERT INTO t VALUES (1, '1970-01-03', '1970-01-01 00:00:01+00', 0.1 + 0.2::float8, '\x00ff')"
+        )
+        assert [after for _, _, _, after in await follower.told()] == [
+            {"id": 1, "d": 2, "at": 1_000_000, "f": 0.1 + 0.2, "b": b"\x00\xff"}
+        ]
+
+
+async def test_a_changed_table_is_told_before_its_first_change(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (1)")
+        follower.sql("ALTER TABLE t ADD COLUMN more text; INSERT INTO t VALUES (2, 'x')")
+        events = [event for batch in await follower.until() for event in batch.events]
+        assert [type(event).__name__ for event in events] == ["SchemaChange", "Change"] * 2
+        tables = [event.table for event in events if isinstance(event, SchemaChange)]
+        assert [[column.name for column in table.columns] for table in tables] == [["id"], ["id", "more"]]
+
+
+async def test_types_that_the_catalogue_explains(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(
+        "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood, ms mood[])",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (1, 'happy', '{sad,NULL}')")
+        (change,) = changes(await follower.until())
+        assert tell(change)[3] == {"id": 1, "m": "happy", "ms": ["sad", None]}
+        assert change.table.columns[1].type.labels == ("sad", "happy")
+
+
+async def test_a_partitioned_table_stands_for_its_partitions(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute(
+        "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE p_low PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database, ["public.p"]) as follower:
+        follower.sql("INSERT INTO p VALUES (1)")
+        follower.sql(
+            "CREATE TABLE p_high PARTITION OF p FOR VALUES FROM (10) TO (20); INSERT INTO p VALUES (11)"
+        )
+        follower.sql("UPDATE p SET id = 12 WHERE id = 1; TRUNCATE p")
+        assert [(op, table, after) for op, table, _, after in await follower.told()] == [
+            ("c", "public.p", {"id": 1}),
+            ("c", "public.p", {"id": 11}),
+            ("d", "public.p", None),
+            ("c", "public.p", {"id": 12}),
+            ("t", "public.p", None),
+        ]
+
+
+async def test_a_large_transaction_comes_in_bounded_pieces(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g")
+        batches = [batch for batch in await follower.until() if batch.events]
+        assert len(batches) >= 5
+        assert max(batch.size for batch in batches) < 1.1 * 1024 * 1024
+        assert [batch.commit for batch in batches] == [False] * (len(batches) - 1) + [True]
+        assert [tell(change)[3]["id"] for change in changes(batches)] == list(range(1, 5001))  # type: ignore[index]  # inserts
+
+
+async def test_a_row_of_many_megabytes(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (1, repeat('x', 20000000)), (2, 'small')")
+        rows = [tell(change)[3] for change in changes(await follower.until())]
+        assert [len(row["x"]) for row in rows if row] == [20_000_000, 5]
+
+
+async def test_a_table_added_to_the_configuration_is_published_at_the_next_start(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute(
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);"
+        "CREATE TABLE c (id int PRIMARY KEY)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database, ["public.a"]) as follower:
+        position = (await follower.until())[-1].end
+    follower.sql(f"ALTER PUBLICATION {follower.name} ADD TABLE c")
+    again = Follower(postgres, postgres_database, ["public.a", "public.b"])
+    warnings = [f.found for f in await again.source.check() if f.title == "publication" and f.warning]
+    try:
+        await again.resume(position)
+        again.sql("INSERT INTO a VALUES (1); INSERT INTO b VALUES (2); INSERT INTO c VALUES (3)")
+        assert [table for _, table, _, _ in await again.told()] == ["public.a", "public.b"]
+    finally:
+        await again.close()
+    assert [f"{again.name} lacks public.b;" in warnings[0], "left out: public.c" in warnings[1]] == [True] * 2
+    published = again.sql(
+        f"SELECT tablename FROM pg_publication_tables WHERE pubname = '{again.name}' ORDER BY 1"
+    )
+    assert published == [("a",), ("b",), ("c",)]
+
+
+async def test_teardown_takes_away_what_anchor_made(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        pass
+    made = [
+        f"replication slot {follower.name}",
+        f"publication {follower.name}",
+        f"publication {follower.name}_ins",
+    ]
+    assert await follower.source.teardown(dry_run=True) == made
+    assert await follower.source.anchored()
+    assert await follower.source.teardown(dry_run=False) == made
+    assert await follower.source.teardown(dry_run=False) == []
+    assert not await follower.source.anchored()
+    await follower.close()
+
+
+async def test_the_lag_is_what_the_log_holds_behind_a_position(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=postgres_database)
+    follower = Follower(postgres, postgres_database)
+    origin = await follower.source.anchor()
+    try:
+        assert follower.source.lag(origin) is None
+        follower.sql("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 1000) g")
+        await follower.resume(origin)
+        end = (await follower.until())[-1].end
+        lag = follower.source.lag(origin)
+        assert lag is not None
+        assert lag > 1_000_000
+        assert (follower.source.lag(end) or 0) < lag / 10
+    finally:
+        await follower.close()
+
+
+@pytest.mark.parametrize("text", ["", "0/", "17", "0/16B3748 x", "G/1", "0/1/2"])
+def test_what_is_no_position(text: str) -> None:
+    follower = Follower(Postgres("postgresql://postgres@127.0.0.1:1/postgres"), "none")
+    assert follower.source.parse(" 0/16B3748\n") == {"lsn": "0/16B3748"}
+    with pytest.raises(ValueError, match="0/16B3748"):
+        follower.source.parse(text)
+
+
+async def test_an_unsupported_type_that_appears_later_stops_the_stream_by_name(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("ALTER TABLE t ADD COLUMN where_it_is point; INSERT INTO t VALUES (1, '(1,2)')")
+        with pytest.raises(TailraceError) as stopped:
+            await follower.until()
+        assert stopped.value.code.id == "TR-PG-102"
+        assert "where_it_is" in str(stopped.value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
+import select
 import shutil
 import sys
 import time
@@ -26,6 +29,8 @@ from tailrace.log.reader import NO_LOG, UNKNOWN_TOPIC
 NO_LOG_SINK = code(
     "TR-CLI-020", "no log in the pipeline", "The pipeline has no sink of type log, so there is none to read."
 )
+
+_PIPE_SECONDS: Final = 1.0  # between two looks whether somebody still reads what is followed
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -150,8 +155,17 @@ def _pages(reader: Reader, topic: str, offset: int | None, *, follow: bool) -> I
         if page.end:
             if not follow:
                 return
-            while not reader.wait(60):
-                pass
+            while not reader.wait(_PIPE_SECONDS):
+                _leave_if_nobody_reads()
+
+
+def _leave_if_nobody_reads() -> None:
+    """As a write would, for a pipe whose reader left while there is nothing to write."""
+    if not sys.stdout.isatty():
+        poll = select.poll()
+        poll.register(sys.stdout, 0)
+        if any(happened & select.POLLERR for _, happened in poll.poll(0)):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def _open(topic: str, paths: Sequence[Path]) -> Reader:
@@ -215,7 +229,7 @@ def _kept(topic: Topic) -> str:
     hours, size = topic.retention.hours, topic.retention.bytes
     limits = [f"{hours:g} h"] if hours is not None else []
     limits += [show_bytes(size)] if size is not None else []
-    return f"  kept for {' or '.join(limits)}" if limits else ""
+    return f"  kept: {', '.join(limits)}" if limits else ""
 
 
 def _as_json(path: Path, topic: Topic) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def text_expression(type: LogicalType, by_value: TextEncoder) -> Expression:
     if kind is Kind.DATE:
         return Expression("dates{n}[{f}]", {"dates{n}": _Dates(by_value)})
     if kind is Kind.TIMESTAMPTZ:
-        return _zoned_timestamp(fraction_digits(type))
+        return _zoned_timestamp(fraction_digits(type), by_value)
     function = by_value
     if kind is Kind.TIME:
         function = _time(in_milliseconds(type), by_value)
@@ -114,9 +114,11 @@ def _time(milliseconds: bool, by_value: TextEncoder) -> TextEncoder:
 
 def _timestamp(milliseconds: bool, by_value: TextEncoder) -> TextEncoder:
     def encode(text: bytes) -> bytes:
+        if len(text) < 19 or text[10] != 32:  # infinity, years beyond 9999
+            return by_value(text)
         try:
             since = datetime.fromisoformat(text.decode()) - _EPOCH
-        except ValueError:  # infinity, BC, years beyond 9999
+        except ValueError:  # BC
             return by_value(text)
         microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         return b"%d" % (microseconds // 1000 if milliseconds else microseconds)
@@ -124,7 +126,7 @@ def _timestamp(milliseconds: bool, by_value: TextEncoder) -> TextEncoder:
     return encode
 
 
-def _zoned_timestamp(digits: int) -> Expression:
+def _zoned_timestamp(digits: int, by_value: TextEncoder) -> Expression:
     """Cut and joined: `2026-01-31 13:14:15.1+00` → `"2026-01-31T13:14:15.100000Z"`."""
     seconds = len("2026-01-31 13:14:15+00")
     ends = {seconds: b'.%bZ"' % (b"0" * digits) if digits else b'Z"'}
@@ -133,9 +135,9 @@ def _zoned_timestamp(digits: int) -> Expression:
     # Zero at the end tells +00 of other zones and of BC; the blank's place tells years of four digits.
     source = (
         """(join((b'"', {f}[:10], b"T", {f}[11:-3], ends{n}[len({f})]))"""
-        """ if {f}[10] == 32 and {f}.endswith(b"+00") else column{n}({f}))"""
+        """ if {f}.endswith(b"+00") and {f}[10] == 32 else column{n}({f}))"""
     )
-    return Expression(source, {"ends{n}": ends})
+    return Expression(source, {"ends{n}": ends, "column{n}": by_value})
 
 
 class _Small(dict[int, bytes]):

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import struct
 import uuid
 from binascii import b2a_base64
 from collections.abc import Callable
+from ctypes import c_float
 from datetime import date
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, Final, TypeAlias
@@ -135,10 +135,12 @@ def _bytes(value: Any) -> bytes:
 def _float32(value: Any) -> bytes:
     if type(value) is not float:
         raise ValueError("not a floating point number")
-    number = struct.unpack("<f", struct.pack("<f", value))[0]
+    number = c_float(value).value
+    if math.isinf(number) and not math.isinf(value):
+        raise ValueError("not a floating point number of 32 bits")
     for digits in range(9):  # 9 significant digits tell any two apart
         text = f"{number:.{digits}e}"
-        if struct.unpack("<f", struct.pack("<f", float(text)))[0] == number:
+        if c_float(float(text)).value == number:
             break
     return _float(number, text, 6)
 

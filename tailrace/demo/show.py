@@ -101,18 +101,20 @@ class Show:
         self._screen.file(self._pipeline.text)
         pid = self._pipeline.start()
         self._screen.say(f"tailrace run {self._pipeline.file.name}  → process {pid}")
-        self._wait_for_stream()
+        self._wait_for_stream(pid)
         reader = Reader(self._pipeline.log)
         self._ending.callback(reader.close)
         self._log = LogTail(reader, self._database.tables)
         return pid
 
-    def _wait_for_stream(self) -> None:
-        """Return when the pipeline knows where its stream begins: what commits from then on is in it."""
+    def _wait_for_stream(self, pid: int) -> None:
+        """Return when the pipeline's process knows where its stream begins: what commits from then on is in
+        it, and SIGTERM is understood."""
         deadline = time.monotonic() + _BEGIN_SECONDS
-        while (stored := claims.peek(self._pipeline.log, LOG, self._pipeline.sink)) is None or (
-            stored.position is None
-        ):
+        while True:
+            stored = claims.peek(self._pipeline.log, LOG, self._pipeline.sink)
+            if stored is not None and stored.owner.pid == pid and stored.position is not None:
+                return
             self._pipeline.check()
             if time.monotonic() > deadline:
                 raise Stop(
@@ -142,6 +144,7 @@ class Show:
             "bold green",
         )
         self._watch(f"running, process {pid}", until=began + self._seconds)
+        self._wait_for_stream(pid)
 
     def _finish(self) -> None:
         """End the traffic and let the pipeline deliver the rest."""

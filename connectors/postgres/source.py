@@ -40,7 +40,7 @@ CHANGED = code(
     "history of the same. Everything is checked again.",
 )
 
-_PATIENCE: Final = 3.0  # seconds for the server to notice that an earlier connection of ours is gone
+_PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
 
 _log: Final[Any] = structlog.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from tailrace.abc import SourceContext
 from tailrace.checkpoint import Checkpoint, Owner
 from tailrace.events import ABSENT, UNCHANGED, Batch, Change, Position, Row, Table
 from tests.servers import Postgres
+from tests.waiting import eventually
 
 Told: TypeAlias = tuple[str, str, dict[str, Any] | None, dict[str, Any] | None]
 """Operation, table, values before, values after."""
@@ -93,11 +94,10 @@ class Follower:
 
     def confirmed(self) -> str:
         """Up to where the slot lets the log go."""
-        return str(
-            self.sql(f"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{self.name}'")[
-                0
-            ][0]
+        (row,) = self.sql(
+            f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{self.name}'"
         )
+        return str(row[0])
 
 
 @asynccontextmanager
@@ -109,6 +109,17 @@ async def following(*args: Any, **kwargs: Any) -> AsyncIterator[Follower]:
         yield follower
     finally:
         await follower.close()
+
+
+async def wait_until_confirmed(follower: Follower, position: Position) -> None:
+    """Until the server has taken notice of an acknowledgement; it must not go further."""
+
+    async def confirmed() -> bool:
+        found = follower.confirmed()
+        assert follower.source.covers(position, {"lsn": found})
+        return found == position["lsn"]
+
+    await eventually(confirmed, f"{position} to be confirmed")
 
 
 def changes(batches: Sequence[Batch]) -> list[Change]:

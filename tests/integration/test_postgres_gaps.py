@@ -1,0 +1,232 @@
+"""Every state in which the log behind a checkpoint cannot be read, or is not the one it was."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError
+from tailrace.events import Position
+from tests.integration.following import Follower, following
+from tests.servers import Postgres, PostgresServer
+from tests.waiting import wait_until
+
+
+async def _stopped(server: Postgres, database: str) -> tuple[Follower, Position]:
+    """A pipeline that has delivered and acknowledged something and does not run; and its position."""
+    server.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=database)
+    async with following(server, database) as follower:
+        follower.sql("INSERT INTO t VALUES (0)")
+        position = (await follower.until())[-1].end
+        await follower.source.acknowledge(position)
+    return follower, position
+
+
+async def _refusal(follower: Follower, position: Position) -> TailraceError:
+    try:
+        with pytest.raises(TailraceError) as refused:
+            await follower.resume(position)
+        assert refused.value.remedy
+        return refused.value
+    finally:
+        await follower.close()
+
+
+async def test_the_slot_was_dropped(postgres: Postgres, postgres_database: str) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (Gap, "TR-PG-310")
+
+
+async def test_the_slot_was_made_again(postgres: Postgres, postgres_database: str) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+    follower.sql("INSERT INTO t VALUES (1)")
+    follower.sql(f"SELECT pg_create_logical_replication_slot('{follower.name}', 'pgoutput')")
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (Gap, "TR-PG-312")
+    assert str(position["lsn"]) in error.found
+
+
+async def test_somebody_moved_the_slot(postgres: Postgres, postgres_database: str) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql("INSERT INTO t VALUES (1)")
+    follower.sql(f"SELECT pg_replication_slot_advance('{follower.name}', pg_current_wal_flush_lsn())")
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (Gap, "TR-PG-312")
+
+
+@pytest.mark.parametrize(
+    ("creation", "found"),
+    [
+        ("SELECT pg_create_logical_replication_slot('{}', 'test_decoding')", "test_decoding"),
+        ("SELECT pg_create_physical_replication_slot('{}', true)", "physical"),
+        ("SELECT pg_create_logical_replication_slot('{}', 'pgoutput', false, true)", "two_phase"),
+    ],
+)
+async def test_the_slot_is_of_another_kind(
+    postgres: Postgres, postgres_database: str, creation: str, found: str
+) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+    try:
+        follower.sql(creation.format(follower.name))
+        error = await _refusal(follower, position)
+        assert (type(error), error.code.id) == (NotReady, "TR-PG-313")
+        assert found in error.found
+    finally:
+        follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+
+
+async def test_the_slot_belongs_to_another_database(
+    postgres: Postgres, postgres_database: str, make_database: Callable[[Postgres], str]
+) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+    other = make_database(postgres)
+    postgres.execute(
+        f"SELECT pg_create_logical_replication_slot('{follower.name}', 'pgoutput')", database=other
+    )
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (NotReady, "TR-PG-313")
+    assert other in error.found
+
+
+@pytest.mark.parametrize("suffix", ["", "_ins"])
+async def test_a_publication_was_dropped(postgres: Postgres, postgres_database: str, suffix: str) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    follower.sql(f"DROP PUBLICATION {follower.name}{suffix}")
+    errors = [finding.error for finding in await follower.source.check() if finding.error]
+    assert [error.code.id for error in errors] == ["TR-PG-314"]
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (Gap, "TR-PG-314")
+    assert f"{follower.name}{suffix}" in error.found
+
+
+async def test_another_database_system(
+    postgres: Postgres,
+    postgres_database: str,
+    make_database: Callable[[Postgres], str],
+) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    checkpoint = await follower.checkpoint(position)
+    assert checkpoint.identity
+    for identity in (
+        replace(checkpoint.identity, system="7"),
+        replace(checkpoint.identity, database="another"),
+    ):
+        with pytest.raises(Diverged) as refused:
+            await follower.source.verify(replace(checkpoint, identity=identity))
+        assert refused.value.code.id == "TR-PG-320"
+    await follower.close()
+
+
+async def test_the_checkpoint_is_beyond_the_servers_log(postgres: Postgres, postgres_database: str) -> None:
+    follower, _ = await _stopped(postgres, postgres_database)
+    positions: list[Position] = [
+        {"lsn": "FF/0"},
+        {"lsn": "FF/0", "ordinal": 1, "end": follower.confirmed()},
+    ]
+    for position in positions:
+        error = await _refusal(follower, position)
+        assert (type(error), error.code.id) == (Diverged, "TR-PG-322")
+
+
+@pytest.mark.parametrize("major", [16, 18])
+async def test_the_server_removed_the_log(make_postgres: Callable[..., PostgresServer], major: int) -> None:
+    server = make_postgres(
+        major, {"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "wal_keep_size": 0}
+    )
+    follower, position = await _stopped(server, "postgres")
+    for _ in range(6):
+        server.execute("SELECT pg_switch_wal(); CREATE TABLE w (i int); DROP TABLE w")
+        server.execute("CHECKPOINT")
+    lost = "SELECT wal_status = 'lost' FROM pg_replication_slots"
+    wait_until(lambda: server.execute(lost) == [(True,)], "the slot to be invalidated")
+    errors = [finding.error for finding in await follower.source.check() if finding.error]
+    assert [error.code.id for error in errors] == ["TR-PG-311"]
+    error = await _refusal(follower, position)
+    assert (type(error), error.code.id) == (Gap, "TR-PG-311")
+
+
+async def _new_timeline(server: PostgresServer) -> None:
+    """Restart the server as after a recovery from an archive that held nothing more."""
+    server.stop()
+    (server.data / "recovery.signal").touch()
+    server.settings["restore_command"] = "false"
+    server.start()
+    wait_until(
+        lambda: server.execute("SELECT pg_is_in_recovery()") == [(False,)], "the server to be a primary"
+    )
+
+
+async def test_a_new_timeline_that_begins_behind_the_checkpoint_is_followed(
+    make_postgres: Callable[..., PostgresServer],
+) -> None:
+    server = make_postgres(18)
+    follower, position = await _stopped(server, "postgres")
+    checkpoint = await follower.checkpoint(position)
+    follower.sql("INSERT INTO t VALUES (1)")
+    await follower.close()
+    await asyncio.to_thread(server.stop)
+    await _new_timeline(server)
+    await follower.source.verify(checkpoint)
+    await follower.resume(position)
+    follower.sql("INSERT INTO t VALUES (2)")
+    try:
+        assert [(op, after) for op, _, _, after in await follower.told()] == [
+            ("c", {"id": 1, "x": None}),
+            ("c", {"id": 2, "x": None}),
+        ]
+        assert (await follower.source.identify()).timeline == 2
+    finally:
+        await follower.close()
+
+
+async def test_a_new_timeline_that_begins_before_the_checkpoint_is_refused(
+    make_postgres: Callable[..., PostgresServer],
+) -> None:
+    server = make_postgres(16)
+    follower, position = await _stopped(server, "postgres")
+    checkpoint = await follower.checkpoint(position)
+    await follower.close()
+    await _new_timeline(server)
+    follower.sql("INSERT INTO t VALUES (1)")
+    # What an old primary delivered behind the place at which this one parted from it.
+    (end,) = follower.sql("SELECT pg_current_wal_flush_lsn()::text")[0]
+    for beyond in ({"lsn": end}, {"lsn": end, "ordinal": 1, "end": follower.confirmed()}):
+        with pytest.raises(Diverged) as refused:
+            await follower.source.verify(replace(checkpoint, position=beyond))
+        assert refused.value.code.id in ("TR-PG-321", "TR-PG-322")
+    with pytest.raises(Diverged) as refused:
+        await follower.source.verify(replace(checkpoint, position={"lsn": end}))
+    assert refused.value.code.id == "TR-PG-321"
+    assert checkpoint.identity
+    unknown = replace(checkpoint, identity=replace(checkpoint.identity, timeline=7))
+    with pytest.raises(Diverged) as refused:
+        await follower.source.verify(unknown)
+    assert refused.value.code.id == "TR-PG-321"
+    await follower.close()
+
+
+async def test_a_slot_in_use_is_waited_for(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    async with following(postgres, postgres_database) as first:
+        position = (await first.until())[-1].end
+        second = Follower(postgres, postgres_database)
+        with pytest.raises(Retry) as busy:
+            await second.resume(position)
+        assert busy.value.code.id == "TR-PG-301"
+        (pid,) = postgres.execute(
+            f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{first.name}'"
+        )[0]
+        assert f"process {pid} for tailrace {postgres_database}" in busy.value.found
+        with pytest.raises(Retry) as busy:
+            await second.source.anchor()
+        assert busy.value.code.id == "TR-PG-301"
+        release = asyncio.get_running_loop().call_later(0.5, lambda: asyncio.ensure_future(first.close()))
+        await second.resume(position)
+        release.cancel()
+        await second.close()

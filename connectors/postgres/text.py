@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 _SECOND: Final = 1_000_000
-_DAY: Final = 86_400 * _SECOND
+_DAY_LENGTH: Final = 86_400 * _SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _POINTS: Final = (b"", b".")  # what may follow the seconds
 _INFINITIES: Final = {b"infinity": math.inf, b"-infinity": -math.inf}
@@ -49,17 +49,22 @@ def binary(text: bytes) -> bytes:
     return unhexlify(text[2:])
 
 
-@lru_cache(maxsize=4096)
 def days(text: bytes) -> int | float:
     """A date as days since 1970-01-01; infinite dates are infinite numbers."""
-    if (infinite := _INFINITIES.get(text)) is not None:
-        return infinite
+    infinite = _INFINITIES.get(text)
+    return _day(text) if infinite is None else infinite
+
+
+@lru_cache(maxsize=4096)
+def _day(text: bytes) -> int:
     written = text.removesuffix(b" BC")
     if not (found := _DATE.fullmatch(written)):
         raise ValueError(f"not a date: {text!r}")
     year, month, day = map(int, found.groups())
+    if not year:
+        raise ValueError(f"not a date: {text!r}")
     # The Gregorian calendar repeats every 400 years; `date` knows the years 1 to 9999 only. 1 BC is year 0.
-    cycles, year = divmod(1 - year if written is not text else year, 400)
+    cycles, year = divmod(1 - year if len(written) < len(text) else year, 400)
     return date(year + 400, month, day).toordinal() - _EPOCH_DAY + (cycles - 1) * 146_097
 
 
@@ -70,7 +75,7 @@ def time(text: bytes) -> int:
     hour, minute, second, fraction = found.groups()
     seconds = int(hour) * 3600 + int(minute) * 60 + int(second)
     at = seconds * _SECOND + (int(fraction.ljust(6, b"0")) if fraction else 0)
-    if int(minute) > 59 or int(second) > 59 or at > _DAY:
+    if int(minute) > 59 or int(second) > 59 or at > _DAY_LENGTH:
         raise ValueError(f"not a time: {text!r}")
     return at
 
@@ -91,14 +96,14 @@ def timestamp(text: bytes) -> int | float:
         return infinite
     day, _, rest = text.partition(b" ")
     era = b" BC" if rest.endswith(b" BC") else b""
-    return int(days(day + era)) * _DAY + time(rest.removesuffix(era))
+    return _day(day + era) * _DAY_LENGTH + time(rest.removesuffix(era))
 
 
 @lru_cache(maxsize=4096)
 def _minute(text: bytes) -> int:
     """`2026-01-31 13:14` as µs since 1970-01-01."""
     day, _, minute = text.partition(b" ")
-    return int(days(day)) * _DAY + time(minute + b":00")
+    return _day(day) * _DAY_LENGTH + time(minute + b":00")
 
 
 def timestamp_with_offset(text: bytes) -> int | float:

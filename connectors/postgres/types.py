@@ -125,9 +125,10 @@ def _map(oid: int, typmod: int, types: Mapping[int, TypeDetails]) -> tuple[Logic
     if details and details.typtype == "e":
         name = f"{details.schema}.{details.name}"
         return LogicalType(Kind.ENUM, name, labels=details.labels), bytes.decode
-    element = details.element if details else _ELEMENTS.get(oid, 0)
+    # Built-in types that look like arrays but are written otherwise (int2vector) are not in _ELEMENTS.
+    element = _ELEMENTS.get(oid) or (details.element if details and details.typtype == "b" else 0)
     of = types.get(element)
-    if element in _SCALARS or (of and of.typtype == "e"):
+    if oid in _ELEMENTS or (of and of.typtype == "e"):
         mapped = _map(element, typmod, types)
         assert mapped
         type, value = mapped
@@ -141,8 +142,9 @@ def _name(oid: int, types: Mapping[int, TypeDetails]) -> str:
     details = types.get(oid)
     if details is None:
         return f"with oid {oid}, which no longer exists"
-    if details.element:
-        return f"{_name(details.element, types)}[]"
+    is_array = details.element and details.name.startswith("_")
+    name = f"{details.name[1:]}[]" if is_array else details.name
     schema = "" if details.schema == "pg_catalog" else f"{details.schema}."
-    what = _TYPTYPES.get(details.typtype)
-    return f"{schema}{details.name}" + (f" (a {what} type)" if what else "")
+    of = types.get(details.element, details) if is_array else details
+    what = _TYPTYPES.get(of.typtype)
+    return f"{schema}{name}" + (f" ({'of ' if is_array else ''}a {what} type)" if what else "")

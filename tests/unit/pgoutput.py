@@ -38,15 +38,16 @@ def _recordings(major: int) -> dict[str, Any]:
 @cache
 def recording(major: int, scenario: str) -> Recording:
     stored = _recordings(major)[scenario]
-    details = {
-        int(oid): RelationDetails(
-            frozenset(relation["not_null"]),
-            tuple(relation["primary_key"]),
-            {t["oid"]: TypeDetails(**{**t, "labels": tuple(t["labels"])}) for t in relation["types"]},
-        )
-        for oid, relation in stored["relations"].items()
-    }
+    details = {int(oid): described(relation) for oid, relation in stored["relations"].items()}
     return Recording([bytes.fromhex(message) for message in stored["messages"]], details)
+
+
+def described(relation: Mapping[str, Any]) -> RelationDetails:
+    """What `recordings/record.py` took from the catalogue."""
+    types = [TypeDetails(**{**type, "labels": tuple(type["labels"])}) for type in relation["types"]]
+    return RelationDetails(
+        frozenset(relation["not_null"]), tuple(relation["primary_key"]), {type.oid: type for type in types}
+    )
 
 
 def relations(*uncaptured: str) -> Relations:

@@ -51,8 +51,9 @@ _RELATIONS: Final = SQL("""
 # A usable identity: FULL, or an index that PostgreSQL itself would take (RelationGetReplicaIndex).
 _WITHOUT_IDENTITY: Final = SQL("""
     SELECT format('%%I.%%I', n.nspname, c.relname)
-    FROM unnest(%s::oid[]) AS wanted(oid), pg_partition_tree(wanted.oid) t
-         JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM (SELECT unnest(%s::oid[]) UNION
+          SELECT t.relid FROM unnest(%s::oid[]) AS root(oid), pg_partition_tree(root.oid) t) AS wanted(oid)
+         JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relreplident <> 'f'
       AND (c.relreplident = 'n' OR NOT EXISTS (
           SELECT 1 FROM pg_index i
@@ -170,7 +171,8 @@ class Catalogue:
 
     async def without_identity(self, relations: Collection[Relation]) -> list[str]:
         """Tables (and partitions) whose updates and deletes the log could not describe, quoted for SQL."""
-        rows = await self._session.query(_WITHOUT_IDENTITY, ([relation.oid for relation in relations],))
+        oids = [relation.oid for relation in relations]
+        rows = await self._session.query(_WITHOUT_IDENTITY, (oids, oids))
         return [name for (name,) in rows]
 
     async def columns(self, relations: Collection[Relation]) -> list[ColumnFacts]:

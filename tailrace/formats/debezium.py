@@ -29,7 +29,7 @@ class DebeziumFormat:
         """`schemas`: each record carries the Kafka Connect schema of its key and value, as JsonConverter's
         `schemas.enable` does."""
 
-        schemas: bool = Field(False, description="Put the Kafka Connect schema into every record.")
+        schemas: bool = Field(default=False, description="Put the Kafka Connect schema into every record.")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -68,8 +68,14 @@ def encode(*changes: Change, schemas: bool = False) -> Sequence[Record]:
     return DebeziumFormat(DebeziumFormat.Settings(schemas=schemas)).encode(changes)
 
 
+def value(record: Record) -> Any:
+    """A record's value, read."""
+    assert record.value is not None
+    return msgspec.json.decode(record.value)
+
+
 def after(column: Column, field: Any, *, schemas: bool = False) -> Any:
     """What stands under `after` for one field of one column, as read from JSON."""
     [record] = encode(change("c", table(column, key=()), None, [field]), schemas=schemas)
-    value = msgspec.json.decode(record.value or b"")
-    return (value["payload"] if schemas else value)["after"][column.name]
+    envelope = value(record)
+    return (envelope["payload"] if schemas else envelope)["after"][column.name]

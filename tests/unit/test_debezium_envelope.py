@@ -1,0 +1,286 @@
+"""The envelope of the format `debezium`: golden records per operation, keys, tombstones, source block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tailrace import __version__
+from tailrace.abc import Record
+from tailrace.errors import Malformed
+from tailrace.events import ABSENT, Column, Event, Op, Origin, SchemaChange, Table, Transaction
+from tailrace.formats.debezium import DebeziumFormat
+from tailrace.plugins import load
+from tailrace.types import Kind, LogicalType
+from tests.unit.debezium_samples import ID, ORIGIN, TRANSACTION, change, encode, table, text_column, value
+
+CUSTOMERS = table(ID, text_column("first_name", optional=False), text_column("email"))
+ANNE = [b"1", b"Anne", b"annek@noanswer.org"]
+MARIE = [b"1", b"Anne Marie", None]
+
+SOURCE = (
+    '"source":{"version":"' + __version__ + '","connector":"postgresql","name":"orders",'
+    '"ts_ms":1559033904863,"snapshot":"false","db":"shop","sequence":"[\\"24023119\\",\\"24023128\\"]",'
+    '"ts_us":1559033904863123,"ts_ns":1559033904863123000,"schema":"public","table":"customers",'
+    '"txId":555,"lsn":24023128,"xmin":null},"transaction":null'
+)
+TIMES = '"ts_ms":1559033904863,"ts_us":1559033904863123,"ts_ns":1559033904863123000'
+
+
+def told(records: Sequence[Record]) -> list[tuple[int, str | None, str | None]]:
+    return [(record.index, _text(record.key), _text(record.value)) for record in records]
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode()
+
+
+def test_create() -> None:
+    assert told(encode(change("c", CUSTOMERS, None, ANNE))) == [
+        (
+            0,
+            '{"id":1}',
+            '{"before":null,"after":{"id":1,"first_name":"Anne","email":"annek@noanswer.org"},'
+            f'{SOURCE},"op":"c",{TIMES}}}',
+        )
+    ]
+
+
+def test_update_without_an_old_row() -> None:
+    assert told(encode(change("u", CUSTOMERS, None, MARIE))) == [
+        (
+            0,
+            '{"id":1}',
+            '{"before":null,"after":{"id":1,"first_name":"Anne Marie","email":null},'
+            f'{SOURCE},"op":"u",{TIMES}}}',
+        )
+    ]
+
+
+def test_update_with_an_old_row() -> None:
+    assert told(encode(change("u", CUSTOMERS, ANNE, MARIE))) == [
+        (
+            0,
+            '{"id":1}',
+            '{"before":{"id":1,"first_name":"Anne","email":"annek@noanswer.org"},'
+            f'"after":{{"id":1,"first_name":"Anne Marie","email":null}},{SOURCE},"op":"u",{TIMES}}}',
+        )
+    ]
+
+
+def test_delete_and_its_tombstone() -> None:
+    """What is not in the old row is null: nothing is invented for columns that cannot be NULL."""
+    assert told(encode(change("d", CUSTOMERS, [b"1", ABSENT, ABSENT]))) == [
+        (
+            0,
+            '{"id":1}',
+            '{"before":{"id":1,"first_name":null,"email":null},"after":null,'
+            + f'{SOURCE},"op":"d",{TIMES}}}',
+        ),
+        (1, '{"id":1}', None),
+    ]
+
+
+def test_change_of_the_key() -> None:
+    """The source gives two changes with one raw form: each takes the row it needs."""
+    old, new = [b"1", ABSENT, ABSENT], [b"2", b"Anne", None]
+    records = encode(
+        change("d", CUSTOMERS, old, new, index=0), change("c", CUSTOMERS, old, new, index=2), schemas=False
+    )
+    assert [(record.index, record.key) for record in records] == [
+        (0, b'{"id":1}'),
+        (1, b'{"id":1}'),
+        (2, b'{"id":2}'),
+    ]
+    assert records[1].value is None
+    deleted, created = value(records[0]), value(records[2])
+    assert (deleted["before"]["id"], deleted["after"]) == (1, None)
+    assert (created["before"], created["after"]["id"]) == (None, 2)
+
+
+def test_truncate() -> None:
+    assert told(encode(change("t", CUSTOMERS, index=3))) == [
+        (3, None, f'{{"before":null,"after":null,{SOURCE},"op":"t",{TIMES}}}')
+    ]
+
+
+def test_read() -> None:
+    [record] = encode(change("r", CUSTOMERS, None, ANNE))
+    assert record.key == b'{"id":1}'
+    read = value(record)
+    assert (read["op"], read["source"]["snapshot"], read["after"]["id"]) == ("r", "true", 1)
+
+
+def messages(origin: Origin = ORIGIN) -> Table:
+    content = Column("content", LogicalType(Kind.BYTES, "bytea"), False, bytes, text=False)
+    prefix = text_column("prefix", optional=False)
+    return Table(origin, "", "message", (prefix, content), (0,), lambda raw: raw)
+
+
+def test_logical_message() -> None:
+    source = SOURCE.replace('"public"', '""').replace('"customers"', '""')
+    assert told(encode(change("m", messages(), None, [b"foo", b"bar"]))) == [
+        (
+            0,
+            '{"prefix":"foo"}',
+            f'{{"op":"m","ts_ms":1559033904863,{source},"message":{{"prefix":"foo","content":"YmFy"}}}}',
+        )
+    ]
+
+
+def test_a_table_without_a_key_has_no_keys_and_no_tombstones() -> None:
+    keyless = table(ID, text_column("email"), key=())
+    records = encode(
+        change("c", keyless, None, [b"1", None]),
+        change("u", keyless, [b"1", None], [b"1", b"x"]),
+        change("d", keyless, [b"1", b"x"]),
+    )
+    assert [(record.index, record.key, record.value is None) for record in records] == [(0, None, False)] * 3
+
+
+def test_the_key_has_its_own_order() -> None:
+    two = table(ID, text_column("a"), text_column("b"), key=(2, 0))
+    [record] = encode(change("c", two, None, [b"1", None, b'"q"']))
+    assert record.key == b'{"b":"\\"q\\"","id":1}'
+    whole = table(ID, text_column("a"), key=(1, 0))
+    [record] = encode(change("c", whole, None, [b"1", b"x"]))
+    assert record.key == b'{"a":"x","id":1}'
+
+
+def test_a_table_without_columns() -> None:
+    [record] = encode(change("c", table(key=()), None, []))
+    assert value(record)["after"] == {}
+
+
+@pytest.mark.parametrize("field", [None, ABSENT])
+def test_a_key_that_is_not_in_the_log_is_refused(field: Any) -> None:
+    with pytest.raises(Malformed, match=r"public\.customers at 00000000016B3748:1:0: TR-FMT-002 .*column id"):
+        encode(change("c", CUSTOMERS, None, [field, b"x", b"y"]))
+
+
+@pytest.mark.parametrize("op", ["c", "u", "d"])
+def test_a_row_that_is_not_in_the_log_is_refused(op: Op) -> None:
+    with pytest.raises(Malformed, match="TR-FMT-002"):
+        encode(change(op, CUSTOMERS))
+
+
+def test_an_absent_value_of_a_new_row_is_refused() -> None:
+    with pytest.raises(Malformed, match=r"TR-FMT-002 .*column email \(text\) is absent"):
+        encode(change("c", CUSTOMERS, None, [b"1", b"x", ABSENT]))
+
+
+def test_a_defect_of_the_source_is_not_taken_for_a_bad_value() -> None:
+    with pytest.raises(AssertionError, match="2 fields, 3 columns"):
+        encode(change("c", CUSTOMERS, None, [b"1", b"x"]))
+
+
+def test_a_column_that_became_not_null_after_the_change() -> None:
+    [record] = encode(change("c", CUSTOMERS, None, [b"1", None, None]))
+    assert value(record)["after"] == {"id": 1, "first_name": None, "email": None}
+
+
+def test_placeholders_stand_only_in_the_sources_own_fields() -> None:
+    transaction = Transaction(
+        "7",
+        "1",
+        0,
+        {"sequence": "{index}/{offset}/{offset}", "txId": "{index}", "lsn": "{offset}", "xmin": "x{index}"},
+    )
+    odd = table(ID, text_column("{offset}"), name="{index}{offset}%s%d%%")
+    events = [
+        change("c", odd, None, [b"1", b"{offset}{index}"], transaction=transaction, index=i, offset=100 + i)
+        for i in range(3)
+    ]
+    for i, record in enumerate(encode(*events)):
+        read = value(record)
+        assert read["after"] == {"id": 1, "{offset}": "{offset}{index}"}
+        source = read["source"]
+        assert source["sequence"] == f"{i}/{100 + i}/{100 + i}"
+        assert (source["txId"], source["lsn"], source["xmin"]) == (i, 100 + i, f"x{i}")
+        assert source["table"] == "{index}{offset}%s%d%%"
+        assert (read["ts_ms"], read["ts_us"], read["ts_ns"]) == (0, 0, 0)
+
+
+def test_a_source_without_fields_of_its_own() -> None:
+    bare = Origin("mysql", "p", "d", ())
+    [record] = encode(
+        change("c", table(ID, origin=bare), None, [b"1"], transaction=Transaction("1", "1", -1, {}))
+    )
+    source = value(record)["source"]
+    assert source == {
+        "version": __version__,
+        "connector": "mysql",
+        "name": "p",
+        "ts_ms": -1,
+        "snapshot": "false",
+        "db": "d",
+        "sequence": None,
+        "ts_us": -1,
+        "ts_ns": -1000,
+        "schema": "public",
+        "table": "customers",
+    }
+
+
+def test_records_keep_the_order_of_tables_transactions_and_operations() -> None:
+    orders = table(ID, name="orders")
+    later = Transaction("556", "00000000016B3749", 1_559_033_905_000_000, {**TRANSACTION.source, "txId": 556})
+    customers = table(ID)
+    happened: list[tuple[Op, Table, Transaction]] = [
+        ("c", customers, TRANSACTION),
+        ("c", orders, TRANSACTION),
+        ("u", customers, TRANSACTION),
+        ("u", customers, later),
+        ("c", orders, later),
+        ("t", orders, later),
+        ("u", customers, later),
+    ]
+    events = [
+        change(op, which, [b"%d" % i], [b"%d" % i], transaction=transaction, index=i, offset=i)
+        for i, (op, which, transaction) in enumerate(happened)
+    ]
+    read = [value(record) for record in encode(*events)]
+    assert [(v["op"], v["source"]["table"], v["source"]["txId"], v["source"]["lsn"]) for v in read] == [
+        ("c", "customers", 555, 0),
+        ("c", "orders", 555, 1),
+        ("u", "customers", 555, 2),
+        ("u", "customers", 556, 3),
+        ("c", "orders", 556, 4),
+        ("t", "orders", 556, 5),
+        ("u", "customers", 556, 6),
+    ]
+    assert [v["ts_us"] for v in read] == [TRANSACTION.timestamp] * 3 + [later.timestamp] * 4
+
+
+def test_schema_changes_make_no_records_and_replace_what_was_made() -> None:
+    old, new = table(ID), table(ID, text_column("email"))
+    format = DebeziumFormat(DebeziumFormat.Settings())
+    events: list[Event] = [
+        SchemaChange(old, TRANSACTION, 1),
+        change("c", old, None, [b"1"]),
+        SchemaChange(old, TRANSACTION, 2),
+        change("c", old, None, [b"2"]),
+        SchemaChange(new, TRANSACTION, 3),
+        change("c", new, None, [b"3", b"x"]),
+    ]
+    rows = [value(record)["after"] for record in format.encode(events)]
+    assert rows == [{"id": 1}, {"id": 2}, {"id": 3, "email": "x"}]
+    assert list(format._encoders) == [new]
+    assert [record.key for record in format.encode(events[:2])] == [b'{"id":1}']
+    assert list(format._encoders) == [old]
+
+
+def test_equal_settings_make_equal_formats() -> None:
+    plain, same, other = (
+        DebeziumFormat(DebeziumFormat.Settings(schemas=schemas)) for schemas in (False, False, True)
+    )
+    assert plain == same
+    assert hash(plain) == hash(same)
+    assert plain != other
+    assert plain != "debezium"
+
+
+def test_it_is_found_by_its_name() -> None:
+    assert load("formats", "debezium") is DebeziumFormat

@@ -95,14 +95,16 @@ def _print(lines: Sequence[_Line]) -> None:
         if line.part != part:
             part = line.part
             write((part, "bold"))
-        code = f" ({line.finding.error.code.id})" if line.finding.error is not None else ""
-        write("  ", marks[line.verdict], f" {line.finding.title}: {redact(line.finding.found)}{code}")
+        found = redact(line.finding.found)
+        if line.finding.error is not None and line.finding.error.code.id not in found:
+            found += f" ({line.finding.error.code.id})"
+        write("  ", marks[line.verdict], f" {line.finding.title}: {found}")
         if line.verdict != "ok" and line.remedy:
             write("    → ", line.remedy)
     faults = sum(line.verdict == "fault" for line in lines)
-    write(
-        (f"{faults} of {len(lines)} checks failed" if faults else f"all {len(lines)} checks passed", "bold")
-    )
+    warnings = sum(line.verdict == "warning" for line in lines)
+    result = f"{faults} of {len(lines)} checks failed" if faults else f"all {len(lines)} checks passed"
+    write((f"{result}, {warnings} with a warning" if warnings else result, "bold"))
 
 
 def _as_json(line: _Line) -> dict[str, str | None]:

@@ -41,10 +41,10 @@ class StatusLines:
 
     def look(self, status: PipelineStatus) -> None:
         """Write what changed since the last look; called several times a second."""
-        self._state("pipeline", status.state, status.error, pipeline=status.name)
         self._state("source", status.source.state, status.source.error, pipeline=status.name)
         for identity, sink in status.sinks.items():
             self._state("sink", sink.state, sink.error, sink=identity)
+        self._state("pipeline", status.state, status.error, pipeline=status.name)
         figures = self._figures.of(status)
         if time.monotonic() < self._next:
             return
@@ -72,9 +72,11 @@ class StatusLines:
         self._log.info("pipeline ended", pipeline=status.name)
 
     def _state(self, what: str, state: State, error: TailraceError | None, **names: Any) -> None:
+        if state is State.STOPPED:
+            error = None  # what was waited for does not matter any more
         code = error.code.id if error is not None else None
         key = f"{what} {names}"
-        if self._states.get(key) == (state, code):
+        if self._states.get(key, (State.STARTING, None)) == (state, code):
             return
         self._states[key] = (state, code)
         if error is None:

@@ -32,12 +32,19 @@ class LiveStatus:
         """Show how it stands now; called several times a second."""
         figures = self._figures.of(status)
         table = Table.grid(padding=(0, 2))
+        ended = status.state is State.STOPPED
         table.add_row(
-            Text(status.name, "bold"), _state(_state_of(status)), _error(status.error or status.source.error)
+            Text(status.name, "bold"),
+            _state(_state_of(status)),
+            Text() if ended else _error(status.error or status.source.error),
         )
         for identity, sink in status.sinks.items():
-            name = Text(f"  {identity.partition('/')[2]}")
-            table.add_row(name, _state(sink.state), _error(sink.error) or _sink(sink, figures[identity]))
+            state = status.state if ended else sink.state
+            table.add_row(
+                Text(f"  {identity.partition('/')[2]}"), _state(state), _sink(sink, figures[identity])
+            )
+            if sink.error is not None and not ended:
+                table.add_row("", "", _error(sink.error))
         self._live.update(table, refresh=True)
 
     def end(self, status: PipelineStatus) -> None:

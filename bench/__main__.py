@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -102,8 +103,9 @@ def beside(work: Callable[[], T], postgres: Postgres) -> tuple[T, float]:
         with postgres.connect() as connection:
             while not ended.wait(0.05):
                 for (pid,) in connection.execute("select pid from pg_stat_replication").fetchall():
-                    times = psutil.Process(pid).cpu_times()
-                    seconds = max(seconds, times.user + times.system)
+                    with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                        times = psutil.Process(pid).cpu_times()
+                        seconds = max(seconds, times.user + times.system)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -122,7 +124,7 @@ def bench(
     workload.prepare(server, database)
     with tempfile.TemporaryDirectory() as folder:
         files = [
-            pipeline(Path(folder), f"bench{number}", server, database, kafka, compression)
+            pipeline(Path(folder), f"{workload.name}{number}", server, database, kafka, compression)
             for number in range(1, repeats + 1)
         ]
         for file in files:
@@ -134,7 +136,9 @@ def bench(
         end = str(server.execute("select pg_current_wal_flush_lsn()", database=database)[0][0])
 
         def reference(slot: str) -> Cost:
-            cost, cpu = beside(lambda: drain(server, database, slot, "tailrace_bench1", end), server)
+            cost, cpu = beside(
+                lambda: drain(server, database, slot, f"tailrace_{files[0].stem}", end), server
+            )
             return Cost(cost.seconds, cost.cpu, cpu)
 
         before = [reference(slot) for slot in references[:2]]
@@ -171,7 +175,7 @@ def show(results: Sequence[Result], latency: Latency, compression: str) -> None:
     for result in results:
         runs, rows = result.runs, result.workload.rows
         table.add_row(
-            result.workload.name,
+            result.workload.title,
             f"{statistics.median(result.rates):,.0f} ({min(result.rates):,.0f})",
             f"{statistics.median(result.reference_rates):,.0f}",
             f"{result.ratio:.2f}",

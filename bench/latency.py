@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -63,10 +64,11 @@ async def _measure(url: str, kafka: Kafka, rate: int, count: int) -> list[float]
         file = Path(folder) / "latency.yaml"
         file.write_text(_PIPELINE.format(url=url, kafka=kafka.bootstrap_servers))
         process = await asyncio.create_subprocess_exec(
-            "tailrace", "run", file, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "tailrace", "run", file, stderr=asyncio.subprocess.DEVNULL
         )
         try:
-            return await _observe(url, kafka, rate, count)
+            async with asyncio.timeout(count / rate + 60):
+                return await _observe(url, kafka, rate, count)
         finally:
             process.terminate()
             await process.wait()

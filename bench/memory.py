@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
-    workload = Workload("one transaction", options.rows, options.rows)
+    workload = Workload("memory", "one transaction", options.rows, options.rows)
     with PostgresServer(16) as server, KafkaServer() as kafka, tempfile.TemporaryDirectory() as folder:
         database = server.create_database("memory")
         workload.prepare(server, database)

@@ -24,7 +24,8 @@ from generate_series({first},{last}) g
 class Workload:
     """A backlog: `rows` changes in transactions of `transaction` rows."""
 
-    name: str
+    name: str  # the prefix of its pipelines' names
+    title: str
     rows: int
     transaction: int
     updates: bool = False  # updates with before images (REPLICA IDENTITY FULL) of rows that are there already
@@ -54,7 +55,7 @@ class Workload:
 def standard(rows: int) -> list[Workload]:
     """The three workloads, for a number of rows in the first."""
     return [
-        Workload("inserts, 1 000 a transaction", rows, 1000),
-        Workload("single-row transactions", rows // 5, 1),
-        Workload("updates with before images", rows // 2, 1000, updates=True),
+        Workload("inserts", "inserts, 1 000 a transaction", rows, 1000),
+        Workload("single", "single-row transactions", rows // 5, 1),
+        Workload("updates", "updates with before images", rows // 2, 1000, updates=True),
     ]

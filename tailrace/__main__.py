@@ -1,6 +1,5 @@
-"""`python -m tailrace` is the command `tailrace`."""
+"""`python -m tailrace`: the command line without its script on the PATH."""
 
 from tailrace.cli.main import main
 
-if __name__ == "__main__":
-    main(prog_name="tailrace")
+main()

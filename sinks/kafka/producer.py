@@ -1,0 +1,209 @@
+"""One transactional producer, from its start, which fences its predecessor, to the day it is thrown away.
+
+It is used until its first failure and never after it: aiokafka's producer cannot be relied on once a batch
+has failed, not even after a clean abort. Protocol: KIP-98.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import itertools
+import time
+from collections import Counter
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer import sender as aiokafka_sender
+
+from sinks.kafka.batch import RecordBatch
+from sinks.kafka.config import KafkaSettings
+from tailrace.clients.kafka.cluster import CLIENT_ID
+from tailrace.clients.kafka.errors import FAILURES, NOT_NOW, UNREACHABLE, translate
+from tailrace.errors import Fenced, Retry, Stop, TailraceError, UnknownOutcome, code
+from tailrace.failpoints import failpoint
+
+OUTCOME_UNKNOWN = code(
+    "TR-KAFKA-012",
+    "the outcome of a commit is unknown",
+    "The request to commit a transaction was sent, and its answer did not come. The sink is opened again, "
+    "which decides the transaction, and the checkpoint that is found then tells whether it was committed.",
+)
+
+# A transaction's first request is refused until the markers of the one before are written, and aiokafka asks
+# again after 20 ms. They take a few ms: 20 ms cap small transactions at 111 a second, 1 ms at 355. It is no
+# parameter, but a name that is looked up at each refusal: this holds for all producers of the process.
+aiokafka_sender.BACKOFF_OVERRIDE = 0.001
+
+_REQUEST_TIMEOUT: Final = 15.0  # s
+_START_TIMEOUT: Final = 30.0  # s
+_ABORT_TIMEOUT: Final = 2.0  # s
+_DISCARD_TIMEOUT: Final = 1.0  # s, twice
+
+MAX_RECORDS: Final = 2**30
+"""Records that one producer may send to one partition: aiokafka's sequence number goes wrong at 2^31."""
+
+_before_commit = failpoint("kafka.commit.before")
+_after_commit = failpoint("kafka.commit.after")
+
+
+class Producer:
+    """Transactions under one transactional.id. A transaction begins with the first batch that is sent.
+
+    Nothing of Kafka bounds how long a request is tried again: every wait here has its own deadline.
+    """
+
+    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
+        self._where = ", ".join(settings.servers)
+        self._patience = settings.transaction_timeout / 2
+        self._producer: Any = AIOKafkaProducer(
+            bootstrap_servers=list(settings.servers),
+            client_id=CLIENT_ID,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(settings.transaction_timeout * 1000),
+            request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
+        )
+        self._sent: list[asyncio.Future[Any]] = []  # of each batch that is not known to have arrived
+        self._in_transaction = False  # begun, and neither failed nor asked to commit
+        self._records: Counter[tuple[str, int]] = Counter()
+
+    async def start(self) -> None:
+        """Fence every earlier producer of this transactional.id; what it had open is aborted."""
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                await self._producer.start()
+        except TimeoutError as error:
+            raise Retry(
+                UNREACHABLE,
+                f"no transaction coordinator answered within {_START_TIMEOUT:g} s",
+                "Check that the topic __transaction_state can be created: with fewer brokers than "
+                "transaction.state.log.replication.factor it cannot.",
+                where=self._where,
+            ) from error
+        except FAILURES as error:
+            raise translate(error, "starting a transactional producer", where=self._where) from error
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has that exists."""
+        try:
+            return len(await self._producer.partitions_for(topic))
+        except FAILURES as error:
+            raise self._failure(error, f"looking up topic {topic}") from error
+
+    async def send(self, batch: RecordBatch, topic: str, partition: int) -> None:
+        """Hand a batch over. Waits while the one before it for this partition is not on its way."""
+        try:
+            if not self._in_transaction:
+                await self._producer.begin_transaction()
+                self._in_transaction = True
+            arrived = [future for future in self._sent if future.done()]
+            for future in arrived:
+                future.result()
+            if arrived:
+                self._sent = [future for future in self._sent if not future.done()]
+            self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        except FAILURES as error:
+            raise self._failure(error, f"sending to topic {topic}") from error
+        self._records[topic, partition] += batch.record_count()
+
+    async def acknowledged(self) -> None:
+        """Wait until the brokers hold everything that was sent.
+
+        aiokafka commits although a batch failed, and its flush() does not raise: only the futures tell.
+        """
+        await self._acknowledged(time.monotonic() + self._patience)
+
+    async def commit(self) -> None:
+        """Commit what was sent. UnknownOutcome: the commit was asked for, and perhaps happened."""
+        deadline = time.monotonic() + self._patience
+        await self._acknowledged(deadline)
+        _before_commit()
+        self._in_transaction = False
+        try:
+            # Leaving this early, by the deadline or cancelled, does not take the request back.
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._producer.commit_transaction()
+        except FAILURES as error:
+            failure = self._failure(error, "committing a transaction")
+            if isinstance(failure, Fenced | Stop):
+                raise failure from error
+            raise UnknownOutcome(
+                OUTCOME_UNKNOWN, failure.found, "Nothing: it is found out.", where=self._where
+            ) from error
+        self._sent.clear()
+        _after_commit()
+
+    @property
+    def worn_out(self) -> bool:
+        """It must be replaced before it sends much more."""
+        return any(count > MAX_RECORDS for count in self._records.values())
+
+    async def discard(self) -> None:
+        """Throw it away; an open transaction is aborted if that goes quickly. Never raises.
+
+        aiokafka's own stop() waits until everything is delivered, for ever if the broker stays away.
+        """
+        producer = self._producer
+        if self._in_transaction and not any(map(_has_failed, self._sent)):
+            self._in_transaction = False
+            with contextlib.suppress(*FAILURES):
+                async with asyncio.timeout(_ABORT_TIMEOUT):
+                    await producer.abort_transaction()
+        producer._closed = True  # or its __del__ complains
+        tasks = _tasks_of(producer._sender)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_DISCARD_TIMEOUT)
+        with contextlib.suppress(*FAILURES):
+            async with asyncio.timeout(_DISCARD_TIMEOUT):
+                await producer.client.close()
+        # An exception that nobody looks at is reported by asyncio, with a traceback.
+        batches = itertools.chain.from_iterable(producer._message_accumulator._batches.values())
+        futures = [*self._sent, *(batch._drain_waiter for batch in batches)]
+        if (transaction := producer._txn_manager.wait_for_transaction_end()) is not None:
+            futures.append(transaction)
+        for future in futures:
+            _has_failed(future)
+
+    async def _acknowledged(self, deadline: float) -> None:
+        if not self._sent:
+            return
+        done, pending = await asyncio.wait(
+            self._sent, timeout=deadline - time.monotonic(), return_when=asyncio.FIRST_EXCEPTION
+        )
+        for future in done:
+            if (error := future.exception()) is not None:
+                raise self._failure(error, "sending")
+        if pending:
+            self._in_transaction = False
+            raise Retry(
+                NOT_NOW,
+                f"{len(pending)} batch(es) were not acknowledged within {self._patience:g} s",
+                "Nothing, if it passes. Else look at the broker's log.",
+                where=self._where,
+            )
+
+    def _failure(self, error: BaseException, doing: str) -> TailraceError:
+        self._in_transaction = False
+        # The task that sends dies of the first fatal error; what its victims raise is a copy without a cause.
+        task = self._producer._sender.sender_task
+        if task is not None and task.done() and not task.cancelled():
+            error = task.exception() or error
+        return translate(error, doing, where=self._where)
+
+
+def _has_failed(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is not None
+
+
+def _tasks_of(sender: object) -> list[asyncio.Task[Any]]:
+    """The tasks that run aiokafka's sender. It keeps its requests in a local variable, and one that waits for
+    a coordinator outlives it, to send a transaction's end whenever the broker returns."""
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if inspect.iscoroutine(coroutine := task.get_coro())
+        and inspect.getcoroutinelocals(coroutine).get("self") is sender
+    ]

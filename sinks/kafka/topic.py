@@ -1,0 +1,124 @@
+"""Topics as the sink writes them: found or created, and the batch that is being filled per partition."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sinks.kafka.batch import RecordBatch, Row, compressed_size
+from sinks.kafka.config import KafkaSettings
+from sinks.kafka.framing import Frame
+from sinks.kafka.producer import Producer
+from tailrace.clients.kafka.cluster import Cluster, settled
+from tailrace.clients.kafka.errors import NOT_AUTHORISED
+from tailrace.errors import NotReady, Rejected, code
+from tailrace.failpoints import failpoint
+
+TOPIC_NOT_CREATED = code(
+    "TR-KAFKA-010",
+    "a topic cannot be created",
+    "A table's topic does not exist, and the broker refuses to create it as it is configured.",
+)
+RECORD_TOO_LARGE = code(
+    "TR-KAFKA-011",
+    "a record is too large for Kafka",
+    "One event is larger than a request or the topic allows. Nothing of its unit is delivered: leaving it "
+    "out would lose it unsaid.",
+)
+
+_MAX_MESSAGE_BYTES: Final = "max.message.bytes"
+_created = failpoint("kafka.topic.created")
+
+
+async def find_or_create(name: str, settings: KafkaSettings) -> int | None:
+    """Make sure that the topic exists. Returns its own bound on the bytes of a batch, if it may be read."""
+    async with Cluster(settings.servers) as cluster:
+        if name not in await cluster.topics([name]):
+            refusal = await cluster.create_topic(
+                name,
+                partitions=settings.partitions,
+                replication_factor=settings.replication_factor,
+                settings=settings.topic_settings,
+            )
+            if refusal is not None:
+                raise NotReady(
+                    TOPIC_NOT_CREATED,
+                    refusal,
+                    "Correct the sink's topic, partitions, replication_factor or topic_settings, grant "
+                    "Create on it, or create the topic yourself.",
+                    where=f"topic {name}",
+                )
+            _created()
+        try:
+            found = await settled(lambda: cluster.topic_settings(name))
+        except NotReady as error:
+            if error.code is not NOT_AUTHORISED:
+                raise
+            return None  # who may write need not be allowed to read settings
+        return int(found[_MAX_MESSAGE_BYTES])
+
+
+class TopicWriter:
+    """Splits rows by partition into batches; a batch is sent when it is full, the rest by `flush`."""
+
+    def __init__(
+        self, name: str, partitions: int, max_message_bytes: int | None, settings: KafkaSettings
+    ) -> None:
+        self._name = name
+        self._open: list[RecordBatch | None] = [None] * partitions
+        self._compression = settings.compression
+        self._max_request_size = settings.max_request_size
+        self._max_message_bytes = max_message_bytes
+        self._limit = min(settings.max_request_size, max_message_bytes or settings.max_request_size)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are not sent yet."""
+        return sum(batch.size() for batch in self._open if batch is not None)
+
+    async def write(self, frame: Frame, producer: Producer) -> None:
+        """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be."""
+        count = len(self._open)
+        split: list[list[Row]] = [[] for _ in range(count)]
+        for hash, row in zip(frame.hashes, frame.rows, strict=True):
+            split[hash % count].append(row)
+        for partition, rows in enumerate(split):
+            taken = 0
+            while taken < len(rows):
+                batch = self._open[partition]
+                if batch is None:
+                    batch = self._open[partition] = RecordBatch(self._limit, self._compression)
+                    first = rows[taken]
+                    taken = batch.fill(rows, taken)
+                    if batch.size() > self._limit:
+                        self._refuse_too_large(first, batch.size())
+                else:
+                    taken = batch.fill(rows, taken)
+                if taken < len(rows):
+                    await self._send(partition, batch, producer)
+
+    async def flush(self, producer: Producer) -> None:
+        """Send what is open."""
+        for partition, batch in enumerate(self._open):
+            if batch is not None:
+                await self._send(partition, batch, producer)
+
+    async def _send(self, partition: int, batch: RecordBatch, producer: Producer) -> None:
+        self._open[partition] = None
+        await producer.send(batch, self._name, partition)
+
+    def _refuse_too_large(self, row: Row, size: int) -> None:
+        """aiokafka lets a batch of any size pass, and the broker's refusal would name no record."""
+        record = row[-1]
+        limit, setting = self._max_request_size, "the sink's max_request_size"
+        if size <= limit:
+            # The topic's bound is one on compressed bytes: it takes the compressing to know.
+            size = compressed_size(row, self._compression)
+            limit, setting = self._max_message_bytes or limit, f"max.message.bytes of topic {self._name}"
+        if size > limit:
+            raise Rejected(
+                RECORD_TOO_LARGE,
+                f"the {record.change.op!r} of {record.change.table} at {record.position} takes {size} bytes, "
+                f"{setting} is {limit}",
+                f"Raise {setting}, then start again.",
+                where=f"topic {self._name}",
+            )

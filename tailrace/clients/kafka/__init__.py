@@ -1,0 +1,1 @@
+"""Apache Kafka: its errors as policies, administration, reading a compacted topic."""

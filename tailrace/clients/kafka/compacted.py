@@ -1,0 +1,80 @@
+"""Reading the newest value of one key out of a compacted topic that transactions write to."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.record.memory_records import MemoryRecords
+
+from tailrace.clients.kafka.cluster import Cluster, Fetched, Topic
+from tailrace.clients.kafka.errors import NOT_NOW, translate
+from tailrace.errors import Retry
+
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+
+
+class CompactedReader:
+    """Follows one key through partition 0 of a topic, from its beginning to an end fixed at the start.
+
+    Reads what is committed, by the rules of KIP-98. aiokafka's consumer is not used for it: it fails for good
+    on a control batch that compaction has emptied, and its own end lies before any open transaction.
+    """
+
+    def __init__(self, cluster: Cluster, topic: Topic, key: bytes) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._key = key
+        self._position = 0
+        self._value: bytes | None = None
+
+    async def newest(self, *, timeout: float) -> bytes | None:
+        """The newest committed value of the key, None for a tombstone or if there is none.
+
+        Everything that was sent before this call is taken into account: where a transaction is still open
+        there, its end is awaited, and Retry raised after `timeout` seconds.
+        """
+        return await self._read(await self._cluster.end(self._topic, 0, committed=False), timeout)
+
+    async def newest_decided(self) -> bytes | None:
+        """The same without waiting for anybody: as if nothing had been sent since the first transaction that
+        is still open."""
+        return await self._read(await self._cluster.end(self._topic, 0, committed=True), math.inf)
+
+    async def _read(self, end: int, timeout: float) -> bytes | None:
+        deadline = time.monotonic() + timeout
+        self._position = await self._cluster.earliest(self._topic, 0)
+        while self._position < end:
+            fetched = await self._cluster.fetch(self._topic, 0, self._position, _FETCH_BYTES)
+            before = self._position
+            self._take(fetched)
+            if self._position == before and time.monotonic() > deadline:
+                raise Retry(
+                    NOT_NOW,
+                    f"a transaction is open at offset {before}, and the end of what must be read is {end}",
+                    "Nothing: the producer that left it open ends it, or its transaction timeout does.",
+                    where=f"topic {self._topic.name}",
+                )
+        return self._value
+
+    def _take(self, fetched: Fetched) -> None:
+        records = MemoryRecords(fetched.records)
+        transactions = list(fetched.aborted)
+        aborted: set[int] = set()  # producers in the middle of a transaction that was aborted
+        while records.has_next():
+            batch = records.next_batch()
+            if not batch.validate_crc():
+                raise translate(CorruptRecordException(), "reading", where=f"topic {self._topic.name}")
+            while transactions and transactions[0][1] <= batch.base_offset:
+                aborted.add(transactions.pop(0)[0])
+            if batch.is_control_batch:
+                if any(ControlRecord.parse(record.key) == ABORT_MARKER for record in batch):
+                    aborted.discard(batch.producer_id)
+            elif not (batch.is_transactional and batch.producer_id in aborted):
+                for record in batch:
+                    if record.key == self._key and record.offset >= self._position:
+                        self._value = record.value
+            self._position = max(self._position, batch.next_offset)

@@ -1,0 +1,158 @@
+"""What Kafka's errors mean for a pipeline: one table, error → code, policy, remedy."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NamedTuple
+
+from aiokafka import errors as kafka
+
+from tailrace.errors import Code, Fenced, NotReady, Retry, Stop, TailraceError, code
+
+UNREACHABLE = code(
+    "TR-KAFKA-001",
+    "Kafka cannot be reached",
+    "No broker answers, or none that leads what is asked for. It is tried again until one does.",
+)
+NOT_NOW = code(
+    "TR-KAFKA-002",
+    "Kafka cannot do this now",
+    "A broker answers with an error that passes: a leader is being elected, a replica is missing, a request "
+    "timed out, a producer has lost its place. It is tried again with a new producer.",
+)
+FENCED = code(
+    "TR-KAFKA-003",
+    "a newer producer, or a transaction that took too long",
+    "Kafka fences a producer when another one starts under its transactional id, and when its transaction "
+    "outlives the timeout. The stored checkpoint tells which it was.",
+)
+NOT_AUTHORISED = code(
+    "TR-KAFKA-004",
+    "not authorised in Kafka",
+    "The broker's access control refuses what the pipeline needs.",
+)
+NOT_SUPPORTED = code(
+    "TR-KAFKA-005",
+    "this Kafka cannot be used",
+    "The broker's version or settings rule out transactions or the message format that is needed.",
+)
+REFUSED = code(
+    "TR-KAFKA-006",
+    "Kafka refuses",
+    "The broker refuses a request for good: trying the same again would change nothing.",
+)
+
+# aiokafka logs whatever it also raises, with tracebacks; what is made of it here says the same with a remedy.
+# A level that was set before stays.
+if (_log := logging.getLogger("aiokafka")).level == logging.NOTSET:
+    _log.setLevel(logging.CRITICAL)
+
+FAILURES: Final = (
+    kafka.KafkaError,
+    kafka.IllegalOperation,
+    kafka.ConsumerStoppedError,
+    AssertionError,  # aiokafka asserts what a broker's answer or a lost connection can make untrue
+    NotImplementedError,  # no version of a request that client and broker share
+    OSError,
+    TimeoutError,
+)
+"""What a call into aiokafka may raise because of the network or the broker."""
+
+
+class _Verdict(NamedTuple):
+    code: Code
+    kind: type[TailraceError]
+    remedy: str
+
+
+_UNREACHABLE = _Verdict(
+    UNREACHABLE, Retry, "Check bootstrap_servers, that the broker runs, and the way to it."
+)
+_NOT_NOW = _Verdict(NOT_NOW, Retry, "Nothing, if it passes. Else look at the broker's log.")
+_FENCED = _Verdict(
+    FENCED, Fenced, "Run one process per pipeline. If there is one, raise transaction_timeout."
+)
+_NOT_AUTHORISED = _Verdict(
+    NOT_AUTHORISED,
+    NotReady,
+    "Grant Describe, Create, DescribeConfigs, Read and Write on the topics, and Describe and Write on the "
+    "transactional id tailrace.*.",
+)
+_TOO_LARGE = _Verdict(
+    REFUSED, Stop, "Lower the sink's max_request_size, or raise the topic's max.message.bytes."
+)
+_NOT_SUPPORTED = _Verdict(NOT_SUPPORTED, NotReady, "Use Apache Kafka 2.4 or later.")
+_REFUSED = _Verdict(REFUSED, Stop, "Look at the broker's log for the reason, and mend it there.")
+
+_TABLE: Final[dict[type[Exception], _Verdict]] = {
+    kafka.KafkaConnectionError: _UNREACHABLE,
+    kafka.NodeNotReadyError: _UNREACHABLE,
+    kafka.NoBrokersAvailable: _UNREACHABLE,
+    kafka.BrokerNotAvailableError: _UNREACHABLE,
+    kafka.ProducerFenced: _FENCED,
+    kafka.InvalidProducerEpoch: _FENCED,
+    kafka.InvalidProducerIdMapping: _FENCED,  # the id expired while it was idle
+    kafka.InvalidTxnState: _FENCED,
+    kafka.TopicAuthorizationFailedError: _NOT_AUTHORISED,
+    kafka.GroupAuthorizationFailedError: _NOT_AUTHORISED,
+    kafka.ClusterAuthorizationFailedError: _NOT_AUTHORISED,
+    kafka.TransactionalIdAuthorizationFailed: _NOT_AUTHORISED,
+    kafka.InvalidTransactionTimeout: _Verdict(
+        NOT_SUPPORTED,
+        NotReady,
+        "Lower the sink's transaction_timeout, or raise the broker's transaction.max.timeout.ms.",
+    ),
+    kafka.InvalidTimestampError: _Verdict(
+        REFUSED,
+        Stop,
+        "Records bear the time of their database commit. Check both clocks and the topic's "
+        "message.timestamp.before.max.ms and message.timestamp.after.max.ms.",
+    ),
+    kafka.MessageSizeTooLargeError: _TOO_LARGE,
+    kafka.RecordListTooLargeError: _TOO_LARGE,
+    kafka.UnsupportedVersionError: _NOT_SUPPORTED,
+    kafka.UnsupportedForMessageFormatError: _NOT_SUPPORTED,
+    kafka.IncompatibleBrokerVersion: _NOT_SUPPORTED,
+    kafka.UnrecognizedBrokerVersion: _NOT_SUPPORTED,
+    NotImplementedError: _NOT_SUPPORTED,
+    kafka.OutOfOrderSequenceNumber: _NOT_NOW,  # these two: the broker lost what it knew of the producer
+    kafka.UnknownProducerId: _NOT_NOW,
+    kafka.ConcurrentTransactions: _NOT_NOW,
+    kafka.TransactionCoordinatorFenced: _NOT_NOW,
+    kafka.CorruptRecordException: _NOT_NOW,  # damaged on its way: the CRC is checked on both sides
+    kafka.KafkaTimeoutError: _NOT_NOW,
+    kafka.UnknownError: _NOT_NOW,  # also any error that is younger than aiokafka
+    kafka.ProducerClosed: _NOT_NOW,
+}
+
+
+def translate(error: BaseException, doing: str, *, where: str) -> TailraceError:
+    """The error to raise instead of one of FAILURES. `doing` says what was tried: "creating topic x"."""
+    cause = _root(error)
+    verdict = next((_TABLE[kind] for kind in type(cause).__mro__ if kind in _TABLE), None)
+    if verdict is None:
+        if isinstance(cause, kafka.KafkaError):
+            verdict = _NOT_NOW if cause.retriable or type(cause) is kafka.KafkaError else _REFUSED
+        else:
+            verdict = _UNREACHABLE if isinstance(cause, OSError) else _NOT_NOW
+    made = verdict.kind(verdict.code, f"{doing}: {_describe(cause)}", verdict.remedy, where=where)
+    made.__cause__ = error
+    return made
+
+
+def _root(error: BaseException) -> BaseException:
+    """A sender that dies of an error it does not know wraps it in a bare KafkaError."""
+    while type(error) is kafka.KafkaError and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, kafka.ProducerFenced):  # its own text guesses at the reason
+        return "the producer was fenced"
+    text = str(error)
+    if isinstance(error, kafka.BrokerResponseError) and not error.args:
+        text = f"{text}: {error.description}" if error.description else text
+    elif isinstance(error, TimeoutError) and not text:
+        text = "no answer in time"
+    return " ".join(text.split()) or type(error).__name__

@@ -94,12 +94,17 @@ def place(event: Event) -> tuple[int, int]:
 
 
 def after(batch: Batch, position: WalPosition) -> Batch:
-    """What of the batch `position` does not cover, cut between wire messages; schema changes stay."""
+    """What of the batch `position` does not cover, cut between wire messages; schema changes stay.
+
+    Ends at the later of both: what is delivered behind a checkpoint must never take it back.
+    """
     reached = (position.lsn, position.ordinal)
     cut = bisect_right(batch.events, reached, key=place)
-    if cut == 0:
+    passed = position.covers(WalPosition.from_document(batch.end))
+    if cut == 0 and not passed:
         return batch
     kept: list[Event] = [event for event in batch.events[:cut] if isinstance(event, SchemaChange)]
     kept += batch.events[cut:]
     size = sum(len(event.raw) for event in kept if isinstance(event, Change))
-    return Batch(kept, batch.end, commit=batch.commit, size=size, timestamp=batch.timestamp)
+    end, commit = (position.document(), not position.inside) if passed else (batch.end, batch.commit)
+    return Batch(kept, end, commit=commit, size=size, timestamp=batch.timestamp, more=batch.more)

@@ -116,3 +116,14 @@ def test_a_batch_is_cut_between_messages(scenario: str) -> None:
         assert (rest.end, rest.commit, rest.timestamp) == (batch.end, True, 3)
         assert rest.size == sum(len(change.raw) for change in pgoutput.changes(behind))
     assert after(batch, WalPosition(0)) is batch
+
+
+@pytest.mark.parametrize("position", [WalPosition(2**40), WalPosition(2**41), WalPosition(2**41, 3, 2**40)])
+def test_what_is_covered_ends_where_it_is_covered(position: WalPosition) -> None:
+    """A schema change that is left of such a batch is delivered with an end; it must not lie further back."""
+    events = pgoutput.events(pgoutput.recording(16, pgoutput.SCENARIOS[0]))
+    for content in ([], events):
+        rest = after(Batch(content, WalPosition(2**40).document(), commit=True, size=7), position)
+        assert (rest.end, rest.commit) == (position.document(), not position.inside)
+        assert all(isinstance(event, SchemaChange) for event in rest.events)
+        assert len(rest.events) == sum(isinstance(event, SchemaChange) for event in content)

@@ -1,0 +1,165 @@
+"""Events read back from a pipeline's targets, piece by piece, in the form that `tests.truth` compares.
+
+Each target is told what the names of its topics begin with before `schema.table`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tailrace.log import Reader
+from tests.servers import Kafka
+from tests.truth import Delivered
+from tests.truth.events import reduced
+from tests.waiting import eventually
+
+
+class KafkaTarget:
+    """Topics as a consumer with read_committed sees them. A partition is a sequence."""
+
+    def __init__(self, kafka: Kafka, prefix: str) -> None:
+        self._kafka = kafka
+        self._prefix = prefix
+        self._offsets: dict[TopicPartition, int] = {}
+
+    def read(self) -> Sequence[Delivered]:
+        """What was committed since the last call. Waits until every transaction is decided."""
+        return asyncio.run(self._read())
+
+    async def _read(self) -> Sequence[Delivered]:
+        partitions = await self._partitions()
+        async with self._consumer("read_uncommitted") as everything:
+            # A committed transaction's last markers may still be on their way, so that the end of what is
+            # committed lies before them: what counts is the end of everything.
+            ends = await everything.end_offsets(partitions)
+        behind = [partition for partition in partitions if self._offsets.get(partition, 0) < ends[partition]]
+        if not behind:
+            return []
+        found: list[Any] = []
+        async with self._consumer("read_committed") as committed:
+            committed.assign(behind)
+            for partition in behind:
+                committed.seek(partition, self._offsets.get(partition, 0))
+
+            async def at_the_end() -> bool:
+                for records in (await committed.getmany(timeout_ms=50)).values():
+                    found.extend(records)
+                return all([await committed.position(one) >= ends[one] for one in behind])
+
+            await eventually(at_the_end, f"the ends of {self._prefix}*")
+        self._offsets |= {partition: ends[partition] for partition in behind}
+        found.sort(key=lambda record: (record.topic, record.partition, record.offset))
+        return [_from_kafka(record, self._prefix) for record in found]
+
+    async def _partitions(self) -> list[TopicPartition]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka.bootstrap_servers)
+        await admin.start()
+        try:
+            topics = [name for name in await admin.list_topics() if name.startswith(self._prefix)]
+            described = await admin.describe_topics(topics) if topics else []
+        finally:
+            await admin.close()
+        return [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
+
+    @contextlib.asynccontextmanager
+    async def _consumer(self, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            isolation_level=isolation,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+class LogTarget:
+    """An embedded log, read beside whoever writes. A topic is a sequence."""
+
+    def __init__(self, path: Path, prefix: str) -> None:
+        self._path = path
+        self._prefix = prefix
+        self._offsets: dict[str, int] = {}
+
+    def read(self) -> Sequence[Delivered]:
+        """What was committed since the last call."""
+        with contextlib.closing(Reader(self._path)) as reader:
+            return [found for topic in reader.topics() for found in self._topic(reader, topic.name)]
+
+    def _topic(self, reader: Reader, topic: str) -> Iterator[Delivered]:
+        while True:
+            page = reader.read(topic, self._offsets.get(topic, 0))
+            for entry in page.entries:
+                assert entry.offset == self._offsets.get(topic, 0), "offsets are dense"
+                self._offsets[topic] = entry.offset + 1
+                yield _delivered(
+                    topic, topic.removeprefix(self._prefix), entry.identity, entry.key, entry.value
+                )
+            if page.end:
+                return
+
+
+class LinesTarget:
+    """Files of lines that the sink stdout wrote, one for each process: all together are one sequence."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._read: set[Path] = set()
+
+    def read(self) -> Sequence[Delivered]:
+        """The lines of the files that came since the last call, whose processes must have ended. One that was
+        killed may have left half a line."""
+        found = []
+        for path in sorted(set(self._folder.iterdir()) - self._read):
+            self._read.add(path)
+            lines = path.read_bytes().split(b"\n")
+            for line in lines[:-1]:
+                event = json.loads(line)
+                found.append(
+                    Delivered(
+                        "stdout",
+                        event["topic"].removeprefix(self._prefix),
+                        event["position"],
+                        event["key"],
+                        _reduced(event["value"]),
+                    )
+                )
+        return found
+
+
+def _from_kafka(record: Any, prefix: str) -> Delivered:
+    [position] = [value.decode() for name, value in record.headers if name == "tailrace.position"]
+    topic = record.topic.removeprefix(prefix)
+    return _delivered((topic, record.partition), topic, position, record.key, record.value)
+
+
+def _delivered(
+    sequence: object, topic: str, position: str, key: bytes | None, value: bytes | None
+) -> Delivered:
+    return Delivered(
+        sequence,
+        topic,
+        position,
+        None if key is None else json.loads(key),
+        None if value is None else _reduced(json.loads(value)),
+    )
+
+
+def _reduced(envelope: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if envelope is None else reduced(envelope)

@@ -94,9 +94,8 @@ OFFSET_PLACEHOLDER: Final = "{offset}"
 INDEX_PLACEHOLDER: Final = "{index}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Transaction:
-    """One database transaction; shared by all its changes."""
+class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One database transaction; shared by all its changes. Compared by identity."""
 
     id: str  # the database's own name for it: a transaction id, a GTID
     position: str  # its place in commit order, as text that sorts like the log: fixed width per source

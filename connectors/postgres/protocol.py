@@ -241,7 +241,7 @@ class Decoder:
         return None
 
     def _begin(self, message: bytes) -> None:
-        if len(message) != _unpack_begin.size or self.in_transaction:
+        if len(message) != _unpack_begin.size or self._transaction is not _OUTSIDE:
             raise malformed(message, "a wrong Begin, or a Begin inside a transaction")
         commit_lsn, time, xid = _unpack_begin.unpack(message)
         if commit_lsn < self.end:
@@ -255,7 +255,7 @@ class Decoder:
         self._transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, self._source_block(xid))
 
     def _commit(self, message: bytes, ordinal: int) -> None:
-        if len(message) != _unpack_commit.size or not self.in_transaction:
+        if len(message) != _unpack_commit.size or self._transaction is _OUTSIDE:
             raise malformed(message, "a wrong Commit, or a Commit outside of a transaction")
         flags, commit_lsn, end, time = _unpack_commit.unpack(message)
         begun = (self._commit_lsn, self._transaction.timestamp)

@@ -11,33 +11,30 @@ from tests.servers import Kafka
 from tests.waiting import eventually
 
 
-async def read_committed(kafka: Kafka, topic: str) -> list[Any]:
-    """The records of a topic, partition by partition in their order, up to what is committed now.
+async def read_committed(kafka: Kafka, topic: str, *, beside_open: bool = False) -> list[Any]:
+    """The records of a topic, partition by partition in their order. A topic that does not exist is empty.
 
-    A topic that does not exist is empty. Transactions that are open are not waited for.
+    Waits until every transaction that wrote to it is decided and visible; with `beside_open` it reads as far
+    as it can without waiting, which is up to the first transaction that is not.
     """
-    return await _read(kafka, topic, "read_committed")
+    return await _read(
+        kafka, topic, "read_committed", "read_committed" if beside_open else "read_uncommitted"
+    )
 
 
 async def read_uncommitted(kafka: Kafka, topic: str) -> list[Any]:
     """The same with what is open or was aborted."""
-    return await _read(kafka, topic, "read_uncommitted")
+    return await _read(kafka, topic, "read_uncommitted", "read_uncommitted")
 
 
-async def _read(kafka: Kafka, topic: str, isolation: str) -> list[Any]:
+async def _read(kafka: Kafka, topic: str, isolation: str, end_isolation: str) -> list[Any]:
     places = await _partitions(kafka, topic)
     if not places:
         return []
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka.bootstrap_servers,
-        isolation_level=isolation,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        consumer.assign(places)
+    async with _consumer(kafka, end_isolation) as consumer:
         ends = await consumer.end_offsets(places)
+    async with _consumer(kafka, isolation) as consumer:
+        consumer.assign(places)
         records: list[Any] = []
 
         async def at_the_end() -> bool:
@@ -46,9 +43,16 @@ async def _read(kafka: Kafka, topic: str, isolation: str) -> list[Any]:
             return all([await consumer.position(place) >= ends[place] for place in places])
 
         await eventually(at_the_end, f"the end of {topic}")
-    finally:
-        await consumer.stop()
     return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def _consumer(kafka: Kafka, isolation: str) -> Any:
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
 
 
 async def _partitions(kafka: Kafka, topic: str) -> list[TopicPartition]:

@@ -36,6 +36,7 @@ SETTINGS: Final = {
 }
 
 _READ_TIMEOUT: Final = 15.0  # s that another sink's open transaction is waited for
+_PEEK_TIMEOUT: Final = 1.0  # s that a peek waits for any
 _created = failpoint("kafka.offsets_topic.created")
 
 
@@ -107,13 +108,14 @@ class OffsetsTopic:
         return self._decode(await settled(newest))
 
     async def peek(self, cluster: Cluster) -> Checkpoint | None:
-        """The checkpoint as far as it is decided: a transaction that a crash left open is not waited for."""
+        """The checkpoint as far as it is decided: what a crash has left open is not waited for long."""
 
         async def newest() -> bytes | None:
             topic = await self.find(cluster)
-            return (
-                None if topic is None else await CompactedReader(cluster, topic, self._key).newest_decided()
-            )
+            if topic is None:
+                return None
+            reader = CompactedReader(cluster, topic, self._key)
+            return await reader.newest_decided(timeout=_PEEK_TIMEOUT)
 
         return self._decode(await settled(newest))
 

@@ -26,6 +26,7 @@ CLIENT_ID: Final = "tailrace"
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one request's answer
 
 _TOPIC: Final = 2  # a resource type of the protocol
+_READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # isolation levels of the protocol
 _MAX_WAIT: Final = 250  # ms that a broker may hold a fetch back while there is nothing new
 
 
@@ -160,15 +161,15 @@ class Cluster:
 
     async def earliest(self, topic: Topic, partition: int) -> int:
         """The first offset that is still there."""
-        return await self._offset(topic, partition, -2, committed=False)
+        return await self._offset(topic, partition, -2)
 
-    async def end(self, topic: Topic, partition: int, *, committed: bool) -> int:
-        """The offset behind the last record; `committed`: before the first transaction that is still open."""
-        return await self._offset(topic, partition, -1, committed=committed)
+    async def end(self, topic: Topic, partition: int) -> int:
+        """The offset behind the last record, be that committed or not."""
+        return await self._offset(topic, partition, -1)
 
-    async def _offset(self, topic: Topic, partition: int, which: int, *, committed: bool) -> int:
+    async def _offset(self, topic: Topic, partition: int, which: int) -> int:
         doing = f"looking up an offset of {topic.name}"
-        request = OffsetRequest(-1, int(committed), [(topic.name, [(partition, which)])])
+        request = OffsetRequest(-1, _READ_UNCOMMITTED, [(topic.name, [(partition, which)])])
         answer = await self._ask(request, doing, topic.leaders[partition])
         (((_, code, *_timestamp, offset),),) = (partitions for _, partitions in answer.topics)
         self._check(code, doing)
@@ -178,7 +179,9 @@ class Cluster:
         """Whole record batches from `offset` on, as far as they are committed or aborted. The first may begin
         before it, the last may be cut off. Nothing new within a quarter of a second is no records."""
         doing = f"reading {topic.name}"
-        request = FetchRequest(_MAX_WAIT, 1, max_bytes, 1, [(topic.name, [(partition, offset, max_bytes)])])
+        request = FetchRequest(
+            _MAX_WAIT, 1, max_bytes, _READ_COMMITTED, [(topic.name, [(partition, offset, max_bytes)])]
+        )
         answer = await self._ask(request, doing, topic.leaders[partition])
         (((_, code, _high_watermark, *rest),),) = (partitions for _, partitions in answer.topics)
         self._check(code, doing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Final
 
@@ -37,28 +36,34 @@ class CompactedReader:
         Everything that was sent before this call is taken into account: where a transaction is still open
         there, its end is awaited, and Retry raised after `timeout` seconds.
         """
-        return await self._read(await self._cluster.end(self._topic, 0, committed=False), timeout)
+        end = await self._read(timeout)
+        if self._position < end:
+            raise Retry(
+                NOT_NOW,
+                f"a transaction is open at offset {self._position}, what must be read ends at {end}",
+                "Nothing: the producer that left it open ends it, or its transaction timeout does.",
+                where=f"topic {self._topic.name}",
+            )
+        return self._value
 
-    async def newest_decided(self) -> bytes | None:
-        """The same without waiting for anybody: as if nothing had been sent since the first transaction that
-        is still open."""
-        return await self._read(await self._cluster.end(self._topic, 0, committed=True), math.inf)
+    async def newest_decided(self, *, timeout: float) -> bytes | None:
+        """The same, but what is still open after `timeout` seconds is left out, with all that stands behind
+        it. Without waiting, a commit that has just been answered could be missed: its markers follow later.
+        """
+        await self._read(timeout)
+        return self._value
 
-    async def _read(self, end: int, timeout: float) -> bytes | None:
+    async def _read(self, timeout: float) -> int:
+        """Read up to the end as it is now, or as far as that is possible in time. Returns the end."""
         deadline = time.monotonic() + timeout
+        end = await self._cluster.end(self._topic, 0)
         self._position = await self._cluster.earliest(self._topic, 0)
         while self._position < end:
-            fetched = await self._cluster.fetch(self._topic, 0, self._position, _FETCH_BYTES)
             before = self._position
-            self._take(fetched)
+            self._take(await self._cluster.fetch(self._topic, 0, before, _FETCH_BYTES))
             if self._position == before and time.monotonic() > deadline:
-                raise Retry(
-                    NOT_NOW,
-                    f"a transaction is open at offset {before}, and the end of what must be read is {end}",
-                    "Nothing: the producer that left it open ends it, or its transaction timeout does.",
-                    where=f"topic {self._topic.name}",
-                )
-        return self._value
+                break
+        return end
 
     def _take(self, fetched: Fetched) -> None:
         records = MemoryRecords(fetched.records)

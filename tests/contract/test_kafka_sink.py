@@ -1,4 +1,4 @@
-"""The built-in sinks under the acceptance suite of `tailrace.testing.sinks`."""
+"""The Kafka sink under the acceptance suite of `tailrace.testing.sinks`."""
 
 from __future__ import annotations
 

@@ -29,8 +29,10 @@ class Feedback:
         self._channel = channel
         self._interval = interval
         self._received = received
-        self._sent = flushed
+        self._sent = 0
         self._acknowledged = asyncio.Event()
+        if flushed:
+            self._acknowledged.set()
         self.task: Final = asyncio.create_task(self._run())
 
     def acknowledge(self, lsn: int) -> None:

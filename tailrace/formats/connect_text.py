@@ -93,7 +93,7 @@ class _Dates(dict[bytes, bytes]):
         try:
             days = b"%d" % (date.fromisoformat(text.decode()).toordinal() - EPOCH_ORDINAL)
         except ValueError:  # infinity, BC, years beyond 9999
-            return self._by_value(text)
+            days = self._by_value(text)
         if len(self) == 4096:
             self.clear()
         self[text] = days
@@ -159,7 +159,7 @@ def _decimal(scale: int, by_value: TextEncoder) -> TextEncoder:
     point = -scale - 1
 
     def encode(text: bytes) -> bytes:
-        if text[point] != 46:
+        if text[point] != 46 if scale else b"." in text:
             return by_value(text)
         unscaled = int(text.replace(b".", b""))
         if -0x80_0000 <= unscaled < 0x80_0000:
@@ -168,7 +168,7 @@ def _decimal(scale: int, by_value: TextEncoder) -> TextEncoder:
             return _UPPER[unscaled >> 12 & 4095] + _LOWER[unscaled & 4095]
         return unscaled_integer(unscaled)
 
-    return encode if scale > 0 else by_value
+    return encode if scale >= 0 else by_value
 
 
 def _variable_decimal(text: bytes) -> bytes:

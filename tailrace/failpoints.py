@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import Final
 
 _ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -40,7 +41,8 @@ class Failpoint:
         if self._countdown:
             self._countdown -= 1
             if not self._countdown:
-                os.kill(os.getpid(), self._signal)
+                # To this thread, not to the process: another one would take it while this one runs on.
+                signal.pthread_kill(threading.get_ident(), self._signal)
 
 
 def failpoint(name: str) -> Failpoint:

@@ -116,6 +116,7 @@ class SqliteFile:
 
         Raises Retry (locked, disk full, I/O) or Stop (not writable, damaged, foreign, of another version).
         """
+        _refuse_folder(path)
         _make_folder(path.parent)
         created = not _exists(path)
         with _policies(path):
@@ -140,6 +141,7 @@ class SqliteFile:
     @classmethod
     def read(cls, path: Path, kind: Kind) -> SqliteFile | None:
         """Open for reading, also while others write. None: there is no file, or nothing in it yet."""
+        _refuse_folder(path)
         if not _exists(path):
             return None
         with _policies(path):
@@ -332,17 +334,22 @@ def _primary(error: sqlite3.Error) -> int | None:
 
 def refuse_unwritable(path: Path) -> None:
     """Stop unless this user may write a file at the path, or make it with the folders above it."""
+    _refuse_folder(path)
     existing = next(one for one in (path, *path.parents) if _exists(one))
     folder = path.parent if existing == path else existing
-    if path.is_dir():
-        found = "the path leads to a folder"
-    elif not folder.is_dir():
+    if not folder.is_dir():
         found = f"{folder} is not a folder"
     elif not os.access(folder, os.W_OK) or not os.access(existing, os.W_OK):
         found = f"{existing if os.access(folder, os.W_OK) else folder} cannot be written"
     else:
         return
     raise Stop(NOT_WRITABLE, found, _REMEDIES[NOT_WRITABLE], where=str(path))
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        found = "the path leads to a folder"
+        raise Stop(NOT_WRITABLE, found, "Name a file in it, or another path.", where=str(path))
 
 
 def _exists(path: Path) -> bool:

@@ -79,7 +79,8 @@ def shrink(connection: sqlite3.Connection) -> None:
         return
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     if free * _SLACK_SHARE > pages:
-        connection.execute(f"PRAGMA incremental_vacuum({_PAGES_PER_COMMIT})").fetchall()
+        for _ in range(min(free, _PAGES_PER_COMMIT)):  # sqlite3 stops each such statement after one page
+            connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _page_size(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
@@ -37,6 +38,11 @@ class Declaration(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             yield name, redact(value) if isinstance(value, str) else value
+
+
+def not_available(found: str, remedy: str) -> PydanticCustomError:
+    """The error of a validator that refuses, by its name, something that this version does not have."""
+    return PydanticCustomError("not_available", "{found}", {"found": found, "remedy": remedy})
 
 
 class Guarantee(enum.Enum):

@@ -7,9 +7,8 @@ from typing import Final, Literal
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.postgres.tables import RULE, Pattern
-from tailrace.abc import Declaration
+from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
-from tailrace.config.model import not_available
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",

@@ -2,7 +2,7 @@
 
 from tailrace.config.build import build
 from tailrace.config.load import load
-from tailrace.config.model import Block, PipelineConfig, SinkConfig, not_available
+from tailrace.config.model import Block, PipelineConfig, SinkConfig
 from tailrace.config.parts import make_sinks, make_source
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "load",
     "make_sinks",
     "make_source",
-    "not_available",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from tailrace.abc import Declaration
+from tailrace.abc import Declaration, not_available
 
 # At most 50 characters: PostgreSQL cuts names at 63 bytes, and `tailrace_` stands before this one.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -27,11 +27,6 @@ def _check_name(name: str) -> str:
 Name = Annotated[
     str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})
 ]
-
-
-def not_available(found: str, remedy: str) -> PydanticCustomError:
-    """The error of a validator that refuses, by its name, something that this version does not have."""
-    return PydanticCustomError("not_available", "{found}", {"found": found, "remedy": remedy})
 
 
 class PipelineKeys(Declaration):

@@ -5,6 +5,7 @@ and what the catalogue says of each relation.
 """
 
 import json
+import select
 import struct
 import time
 from pathlib import Path
@@ -146,10 +147,10 @@ class Replication:
         self.connection = pq.PGconn.connect(make_conninfo(url, replication="database", **session).encode())
         assert self.connection.status == pq.ConnStatus.OK, self.connection.error_message
 
-    def read(self, slot: str, until: int) -> list[bytes]:
-        """Every CopyData from the slot's start to the keepalive that has reached `until`."""
+    def read(self, slot: str, until: int, start: str = "0/0") -> list[bytes]:
+        """Every CopyData from `start`, or the slot's own, to the keepalive that has reached `until`."""
         self.connection.exec_(
-            f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0'
+            f'START_REPLICATION SLOT "{slot}" LOGICAL {start}'
             f" (proto_version '1', publication_names 'all_tables', messages 'true')".encode()
         )
         messages: list[bytes] = []
@@ -160,7 +161,7 @@ class Replication:
             if size == 0:
                 self.connection.put_copy_data(struct.pack(">cQQQqB", b"r", 0, 0, 0, 0, 1))
                 self.connection.flush()
-                time.sleep(0.05)
+                select.select([self.connection.socket], [], [], 0.5)
                 self.connection.consume_input()
             elif size > 0:
                 messages.append(data)

@@ -48,7 +48,7 @@ class Address:
         hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
         ports = self.parameters.get("port", "5432").split(",")
         ports = ports * len(hosts) if len(ports) == 1 else ports
-        servers = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=False))
+        servers = ",".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
         return f"{servers}/{self.database}"
 
     @property

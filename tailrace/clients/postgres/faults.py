@@ -113,10 +113,10 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
         ),
         (
             r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
-            r"parameter \".*\" cannot be changed|invalid connection option",
+            r"parameter \".*\" cannot be changed|invalid connection option|unsupported startup parameter",
             NotReady,
             REFUSED,
-            "Correct the parameters in the URL.",
+            "Correct the parameters in the URL; it must lead to the server itself, not to a pooler.",
         ),
     )
 )

@@ -1,0 +1,100 @@
+"""The declaration of a PostgreSQL source: what it takes, what it refuses, what it never shows."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connectors.postgres.config import PostgresSettings
+from tailrace.clients.postgres.address import Address
+
+_URL = "postgresql://app@db.example:6432/shop"
+
+
+def _settings(**given: Any) -> PostgresSettings:
+    return PostgresSettings(**{"url": _URL, "tables": ["public.*"], "snapshot": "never", **given})
+
+
+def _refusal(**given: Any) -> str:
+    with pytest.raises(ValidationError) as refused:
+        _settings(**given)
+    return "; ".join(error["msg"] for error in refused.value.errors(include_input=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"url": "mysql://app@db/shop"}, "postgresql://user@host:5432/database"),
+        ({"url": "postgresql://app@db/shop?no_such=1"}, "libpq cannot read the URL"),
+        ({"url": f"{_URL}?replication=true"}, "replication is set by the source"),
+        ({"url": "postgresql://app:one@db/shop", "password": "two"}, "inside the URL and beside it"),
+        ({"tables": []}, "at least 1"),
+        ({"tables": ["orders"]}, "'orders' is not schema.table"),
+        ({"exclude": ["a.b.c"]}, "double quotes"),
+        ({"snapshot": "initial"}, "snapshot: initial is not available in this version"),
+        ({"snapshot": "schema_only"}, "snapshot: schema_only is not available in this version"),
+        ({"snapshot": "nonsense"}, "Input should be 'never'"),
+        ({"keyless": "inserts_only"}, "keyless: inserts_only is not available in this version"),
+        ({"status_interval": 0}, "greater than or equal"),
+        ({"slot": "mine"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_refused(given: dict[str, Any], told: str) -> None:
+    assert told in _refusal(**given)
+
+
+def test_snapshot_must_be_written() -> None:
+    with pytest.raises(ValidationError, match="snapshot"):
+        PostgresSettings(url=_URL, tables=("a.b",))  # type: ignore[call-arg]  # what is tested
+
+
+def test_every_key_is_described() -> None:
+    for name, field in PostgresSettings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"password": "geheim"},
+        {"url": "postgresql://app:geheim@db/shop"},
+        {"url": "postgresql://db/shop?password=geheim"},
+    ],
+)
+def test_a_password_is_never_shown(given: dict[str, Any]) -> None:
+    settings = _settings(**given)
+    assert settings.address.password == "geheim"
+    assert "geheim" not in f"{settings!r} {settings} {settings.address!r} {settings.address}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": "postgresql://app:geheim wort@db/shop"},
+        {"url": "postgresql://app:geheim%zz@db/shop"},
+        {"url": "app:geheim@db"},
+        {"url": "postgresql://app:geheim@db/shop", "password": "geheim"},
+        {"url": "postgresql://app:geheim@db/shop", "tables": ["x"]},
+    ],
+)
+def test_a_password_is_not_shown_by_an_error(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        _settings(**given)
+    assert "geheim" not in str(refused.value)
+
+
+def test_an_address_says_where_it_is() -> None:
+    assert str(Address.parse(_URL)) == "db.example:6432/shop"
+    assert str(Address.parse("postgresql://app@db")) == "db:5432/app"
+    assert str(Address.parse("postgresql://app@a,b:6/x")) == "a:5432,b:6/x"
+    assert str(Address.parse("postgresql:///x?host=/run/pg")) == "/run/pg:5432/x"
+
+
+def test_the_sessions_settings_win_over_those_of_the_url() -> None:
+    address = Address.parse("postgresql://app@db/shop?options=-c%20TimeZone%3DCET&connect_timeout=3")
+    conninfo = address.conninfo("tailrace x", {"TimeZone": "UTC", "search_path": "a b"}, replication=True)
+    assert r"options='-c TimeZone=CET -c TimeZone=UTC -c search_path=a\\ b'" in conninfo
+    assert "connect_timeout=3" in conninfo
+    assert "replication=database" in conninfo
+    assert "application_name='tailrace x'" in conninfo

@@ -116,8 +116,8 @@ class Cluster:
             raise translate(kafka.BrokerNotAvailableError(), "describing topics", where=self.where)
         found = {}
         for code, name, _internal, partitions in answer.topics:
-            if code == kafka.UnknownTopicOrPartitionError.errno:
-                continue
+            if kafka.for_code(code) in (kafka.UnknownTopicOrPartitionError, kafka.InvalidTopicError):
+                continue  # creating it tells what is wrong with its name
             self._check(code, f"describing topic {name}")
             leaders = {partition: leader for _, partition, leader, *_ in partitions}
             found[name] = Topic(name, tuple(leaders[partition] for partition in sorted(leaders)))

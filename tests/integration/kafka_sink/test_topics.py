@@ -1,0 +1,227 @@
+"""Topics: created as configured, used as they are, refused; the bounds on a record; what `check` finds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tailrace.clients.kafka.cluster import Cluster
+from tailrace.clients.kafka.errors import NOT_SUPPORTED, REFUSED, UNREACHABLE
+from tailrace.errors import NotReady, Rejected, Retry, Stop
+from tailrace.events import Batch, Change, Transaction
+from tailrace.testing.events import Stream, checkpoint, delivered, table
+from tests.integration.kafka_sink.conftest import Sinks
+from tests.kafka_reader import read_committed
+from tests.servers import Kafka, KafkaServer
+from tests.servers.process import free_port
+
+ORDERS = table("orders")
+
+
+async def create(kafka: Kafka, topic: str, partitions: int, **settings: str) -> None:
+    async with Cluster([kafka.bootstrap_servers]) as cluster:
+        named = {name.replace("_", "."): value for name, value in settings.items()}
+        refusal = await cluster.create_topic(
+            topic, partitions=partitions, replication_factor=1, settings=named
+        )
+        assert refusal is None
+
+
+async def partitions_and_settings(kafka: Kafka, topic: str) -> tuple[int, dict[str, str]]:
+    async with Cluster([kafka.bootstrap_servers]) as cluster:
+        found = await cluster.topics([topic])
+        return found[topic].partitions, await cluster.topic_settings(topic)
+
+
+async def deliver(sinks: Sinks, kafka: Kafka, batch: Batch, **changed: Any) -> None:
+    sink = sinks(kafka, **changed)
+    await sink.open()
+    await sink.write(sink.prepare(batch))
+    await sink.commit(checkpoint(1, batch.end))
+
+
+def noise(size: int) -> str:
+    """Text that no compression makes smaller than three quarters."""
+    alphabet = "".join(map(chr, range(33, 127)))
+    return "".join(random.Random(size).choices(alphabet, k=size))
+
+
+async def test_a_topic_is_created_as_configured(kafka: Kafka, make_sink: Sinks) -> None:
+    wanted = {"retention.ms": "86400000", "cleanup.policy": "compact,delete"}
+    await deliver(
+        make_sink,
+        kafka,
+        Stream().inserts(ORDERS, [1]),
+        partitions=7,
+        replication_factor=1,
+        topic_settings=wanted,
+    )
+    partitions, settings = await partitions_and_settings(kafka, make_sink.prefix + "orders")
+    assert partitions == 7
+    assert {name: settings[name] for name in wanted} == wanted
+
+
+async def test_an_existing_topic_is_used_as_it_is(kafka: Kafka, make_sink: Sinks) -> None:
+    await create(kafka, make_sink.prefix + "orders", 3, retention_ms="3600000")
+    batch = Stream().inserts(ORDERS, range(300))
+    await deliver(make_sink, kafka, batch, topic_settings={"retention.ms": "5"})
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert {record.partition for record in records} == {0, 1, 2}
+    assert len(records) == 300
+    partitions, settings = await partitions_and_settings(kafka, make_sink.prefix + "orders")
+    assert (partitions, settings["retention.ms"]) == (3, "3600000")
+
+
+async def test_batches_respect_the_bound_of_the_topic(kafka: Kafka, make_sink: Sinks) -> None:
+    await create(kafka, make_sink.prefix + "orders", 1, max_message_bytes="20000")
+    batch = Stream().inserts(ORDERS, range(300), noise(1000))
+    await deliver(make_sink, kafka, batch, compression="none")
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [(record.key, record.value) for record in records] == delivered(batch)["orders"]
+
+
+async def test_a_record_larger_than_a_request_is_refused(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()
+    batch = stream.batch(("c", ORDERS, 1, "fits"), ("c", ORDERS, 2, "x" * 60_000))
+    with pytest.raises(Rejected) as refused:
+        await deliver(make_sink, kafka, batch, max_request_size=50_000)
+    assert refused.value.code.id == "TR-KAFKA-011"
+    assert "'c' of public.orders at 0000000000000001:1:0" in refused.value.found
+    assert "60077 bytes, the sink's max_request_size is 50000" in refused.value.found
+    assert "Raise the sink's max_request_size" in refused.value.remedy
+    await make_sink(kafka).open()
+    assert await read_committed(kafka, make_sink.prefix + "orders") == []
+    await deliver(make_sink, kafka, batch, max_request_size=70_000)
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 2
+
+
+async def test_a_record_larger_than_its_topic_allows_is_refused(kafka: Kafka, make_sink: Sinks) -> None:
+    await create(kafka, make_sink.prefix + "orders", 1, max_message_bytes="50000")
+    stream = Stream()
+    squeezable = stream.inserts(ORDERS, [1], "x" * 200_000)
+    await deliver(make_sink, kafka, squeezable)  # the broker measures it compressed
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 1
+    with pytest.raises(Rejected) as refused:
+        await deliver(make_sink, kafka, stream.inserts(ORDERS, [2], noise(200_000)))
+    limit = f"max.message.bytes of topic {make_sink.prefix}orders"
+    assert f"{limit} is 50000" in refused.value.found
+    assert f"Raise {limit}" in refused.value.remedy
+
+
+async def test_records_around_the_bound_all_arrive(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()
+    batches = [stream.inserts(ORDERS, [n], noise(size)) for n, size in enumerate(range(9_850, 9_970))]
+    sink = make_sink(kafka, max_request_size=10_000, partitions=1, compression="none")
+    await sink.open()
+    accepted = []
+    for batch in batches:
+        try:
+            await sink.write(sink.prepare(batch))
+        except Rejected:
+            break
+        accepted.append(batch)
+    await sink.abort()
+    assert 10 < len(accepted) < len(batches)
+    await sink.open()
+    for batch in accepted:
+        await sink.write(sink.prepare(batch))
+    await sink.commit(checkpoint(1, stream.end))
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [(record.key, record.value) for record in records] == delivered(*accepted)["orders"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"replication_factor": 3}, "replication"),
+        ({"topic_settings": {"no.such.setting": "1"}}, "no.such.setting"),
+        ({"topic": "x" * 250}, "249"),
+    ],
+)
+async def test_a_topic_that_cannot_be_created(
+    changed: dict[str, Any], reason: str, kafka: Kafka, make_sink: Sinks
+) -> None:
+    with pytest.raises(NotReady) as refused:
+        await deliver(make_sink, kafka, Stream().inserts(ORDERS, [1]), **changed)
+    assert refused.value.code.id == "TR-KAFKA-010"
+    assert reason in refused.value.found
+    assert "replication_factor" in refused.value.remedy
+    assert await make_sink(kafka).open() is None
+
+
+async def test_what_the_broker_refuses_for_good_stops(kafka: Kafka, make_sink: Sinks) -> None:
+    batch = Stream().inserts(ORDERS, [1])
+    future = Transaction("9", "9", 9_999_999_999_000_000, {})
+    late = Change("c", ORDERS, future, 0, 0, 0, [b"1", b"from the future"])
+    with pytest.raises(Stop) as refused:
+        await deliver(make_sink, kafka, Batch([late], batch.end, commit=True, size=1))
+    assert refused.value.code is REFUSED
+    assert "message.timestamp.after.max.ms" in refused.value.remedy
+    await deliver(make_sink, kafka, batch)
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 1
+
+
+async def test_a_topic_that_is_deleted_is_made_again(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()
+    sink = make_sink(kafka, transaction_timeout=4.0)
+    await sink.open()
+    await sink.write(sink.prepare(stream.inserts(ORDERS, [1])))
+    await sink.commit(checkpoint(1, stream.end))
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([make_sink.prefix + "orders"])
+    await admin.close()
+    batch = stream.inserts(ORDERS, [2])
+    await sink.write(sink.prepare(batch))
+    with pytest.raises(Retry):
+        await sink.commit(checkpoint(2, stream.end))
+    await sink.abort()
+    assert await sink.open() == checkpoint(1, {"transaction": 1})
+    await sink.write(sink.prepare(batch))
+    await sink.commit(checkpoint(2, stream.end))
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [record.value for record in records] == [b"c 2 text"]
+
+
+async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -> None:
+    sink = make_sink(kafka)
+    brokers, offsets, topics = await sink.check()
+    assert brokers.found == f"1 broker(s) at {kafka.bootstrap_servers}"
+    assert offsets.found == "missing, will be created"
+    assert topics.found == f"can be created, such as {make_sink.prefix}table"
+    await sink.open()
+    assert (await sink.check())[1].found == "one partition, compacted"
+
+
+async def test_check_warns_of_topics_that_cannot_be_created(kafka: Kafka, make_sink: Sinks) -> None:
+    _, offsets, topics = await make_sink(kafka, replication_factor=3, offsets_replication_factor=3).check()
+    assert topics.warning
+    assert "replication_factor" in topics.remedy
+    assert offsets.warning
+    assert (topics.error, offsets.error) == (None, None)
+
+
+async def test_no_broker(make_sink: Sinks) -> None:
+    nowhere = Kafka(f"127.0.0.1:{free_port()}")
+    (finding,) = await make_sink(nowhere).check()
+    assert isinstance(finding.error, Retry)
+    assert finding.error.code is UNREACHABLE
+    for attempt in (make_sink(nowhere).open, make_sink(nowhere).peek):
+        with pytest.raises(Retry) as refused:
+            await attempt()
+        assert refused.value.code is UNREACHABLE
+        assert nowhere.bootstrap_servers in str(refused.value)
+
+
+async def test_a_transaction_timeout_that_the_broker_does_not_allow(
+    make_kafka: Callable[..., KafkaServer], make_sink: Sinks
+) -> None:
+    kafka = make_kafka({"transaction.max.timeout.ms": 30_000})
+    with pytest.raises(NotReady) as refused:
+        await make_sink(kafka).open()
+    assert refused.value.code is NOT_SUPPORTED
+    assert "transaction.max.timeout.ms" in refused.value.remedy

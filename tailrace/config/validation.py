@@ -131,13 +131,17 @@ class _Translation:
         return (f"{where}: {text}" if "remedy" in context else f"{where} is {shown}"), remedy
 
     def _shown(self, path: KeyPath, written: str | None) -> str:
-        """What stands there, fit to be seen: a reference and not what it leads to, and never a secret."""
+        """What stands there, fit to be seen: a reference and not what it leads to, and nothing of what is a
+        secret or may hold one, as a URL does: in a broken one, nobody can tell where the password ends."""
         if not written:
             return "a mapping or a list" if written is None else "empty"
         names = ".".join(str(part) for part in path)
         fields = [self._declaration.model_fields.get(str(part)) for part in path]
-        if _SECRET.search(names) or any(field and "Secret" in repr(field.annotation) for field in fields):
-            return written if written.startswith("${") and written.endswith("}") else "a secret"
+        if _SECRET.search(names) or any(
+            field and (not field.repr or "Secret" in repr(field.annotation)) for field in fields
+        ):
+            is_reference = written.startswith("${") and written.endswith("}")
+            return written if is_reference else "not shown, since it may hold a secret"
         written = redact(written)
         return repr(written if len(written) <= 80 else written[:77] + "…")
 

@@ -241,6 +241,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, start: Start) -> None:
     while not any(IO_ERROR.id in line for line in lines):
         lines.append(limited.stdout.readline())
         assert lines[-1], lines
+    assert lines[-1].startswith("UnknownOutcome "), "the commit itself failed"
     assert any(line.startswith("committed") for line in lines)
     resource.prlimit(limited.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     output, _ = limited.communicate(timeout=30)

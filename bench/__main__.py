@@ -200,6 +200,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="pipelines per workload")
     parser.add_argument("--compression", default="none", help="of the Kafka sink")
     parser.add_argument("--major", type=int, default=16, help="PostgreSQL's major version")
+    parser.add_argument("--only", choices=[each.name for each in standard(1)], help="one workload")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     settings: dict[str, str | int] = {
@@ -211,6 +212,7 @@ def main() -> None:
         results = [
             bench(workload, server, kafka, options.repeats, options.compression)
             for workload in standard(options.rows)
+            if options.only in (None, workload.name)
         ]
         latency = measure_latency(server, kafka)
     if options.json:

@@ -42,6 +42,9 @@ class Writer:
     file and even a topic; they wait for each other's commits.
     """
 
+    checkpoint: Checkpoint | None
+    """What was stored when the claim was made."""
+
     def __init__(self, path: Path, sink: str, retention: Retention, now: Callable[[], int] = _now) -> None:
         """Claim the log for a sink identity. `now`: µs since the epoch.
 
@@ -64,9 +67,6 @@ class Writer:
             self._file.close()
             raise
         _claimed()
-
-    checkpoint: Checkpoint | None
-    """What was stored when the claim was made."""
 
     def append(self, topics: RowsByTopic, checkpoint: Checkpoint) -> None:
         """Append the rows and store the checkpoint, durably together or not at all. The rows get offsets.

@@ -34,6 +34,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """The way from the top of the file to a value: keys of mappings and indexes of lists."""
 
 _TAG: Final = "tag:yaml.org,2002:"
+# The library quotes what it cannot read; a password that begins with * or ! reads like an alias or a tag.
+_QUOTED: Final = re.compile(r"""(['"])(?!<).{2,}\1""")
 _MOST_VALUES: Final = 100_000  # an alias of aliases of aliases would otherwise fill the memory
 
 
@@ -76,7 +78,7 @@ class Document:
             root = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            found = " ".join(filter(None, (error.context, error.problem)))
+            found = _QUOTED.sub("…", " ".join(filter(None, (error.context, error.problem))))
             line = mark.line if mark else 0
             lines = text.decode(errors="replace") if isinstance(text, bytes) else text
             self._syntax(
@@ -204,8 +206,14 @@ class Document:
                 return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
             case "float":
                 return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-            case tag:
-                self._fault(path, place, NOT_YAML, f"the tag {tag} is not known", "Leave the tag out.")
+            case _:
+                self._fault(
+                    path,
+                    place,
+                    NOT_YAML,
+                    "a tag (!…) that is not known",
+                    "Leave it out, or put the value in quotes.",
+                )
                 return text
 
     def _place(self, node: yaml.Node) -> Place:

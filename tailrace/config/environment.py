@@ -43,7 +43,7 @@ class Substitution:
                 faults.append(
                     (
                         BAD_REFERENCE,
-                        f"found {match[0]!r}",
+                        "${ stands there without a variable's name and } behind it",
                         "Write ${NAME} or ${NAME:-default}; write $${ where ${ itself is meant.",
                     )
                 )

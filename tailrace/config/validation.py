@@ -29,6 +29,7 @@ NOT_AVAILABLE = code(
     "A setting that the design knows and this version does not have. It is refused instead of ignored.",
 )
 
+_REFERENCE: Final = re.compile(r"\$\{\w+\}")  # and nothing beside it, nor a default
 _SECRET: Final = re.compile(r"secret|passw|token|credential", re.I)
 
 _WORDS: Final = {  # the library's, and those of a person who writes YAML
@@ -140,8 +141,7 @@ class _Translation:
         if _SECRET.search(names) or any(
             field and (not field.repr or "Secret" in repr(field.annotation)) for field in fields
         ):
-            is_reference = written.startswith("${") and written.endswith("}")
-            return written if is_reference else "not shown, since it may hold a secret"
+            return written if _REFERENCE.fullmatch(written) else "not shown, since it may hold a secret"
         written = redact(written)
         return repr(written if len(written) <= 80 else written[:77] + "…")
 

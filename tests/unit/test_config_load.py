@@ -235,6 +235,13 @@ SECRET = "hunter2/@:"
     "setting",
     [
         "password: '${SECRET}', port: x",
+        f"password: '${{1{SECRET}}}'",
+        "password: *hunter2",
+        "password: !hunter2",
+        "password: !hunter2!x y",
+        "password: &hunter2 x, port: &hunter2 y",
+        f"port: x, password: ['${{OTHER:-{SECRET}}}']",
+        f"password: '${{NOT_THERE}}{SECRET}${{NOT_THERE}}'",
         f"password: '{SECRET}', port: x",
         f"password: ['{SECRET}']",
         "url: '${SECRET}'",
@@ -253,8 +260,7 @@ def test_no_secret_is_told(write: Write, setting: str) -> None:
         shown += "".join(f"{fault}{fault.remedy}" for fault in error.faults)
     else:
         pytest.fail("accepted")
-    # A value that was written out in the file stands in the file; one that came from outside stands nowhere.
-    assert SECRET not in shown
+    assert "hunter2" not in shown
 
 
 def test_no_secret_is_in_the_configuration_s_repr(write: Write) -> None:

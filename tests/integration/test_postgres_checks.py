@@ -217,7 +217,7 @@ async def test_a_role_that_may_not_replicate(postgres: Postgres, postgres_databa
     postgres.execute(f"GRANT CREATE ON DATABASE {postgres_database} TO {role}")
     errors = await _errors(_as_role(postgres, postgres_database, role))
     assert list(errors) == ["TR-PG-013"]
-    assert f"ALTER ROLE {role} REPLICATION;" in errors["TR-PG-013"].remedy
+    assert f'ALTER ROLE "{role}" REPLICATION;' in errors["TR-PG-013"].remedy
 
 
 async def test_rights_that_a_publication_needs(postgres: Postgres, postgres_database: str, role: str) -> None:

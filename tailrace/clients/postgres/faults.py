@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
+from psycopg.sql import Identifier
 
 from tailrace.clients.postgres.address import Address
 from tailrace.errors import Code, NotReady, Retry, Stop, TailraceError, code
@@ -134,7 +135,8 @@ def connecting(address: Address) -> Iterator[None]:
         text = _concise(error)
         for pattern, kind, code, remedy in _REFUSALS:
             if pattern.search(text):
-                filled = remedy.format(user=address.user, database=address.database)
+                names = {"user": address.user, "database": address.database}
+                filled = remedy.format(**{key: _quoted(name) for key, name in names.items()})
                 raise kind(code, text, filled, where=str(address)) from None
         raise Retry(
             UNREACHABLE,
@@ -165,6 +167,11 @@ def fault(error: psycopg.Error, address: Address) -> TailraceError:
     return Stop(
         REFUSED, f"{text} (SQLSTATE {state})", "Mend what the server says, then start again.", where=where
     )
+
+
+def _quoted(name: str) -> str:
+    """As it is written in SQL."""
+    return Identifier(name).as_string() if name else "…"
 
 
 def _concise(error: psycopg.Error) -> str:

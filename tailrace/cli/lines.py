@@ -82,4 +82,7 @@ class StatusLines:
         if error is None:
             self._log.info(f"{what} {state.value}", **names)
         else:
-            self._log.warning(f"{what} {state.value}", **names, code=code, error=redact(error.found))
+            told = {"code": code, "at": error.where, "error": error.found, "remedy": error.remedy}
+            self._log.warning(
+                f"{what} {state.value}", **names, **{key: redact(text) for key, text in told.items() if text}
+            )

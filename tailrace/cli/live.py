@@ -63,7 +63,9 @@ def _state(state: State) -> Text:
 
 
 def _error(error: TailraceError | None) -> Text:
-    return Text(redact(f"{error.code.id} {error.found}"), "yellow") if error is not None else Text()
+    if error is None:
+        return Text()
+    return Text(redact(f"{error}\n→ {error.remedy}" if error.remedy else str(error)), "yellow")
 
 
 def _sink(sink: SinkStatus, figures: SinkFigures) -> Text:

@@ -31,7 +31,6 @@ from tailrace.topics import TopicTemplate
 _MAX_OPEN: Final = 16 * 1024 * 1024  # bytes in batches that are not full: bounds memory when there are many
 
 _fenced = failpoint("kafka.open.fenced")
-_sent = failpoint("kafka.write.sent")
 _commit_sent = failpoint("kafka.commit.sent")
 
 

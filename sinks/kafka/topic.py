@@ -27,6 +27,7 @@ RECORD_TOO_LARGE = code(
 
 _MAX_MESSAGE_BYTES: Final = "max.message.bytes"
 _created = failpoint("kafka.topic.created")
+_sent = failpoint("kafka.write.sent")
 
 
 async def find_or_create(name: str, settings: KafkaSettings) -> int | None:
@@ -95,6 +96,7 @@ class TopicWriter:
                     taken = batch.fill(rows, taken)
                 if taken < len(rows):
                     await self._send(partition, batch, producer)
+                    _sent()
 
     async def flush(self, producer: Producer) -> None:
         """Send what is open."""

@@ -1,0 +1,68 @@
+"""The declaration of the Kafka sink's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sinks.kafka import KafkaSettings
+
+
+def settings(**values: Any) -> KafkaSettings:
+    return KafkaSettings.model_validate({"bootstrap_servers": "127.0.0.1:9092", **values})
+
+
+def test_defaults() -> None:
+    default = settings()
+    assert default.topic == "{pipeline}.{schema}.{table}"
+    assert (default.partitions, default.replication_factor) == (4, None)
+    assert default.compression == "zstd"
+    assert default.tombstones
+    assert not default.headers.position
+    assert default.offsets_topic == "_tailrace_offsets"
+
+
+def test_servers() -> None:
+    assert settings(bootstrap_servers="a:9092, [::1]:9093").servers == ("a:9092", "[::1]:9093")
+
+
+def test_topic_settings_become_kafkas_text() -> None:
+    given = {"retention.ms": 86400000, "min.cleanable.dirty.ratio": 0.5, "preallocate": True, "a": "b"}
+    assert settings(topic_settings=given).topic_settings == {
+        "retention.ms": "86400000",
+        "min.cleanable.dirty.ratio": "0.5",
+        "preallocate": "true",
+        "a": "b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"bootstrap_servers": "localhost"}, "expected host:port, found 'localhost'"),
+        ({"bootstrap_servers": "a:9092,b:99999"}, "expected host:port, found 'b:99999'"),
+        ({"bootstrap_servers": "a:9092,"}, "expected host:port, found ''"),
+        ({"topic": "{pipeline}.{tabel}"}, "fields are"),
+        ({"topic": ""}, "at least 1 character"),
+        ({"partitions": 0}, "greater than or equal to 1"),
+        ({"replication_factor": 0}, "greater than or equal to 1"),
+        ({"compression": "brotli"}, "'none', 'gzip', 'snappy', 'lz4' or 'zstd'"),
+        ({"max_request_size": 100}, "greater than or equal to 1024"),
+        ({"transaction_timeout": 1}, "greater than or equal to 10"),
+        ({"offsets_topic": "a b"}, "match pattern"),
+        ({"headers": {"positon": True}}, "Extra inputs are not permitted"),
+        ({"acks": 1}, "Extra inputs are not permitted"),
+        ({"topic_settings": [1]}, "valid dictionary"),
+    ],
+)
+def test_faults(values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint.replace("'", ".")):
+        settings(**values)
+
+
+def test_every_key_is_described() -> None:
+    schema = KafkaSettings.model_json_schema()
+    declared = [schema, *schema["$defs"].values()]
+    assert all(key["description"] for one in declared for key in one["properties"].values())

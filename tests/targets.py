@@ -36,6 +36,8 @@ class KafkaTarget:
 
     async def _read(self) -> Sequence[Delivered]:
         partitions = await self._partitions()
+        if not partitions:
+            return []
         async with self._consumer("read_uncommitted") as everything:
             # A committed transaction's last markers may still be on their way, so that the end of what is
             # committed lies before them: what counts is the end of everything.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,13 +10,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import yaml
 
+from tailrace.errors import Stop
+from tailrace.log import Reader
+from tailrace.log.reader import NO_LOG, UNKNOWN_TOPIC
 from tests.pipelines import PipelineProcess
 from tests.servers import Postgres
 from tests.waiting import wait_until
@@ -54,15 +57,12 @@ class Problem(NamedTuple):
         return found[0]
 
     def command(self, beginning: str, **placeholders: str | Path) -> list[str]:
-        """The words of the command in the remedy that begins so, behind `tailrace`, with what a person puts
-        in for FILE and the like."""
-        found = re.search(
-            rf"tailrace ({re.escape(beginning)}(?: --?[a-z-]+| [A-Z]+\b| \w+(?= --))*)", self.remedy or ""
-        )
-        assert found is not None, self
-        words = [str(placeholders.get(word, word)) for word in found[1].split()]
-        assert not any(word.isupper() for word in words), f"nothing was put in for {words}"
-        return words
+        """The words behind `tailrace` of the command in the remedy that begins so, with what a person puts in
+        for FILE and the like."""
+        commands = re.findall(r"tailrace ((?:[a-z]+ )+FILE(?: --[a-z-]+ \w+)*)", self.remedy or "")
+        words = next(command for command in commands if command.startswith(beginning)).split()
+        assert placeholders.keys() == {word for word in words if word.isupper()}
+        return [str(placeholders.get(word, word)) for word in words]
 
 
 def problems(text: str) -> list[Problem]:
@@ -143,6 +143,13 @@ class Pipeline:
             for id in ids:
                 connection.execute("INSERT INTO t VALUES (%s)", (id,))
 
+    def drop_idle_slot(self) -> bool:
+        """Drop the slot if nobody streams from it; whether it is gone."""
+        free = f"slot_name = '{self.slot}' AND active_pid IS NULL"
+        return bool(
+            self.sql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE {free}")
+        )
+
     def write(self) -> Path:
         """The file as it is to be now."""
         document = {"name": self.name, "source": self.source, "sinks": self.sinks}
@@ -167,7 +174,7 @@ class Pipeline:
         assert (said.code, said.err) == (1 if faults else 0, "")
         return faults
 
-    @contextmanager
+    @contextlib.contextmanager
     def running(self, until: str = "pipeline streaming") -> Iterator[PipelineProcess]:
         """`run` beside the test, from the moment on at which it has said `until`."""
         command = [sys.executable, "-m", "tailrace", "run", str(self.write())]
@@ -186,9 +193,14 @@ class Pipeline:
 
     def read(self, sink: str = "log.db", table: str = "public.t") -> list[tuple[str, Any]]:
         """What the log holds of a table, in order: the operation, and the row after it."""
-        said = tailrace("log", "read", f"{self.name}.{table}", "--log", self.folder / sink, "--json")
-        assert said.code == 0 or [problem.code for problem in problems(said.err)] == ["TR-LOG-002"], said.err
-        values = [json.loads(line)["value"] for line in said.out.splitlines()]
+        try:
+            with contextlib.closing(Reader(self.folder / sink)) as reader:
+                entries = reader.read(f"{self.name}.{table}").entries
+        except Stop as error:
+            if error.code in (NO_LOG, UNKNOWN_TOPIC):
+                return []
+            raise
+        values = [json.loads(entry.value) for entry in entries if entry.value]
         return [(value["op"], value["after"]) for value in values]
 
     def ids(self, sink: str = "log.db") -> list[int]:

@@ -166,6 +166,8 @@ async def test_what_is_left_out_is_said(postgres: Postgres, postgres_database: s
 async def test_a_publication_that_leaves_something_out(
     postgres: Postgres, postgres_database: str, change: str, remedy: str
 ) -> None:
+    if postgres.major < 15 and "TABLE t" in change:
+        pytest.skip("filters and column lists came with PostgreSQL 15")
     postgres.execute(
         f"{_TABLE}; CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id)",
         database=postgres_database,

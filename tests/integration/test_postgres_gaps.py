@@ -20,6 +20,8 @@ async def _stopped(server: Postgres, database: str) -> tuple[Follower, Position]
         follower.sql("INSERT INTO t VALUES (0)")
         position = (await follower.until())[-1].end
         await follower.source.acknowledge(position)
+    free = f"SELECT true FROM pg_replication_slots WHERE slot_name = '{follower.name}' AND active_pid IS NULL"
+    wait_until(lambda: follower.sql(free), "the slot to be free")
     return follower, position
 
 

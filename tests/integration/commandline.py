@@ -191,11 +191,11 @@ class Pipeline:
         process.wait(20, expected=0)
         assert problems(process.stderr) == []
 
-    def read(self, sink: str = "log.db", table: str = "public.t") -> list[tuple[str, Any]]:
+    def read(self, sink: str | Path = "log.db", table: str = "public.t") -> list[tuple[str, Any]]:
         """What the log holds of a table, in order: the operation, and the row after it."""
         try:
             with contextlib.closing(Reader(self.folder / sink)) as reader:
-                entries = reader.read(f"{self.name}.{table}").entries
+                entries = reader.read(f"{self.name}.{table}", limit=10_000).entries
         except Stop as error:
             if error.code in (NO_LOG, UNKNOWN_TOPIC):
                 return []
@@ -203,7 +203,7 @@ class Pipeline:
         values = [json.loads(entry.value) for entry in entries if entry.value]
         return [(value["op"], value["after"]) for value in values]
 
-    def ids(self, sink: str = "log.db") -> list[int]:
+    def ids(self, sink: str | Path = "log.db") -> list[int]:
         """The rows of `t` in the log, all of them inserted, in order."""
         events = self.read(sink)
         assert {op for op, _ in events} <= {"c"}

@@ -1,0 +1,209 @@
+"""Targets that do not take what they are given: told, nothing lost, and the way on works."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.integration.commandline import Pipeline, tailrace
+from tests.kafka_reader import read_committed
+from tests.pipelines import PipelineProcess
+from tests.servers import Kafka
+from tests.servers.process import free_port
+from tests.waiting import wait_until
+
+
+class Room:
+    """A folder in which there is room for some 100 kB until it is widened; `code` tells that it is full."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tailrace-test", str(folder)]
+        self._mounted = sys.platform == "linux" and os.geteuid() == 0 and _succeeds(mount)
+        self.code = "TR-SQLITE-002" if self._mounted else "TR-SQLITE-007"
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """The folder is narrow for processes that are started in the block. Where nobody may mount, a bound
+        on the size of files comes near to it, which they inherit."""
+        most, limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if not self._mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, limit))
+
+    def widen(self, process: PipelineProcess) -> None:
+        """From now on there is enough, also for this process."""
+        if self._mounted:
+            assert _succeeds(["mount", "-o", "remount,size=100m", str(self.folder)])
+        else:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
+
+    def close(self) -> None:
+        if self._mounted:
+            assert _succeeds(["umount", str(self.folder)])
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with contextlib.closing(Room(tmp_path / "room")) as room:
+        yield room
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs tmpfs or prlimit")
+def test_disk_full_under_the_log(pipeline: Pipeline, room: Room) -> None:
+    """It waits, and says so; a stop meanwhile loses nothing; with room again it goes on by itself."""
+    log = room.folder.relative_to(pipeline.folder) / "log.db"
+    pipeline.sinks[0]["path"] = str(log)
+    with room.inside(), pipeline.running() as process:
+        pipeline.insert(1)
+        wait_until(lambda: pipeline.ids(log) == [1], "the first row")
+        pipeline.sql("INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(2, 1000) n")
+        wait_until(lambda: "sink retrying" in process.stderr, "the trouble")
+        (line,) = (line for line in process.stderr.splitlines() if "sink retrying" in line)
+        assert f"code={room.code}" in line
+        assert f"at={pipeline.folder / log}" in line
+        assert "it goes on" in line
+        pipeline.insert(1001)
+        pipeline.stop(process)
+    assert pipeline.ids(log) == [1]
+    with contextlib.ExitStack() as running:
+        with room.inside():
+            process = running.enter_context(pipeline.running(until=f"code={room.code}"))
+        pipeline.insert(1002)
+        room.widen(process)
+        wait_until(lambda: pipeline.ids(log) == list(range(1, 1003)), "all rows")
+        pipeline.stop(process)
+
+
+def test_a_log_that_is_something_else(pipeline: Pipeline) -> None:
+    (pipeline.folder / "log.db").write_text("the notes of somebody\n" * 100)
+    problem = pipeline.refused("TR-SQLITE-005")
+    assert list(pipeline.faults()) == ["TR-SQLITE-005"]
+    assert problem.where == str(pipeline.folder / "log.db")
+    assert pipeline.sql("SELECT FROM pg_publication") == []
+    pipeline.sinks[0]["path"] = "other.db"
+    pipeline.deliver()
+    pipeline.insert(1)
+    pipeline.deliver()
+    assert pipeline.ids("other.db") == [1]
+
+
+@pytest.fixture
+def kafka_pipeline(pipeline: Pipeline, kafka: Kafka) -> Pipeline:
+    """The pipeline into Kafka instead, one partition a topic: the order in it is the log's."""
+    pipeline.sinks = [{"type": "kafka", "bootstrap_servers": kafka.bootstrap_servers, "partitions": 1}]
+    return pipeline
+
+
+def _ids(kafka: Kafka, pipeline: Pipeline) -> list[int]:
+    """The rows of `t` in their topic, all of them inserted, in order."""
+    records = asyncio.run(read_committed(kafka, _topic(pipeline)))
+    values = [json.loads(record.value) for record in records]
+    assert {value["op"] for value in values} <= {"c"}
+    return [value["after"]["id"] for value in values]
+
+
+def _topic(pipeline: Pipeline) -> str:
+    return f"{pipeline.name}.public.t"
+
+
+async def _administer(kafka: Kafka, request: Callable[[AIOKafkaAdminClient], Any]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await request(admin)
+    finally:
+        await admin.close()
+
+
+def test_kafka_is_unreachable(kafka_pipeline: Pipeline, kafka: Kafka) -> None:
+    pipeline, port = kafka_pipeline, free_port()
+    pipeline.sinks[0]["bootstrap_servers"] = f"127.0.0.1:{port}"
+    assert list(pipeline.faults()) == ["TR-KAFKA-001"]
+    with pipeline.running(until="pipeline retrying") as process:
+        (line,) = (line for line in process.stderr.splitlines() if "retrying" in line)
+        assert "code=TR-KAFKA-001" in line
+        assert f"at=127.0.0.1:{port}" in line
+        assert 'remedy="Check bootstrap_servers' in line
+        pipeline.stop(process)
+    pipeline.sinks[0]["bootstrap_servers"] = kafka.bootstrap_servers
+    pipeline.deliver()
+    pipeline.insert(1)
+    pipeline.deliver()
+    assert _ids(kafka, pipeline) == [1]
+
+
+def test_a_topic_that_cannot_be_created(kafka_pipeline: Pipeline, kafka: Kafka) -> None:
+    """Doctor warns already. With the topic created by hand, as the remedy offers, it goes on."""
+    pipeline = kafka_pipeline
+    pipeline.sinks[0]["replication_factor"] = 3
+    said = tailrace("doctor", pipeline.write())
+    assert said.code == 0
+    assert "! new topics: cannot be created" in said.out
+    pipeline.deliver()  # nothing to deliver yet
+    pipeline.insert(1)
+    problem = pipeline.refused("TR-KAFKA-010")
+    assert problem.where == f"topic {_topic(pipeline)}"
+    assert "replication factor" in problem.found.lower()
+    pipeline.insert(2)
+    pipeline.refused("TR-KAFKA-010")
+    assert _ids(kafka, pipeline) == []
+    topic = NewTopic(_topic(pipeline), num_partitions=1, replication_factor=1)
+    asyncio.run(_administer(kafka, lambda admin: admin.create_topics([topic])))
+    pipeline.deliver()
+    assert _ids(kafka, pipeline) == [1, 2]
+
+
+def test_an_offsets_topic_that_cannot_be_created(kafka_pipeline: Pipeline, kafka: Kafka) -> None:
+    pipeline = kafka_pipeline
+    pipeline.sinks[0] |= {"offsets_topic": f"{pipeline.name}.offsets", "offsets_replication_factor": 3}
+    pipeline.refused("TR-KAFKA-021")
+    assert pipeline.sql("SELECT FROM pg_replication_slots WHERE database = current_database()") == []
+    pipeline.sinks[0]["offsets_replication_factor"] = 1
+    pipeline.deliver()
+    pipeline.insert(1)
+    pipeline.deliver()
+    assert _ids(kafka, pipeline) == [1]
+
+
+def test_a_record_that_is_too_large(kafka_pipeline: Pipeline, kafka: Kafka) -> None:
+    """First for the sink's own bound, then for the topic's."""
+    pipeline, letters = kafka_pipeline, random.Random(1)
+    pipeline.sinks[0] |= {"max_request_size": 2000, "topic_settings": {"max.message.bytes": 3000}}
+    pipeline.deliver()
+    pipeline.insert(1)
+    long = "".join(letters.choices("0123456789abcdef", k=8000))
+    pipeline.sql(f"INSERT INTO t VALUES (2, '{long}'); INSERT INTO t VALUES (3)")
+    pipeline.insert(4)
+    problem = pipeline.refused("TR-KAFKA-011")
+    assert "the 'c' of public.t" in problem.found
+    assert "the sink's max_request_size is 2000" in problem.found
+    assert long not in problem.found
+    assert problem.remedy == "Raise the sink's max_request_size, then start again."
+    pipeline.sinks[0]["max_request_size"] = 1_000_000
+    problem = pipeline.refused("TR-KAFKA-011")
+    assert problem.remedy == f"Raise max.message.bytes of topic {_topic(pipeline)}, then start again."
+    assert set(_ids(kafka, pipeline)) <= {1}
+    settings = ConfigResource(ConfigResourceType.TOPIC, _topic(pipeline), {"max.message.bytes": "100000"})
+    asyncio.run(_administer(kafka, lambda admin: admin.alter_configs([settings])))
+    pipeline.deliver()
+    assert _ids(kafka, pipeline) == [1, 2, 3, 4]

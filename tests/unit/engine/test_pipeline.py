@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -13,66 +11,20 @@ from msgspec.structs import replace
 
 from tailrace.abc import Sink, Unit
 from tailrace.checkpoint import Checkpoint, Owner
-from tailrace.engine import backoff
 from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
 from tailrace.engine.status import State
 from tailrace.errors import Diverged, Fenced, Gap, Malformed, Stop
 from tailrace.events import Batch
-from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, MemorySource, Server, Target, position
-
-NAMES = ("orders/a", "orders/b", "orders/c")
-
-
-@pytest.fixture(autouse=True)
-def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda self: 0.0005)
-
-
-def make(
-    tmp_path: Path,
-    server: Server,
-    targets: dict[str, Target],
-    *,
-    seed: int = 0,
-    rate: float = 0.0,
-    data_dir: str = "data",
-    unit: Unit | None = None,
-) -> Pipeline:
-    faults = Faults(random.Random(seed), rate)
-    sinks = [MemorySink(name, target, faults, unit) for name, target in targets.items()]
-    return Pipeline("orders", MemorySource(server, faults), sinks, data_dir=tmp_path / data_dir)
-
-
-@contextlib.asynccontextmanager
-async def running(pipeline: Pipeline) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(pipeline.run())
-    try:
-        yield task
-        pipeline.stop()
-        await asyncio.wait_for(task, 10)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the condition is a state of the target, not an event
-            await asyncio.sleep(0.001)
-
-
-def delivered(server: Server, *targets: Target, origin: int = 0) -> Callable[[], bool]:
-    wanted = server.all_events(origin)
-    return lambda: all(target.events == wanted for target in targets)
+from tests.unit.engine.lives import NAMES, at_a_position, delivered, make, running, until
+from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, Server, Target, position
 
 
 async def test_delivers_everything_in_order_to_every_sink(tmp_path: Path) -> None:
     server, targets = Server(), {name: Target() for name in NAMES}
     async with running(make(tmp_path, server, targets)) as task:
-        await until(lambda: server.slot is not None and all(t.checkpoint for t in targets.values()))
-        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        await until(at_a_position(*targets.values()))
         server.commit(1, 5, 1, 30, 2)
         await until(delivered(server, *targets.values()))
         assert not task.done()
@@ -82,7 +34,7 @@ async def test_delivers_everything_in_order_to_every_sink(tmp_path: Path) -> Non
 async def test_history_before_the_first_start_is_not_delivered(tmp_path: Path) -> None:
     server, target = Server(sizes=[3, 4]), Target()
     async with running(make(tmp_path, server, {NAMES[0]: target})):
-        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        await until(at_a_position(target))
         server.commit(2)
         await until(delivered(server, target, origin=2))
 
@@ -98,9 +50,7 @@ async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: in
         pipeline = make(tmp_path, server, targets, seed=seed * 100 + life, rate=0.03, data_dir=f"{life}")
         task = asyncio.create_task(pipeline.run())
         for _ in range(rng.randint(1, 6)):
-            if server.slot is not None and all(
-                t.checkpoint and t.checkpoint.position for t in targets.values()
-            ):
+            if server.slot is not None and at_a_position(*targets.values())():
                 server.commit(*(rng.choice((1, 1, 2, 40)) for _ in range(rng.randint(0, 5))))
             await asyncio.sleep(rng.random() * 0.004)
         task.cancel()
@@ -112,7 +62,7 @@ async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: in
             for t in targets.values()
         ), "acknowledged what was not durable everywhere"
     async with running(make(tmp_path, server, targets, seed=seed, rate=0.01)):
-        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        await until(at_a_position(*targets.values()))
         server.commit(7)
         await until(lambda: all(t.events[-1:] == server.all_events()[-1:] for t in targets.values()))
     assert (
@@ -134,7 +84,7 @@ async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: in
 async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
     server, targets = Server(), {name: Target() for name in NAMES}
     old = asyncio.create_task(make(tmp_path, server, targets, data_dir="one").run())
-    await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+    await until(at_a_position(*targets.values()))
     server.commit(5, 5)
     await until(delivered(server, *targets.values()))
     async with running(make(tmp_path, server, targets, data_dir="two")) as new:
@@ -149,7 +99,7 @@ async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
 async def test_a_second_process_on_the_same_machine_is_refused_before_it_fences(tmp_path: Path) -> None:
     server, target = Server(), Target()
     async with running(make(tmp_path, server, {NAMES[0]: target})):
-        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        await until(at_a_position(target))
         with pytest.raises(Stop) as refused:
             await make(tmp_path, server, {NAMES[0]: target}).run()
         assert refused.value.code is ALREADY_RUNNING
@@ -161,7 +111,7 @@ async def test_a_fence_of_our_own_is_opened_again(tmp_path: Path) -> None:
     """A transaction that timed out fences its own producer: the arbiter recognises us, and we go on."""
     server, targets = Server(), {name: Target() for name in NAMES}
     async with running(make(tmp_path, server, targets)):
-        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        await until(at_a_position(*targets.values()))
         targets[NAMES[1]].epoch += 1
         server.commit(4, 4)
         await until(delivered(server, *targets.values()))
@@ -173,7 +123,7 @@ async def test_a_dead_sink_holds_the_acknowledgement_back(tmp_path: Path) -> Non
     dead = pipeline._sinks[1]
     assert isinstance(dead, MemorySink)
     async with running(pipeline):
-        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        await until(at_a_position(*targets.values()))
         dead._faults = Faults(random.Random(0), 1.0)
         server.commit(*([1] * 20))
         await until(lambda: targets[NAMES[0]].events == server.all_events())
@@ -192,7 +142,7 @@ async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest
     dead = pipeline._sinks[1]
     assert isinstance(dead, MemorySink)
     async with running(pipeline):
-        await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+        await until(at_a_position(*targets.values()))
         dead._faults = Faults(random.Random(0), 1.0)
         server.commit(*([1] * 1000))
         await until(lambda: pipeline.status.sinks[NAMES[1]].queued_bytes >= 1000)
@@ -217,7 +167,7 @@ async def test_a_stop_inside_a_transaction_goes_on_at_the_same_message(tmp_path:
     pipeline = make(tmp_path, server, {NAMES[0]: target})
     pipeline._stop_seconds = 0.1  # too short to reach the end of the transaction
     async with running(pipeline):
-        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        await until(at_a_position(target))
         server.commit(50_000)
         await until(lambda: len(target.events) > 100)
     assert target.checkpoint is not None
@@ -232,7 +182,7 @@ async def test_a_stop_waits_for_the_end_of_the_transaction(tmp_path: Path) -> No
     server, target = Server(), Target()
     pipeline = make(tmp_path, server, {NAMES[0]: target})
     async with running(pipeline):
-        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        await until(at_a_position(target))
         server.commit(500)
         await until(lambda: len(target.events) > 10)
     assert target.events == server.all_events()
@@ -263,7 +213,7 @@ async def test_an_event_that_cannot_be_prepared_stops_behind_what_precedes_it(
     monkeypatch.setattr(MemorySink, "prepare", poisoned)
     pipeline = make(tmp_path, server, {NAMES[0]: target})
     task = asyncio.create_task(pipeline.run())
-    await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+    await until(at_a_position(target))
     server.commit(2, 2, 2, 1, 5)
     with pytest.raises(Malformed, match=r"public\.t: .*not a number"):
         await asyncio.wait_for(task, 10)
@@ -288,7 +238,7 @@ class TestStart:
             NAMES[1]: Target(),
         }
         async with running(make(tmp_path, server, targets)):
-            await until(lambda: all(t.checkpoint and t.checkpoint.position for t in targets.values()))
+            await until(at_a_position(*targets.values()))
             server.commit(1)
             await until(delivered(server, *targets.values(), origin=2))
 
@@ -372,7 +322,7 @@ async def test_units_grow_while_more_is_at_hand(tmp_path: Path) -> None:
     server, target = Server(), Target()
     pipeline = make(tmp_path, server, {NAMES[0]: target}, unit=Unit(bytes=10_000, seconds=1))
     async with running(pipeline):
-        await until(lambda: bool(target.checkpoint and target.checkpoint.position))
+        await until(at_a_position(target))
         server.commit(*([1] * 2000))
         await until(delivered(server, target))
     assert 10 < sink_of(pipeline).largest_unit <= 103

@@ -16,6 +16,7 @@ from tailrace.engine.lock import PipelineLock
 from tailrace.engine.start import start
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.engine.stream import Stream, earliest
+from tailrace.engine.tasks import failure_of
 from tailrace.errors import Diverged, Fenced, Retry, Stop
 from tailrace.events import Position
 
@@ -65,11 +66,12 @@ class Pipeline:
         with PipelineLock(self._data_dir, self.name, self._owner):
             try:
                 await self._run(until_current)
-            finally:
-                self.status.state = State.STOPPED
-                await self._source.close()
-                for sink in self._sinks:
-                    await sink.close()
+            except BaseException as error:
+                for failure in await self._close():
+                    error.add_note(f"closing failed too: {failure!r}")
+                raise
+            for failure in await self._close():
+                raise failure
 
     async def _run(self, until_current: bool) -> None:
         while not self._stopping.is_set():
@@ -120,13 +122,24 @@ class Pipeline:
         for sink in self._sinks:
             await sink.abort()
 
+    async def _close(self) -> list[BaseException]:
+        """Close everything, whatever of it fails: the failures."""
+        closing = [self._source.close(), *(sink.close() for sink in self._sinks)]
+        ended = await asyncio.gather(*closing, return_exceptions=True)
+        self.status.state = State.STOPPED
+        return [failure for failure in ended if failure is not None]
+
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:
         """What the work returns; None, and the work cancelled, when a stop is asked for first."""
         working = asyncio.create_task(work)
         stop = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return await working if working.done() else None
+            if not working.done():
+                return None
+            if (failure := failure_of(working)) is not None:
+                raise failure
+            return working.result()
         finally:
             for task in (working, stop):
                 task.cancel()

@@ -15,6 +15,7 @@ from tailrace.engine.queue import BatchQueue
 from tailrace.engine.reader import Reader
 from tailrace.engine.start import refuse_foreign
 from tailrace.engine.status import PipelineStatus
+from tailrace.engine.tasks import failure_of
 from tailrace.engine.writer import Writer
 from tailrace.errors import Diverged, Fenced
 from tailrace.events import Position
@@ -82,7 +83,7 @@ class Stream:
             while pending and failure is None and not stop.done():
                 waits = {*pending, stop, observer}
                 done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                failure = _first_failure(done)
+                failure = _decisive_failure(done)
                 pending -= done
             if not isinstance(failure, Fenced | Diverged):
                 if failure is None:
@@ -92,7 +93,7 @@ class Stream:
                 reader.cancel()
                 if pending:
                     done, _ = await asyncio.wait(pending, timeout=stop_seconds / 2)
-                    failure = failure or _first_failure(done)
+                    failure = failure or _decisive_failure(done)
         finally:
             for task in (stop, observer, *pending):
                 task.cancel()
@@ -145,6 +146,8 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def _first_failure(done: set[asyncio.Task[None]]) -> BaseException | None:
-    failures = [task.exception() for task in done if not task.cancelled()]
-    return next((failure for failure in failures if failure is not None), None)
+def _decisive_failure(done: set[asyncio.Task[None]]) -> BaseException | None:
+    """Several may fail at once: one after which nothing may be written goes before the others."""
+    failures = [failure for task in done if (failure := failure_of(task)) is not None]
+    ordered = sorted(failures, key=lambda one: not isinstance(one, Fenced | Diverged))
+    return ordered[0] if ordered else None

@@ -15,7 +15,7 @@ from tailrace.cli.output import file_argument, json_option, write, write_json
 from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
-from tailrace.errors import ConfigurationError, code
+from tailrace.errors import ConfigurationError, Diverged, Gap, code
 
 NO_SUCH_SINK = code("TR-CLI-010", "no such sink", "The pipeline has no sink of the name that was given.")
 NOT_A_POSITION = code(
@@ -163,7 +163,7 @@ async def _set(
             for name, checkpoint in stored.items()
         }
         for new in wanted.values():
-            await source.verify(new)
+            await _verify(source, new)
         if not dry_run:
             for name, new in wanted.items():
                 await sinks[name].store(new)
@@ -171,6 +171,16 @@ async def _set(
     finally:
         await source.close()
         await _close(sinks.values())
+
+
+async def _verify(source: Source, wanted: Checkpoint) -> None:
+    """Refuse a position as a start would. What a start tells to do is only right where no other position
+    will do."""
+    try:
+        await source.verify(wanted)
+    except (Gap, Diverged) as error:
+        remedy = f"Give a position that the server can go on from. If there is none: {error.remedy}"
+        raise type(error)(error.code, error.found, remedy, where=error.where) from error
 
 
 async def _forget(sinks: dict[str, Sink], *, dry_run: bool) -> list[str]:

@@ -162,6 +162,14 @@ class Pipeline:
         assert (said.code, problems(said.err)) == (0, []), said.err
         return said.err
 
+    def follow(self, *ids: int) -> None:
+        """Start it, insert these rows, see them arrive behind those that are there already, and stop it."""
+        before = self.ids()
+        with self.running() as process:
+            self.insert(*ids)
+            self.wait_for(*before, *ids)
+            self.stop(process)
+
     def refused(self, code: str, *options: str, exit: int = 1) -> Problem:
         """`run`, which must fail with this error and no other."""
         return refused(code, "run", self.write(), "--until-current", *options, exit=exit)

@@ -15,15 +15,6 @@ from tests.servers import PostgresServer
 from tests.waiting import wait_until
 
 
-def _delivers(pipeline: Pipeline) -> None:
-    """Nothing stands in the way any more, and what is inserted from now on arrives."""
-    assert pipeline.faults() == {}
-    pipeline.deliver()
-    pipeline.insert(1, 2)
-    pipeline.deliver()
-    assert pipeline.ids() == [1, 2]
-
-
 def _refused(pipeline: Pipeline, code: str) -> Problem:
     """Doctor and run find the same one fault, and a run leaves nothing behind."""
     problem = pipeline.refused(code)
@@ -78,14 +69,14 @@ def test_a_wrong_password(pipeline: Pipeline, role: str) -> None:
     assert "Check user and password" in str(problem.remedy)
     assert set(pipeline.faults()) == {"TR-PG-010"}
     pipeline.source["password"] = PASSWORD
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_role_that_may_not_replicate(pipeline: Pipeline, role: str) -> None:
     pipeline.sql(f'ALTER TABLE t OWNER TO "{role}"')
     pipeline.server.execute(f'GRANT CREATE ON DATABASE "{pipeline.database}" TO "{role}"')
     pipeline.sql(_refused(pipeline, "TR-PG-013").statement("ALTER ROLE"))
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_role_that_may_not_publish(pipeline: Pipeline, role: str) -> None:
@@ -95,14 +86,14 @@ def test_a_role_that_may_not_publish(pipeline: Pipeline, role: str) -> None:
     assert "public.t" in problem.found
     pipeline.sql(problem.statement(f'CREATE PUBLICATION "{pipeline.slot}"'))
     pipeline.sql(problem.statement(f'CREATE PUBLICATION "{pipeline.slot}_ins"'))
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_role_that_may_not_publish_later(pipeline: Pipeline, role: str) -> None:
     """A table that comes later: the role may add what it owns to what it owns."""
     pipeline.sql(f'ALTER ROLE "{role}" REPLICATION; ALTER TABLE t OWNER TO "{role}"')
     pipeline.server.execute(f'GRANT CREATE ON DATABASE "{pipeline.database}" TO "{role}"')
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
     pipeline.sql("CREATE TABLE later (id int PRIMARY KEY)")
     pipeline.insert(3)
     problem = pipeline.refused("TR-PG-014")
@@ -118,7 +109,7 @@ def test_a_table_that_does_not_exist(pipeline: Pipeline) -> None:
     pipeline.source["tables"] = ["public.t", "public.Orders"]
     assert "create the table" in str(_refused(pipeline, "TR-PG-210").remedy)
     pipeline.sql('CREATE TABLE "Orders" (id int PRIMARY KEY)')
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_table_written_otherwise(pipeline: Pipeline) -> None:
@@ -126,14 +117,14 @@ def test_a_table_written_otherwise(pipeline: Pipeline) -> None:
     problem = _refused(pipeline, "TR-PG-210")
     assert str(problem.remedy).endswith("Did you mean public.t?")
     pipeline.source["tables"] = ["public.t"]
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_pattern_that_matches_nothing(pipeline: Pipeline) -> None:
     pipeline.source["tables"] = ["public.*", "audit.*"]
     _refused(pipeline, "TR-PG-211")
     pipeline.sql("CREATE SCHEMA audit; CREATE TABLE audit.log (id int PRIMARY KEY)")
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_column_of_an_unsupported_type(pipeline: Pipeline) -> None:
@@ -141,12 +132,12 @@ def test_a_column_of_an_unsupported_type(pipeline: Pipeline) -> None:
     problem = _refused(pipeline, "TR-PG-102")
     assert "column outline is of type box" in problem.found
     pipeline.source["exclude"] = [_pattern(problem)]
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_a_column_of_an_unsupported_type_that_comes_later(pipeline: Pipeline) -> None:
     pipeline.sql("CREATE TABLE shapes (id int PRIMARY KEY)")
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
     with pipeline.running() as process:
         pipeline.sql("ALTER TABLE shapes ADD outline box")
         pipeline.insert(3)
@@ -165,7 +156,7 @@ def test_a_table_without_a_replica_identity(pipeline: Pipeline) -> None:
     problem = _refused(pipeline, "TR-PG-212")
     pipeline.sql('DELETE FROM "Key less"')  # it was not published
     pipeline.sql(problem.statement('ALTER TABLE public."Key less" REPLICA IDENTITY FULL'))
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
     pipeline.sql('INSERT INTO "Key less" VALUES (1); DELETE FROM "Key less"')
     pipeline.deliver()
     assert [op for op, _ in pipeline.read(table="public.Key_less")] == ["c", "d"]
@@ -176,7 +167,7 @@ def test_a_wal_level_of_replica(make_postgres: Callable[..., PostgresServer], tm
     pipeline = Pipeline(tmp_path, server, server.create_database())
     pipeline.sql(_refused(pipeline, "TR-PG-203").statement("ALTER SYSTEM SET wal_level"))
     server.restart()
-    _delivers(pipeline)
+    pipeline.follow(1, 2)
 
 
 def test_no_free_slot(make_postgres: Callable[..., PostgresServer], tmp_path: Path) -> None:
@@ -186,4 +177,4 @@ def test_no_free_slot(make_postgres: Callable[..., PostgresServer], tmp_path: Pa
     problem = _refused(pipeline, "TR-PG-204")
     pipeline.sql(problem.statement("ALTER SYSTEM SET max_replication_slots"))
     server.restart()
-    _delivers(pipeline)
+    pipeline.follow(1, 2)

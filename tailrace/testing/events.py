@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -27,7 +28,8 @@ ORIGIN: Final = Origin("sample", "acceptance", "shop", ())
 Delivered: TypeAlias = tuple[bytes | None, bytes | None]
 """Key and value of a record as it stands in a target."""
 
-_START: Final = 1_767_225_600_000_000  # µs: 2026-01-01T00:00:00Z
+# µs; yesterday: a target may keep events for a week and delete what is older.
+_START: Final = (int(time.time()) - 86_400) * 1_000_000
 
 
 def table(name: str = "orders", *, keyed: bool = True) -> Table:

@@ -62,7 +62,8 @@ class KafkaServer(Kafka):
         self._properties = self.process.directory / "server.properties"
         self._write_properties()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        format_storage = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config"]
+        # One word: an id may begin with a hyphen.
+        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
         self.process.run([*self._java, *format_storage, self._properties])
 
     def start(self, timeout: float = 60) -> None:

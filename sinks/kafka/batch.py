@@ -10,11 +10,13 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 
 from tailrace.abc import Record
 
-Row: TypeAlias = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]], Record]
-"""Timestamp in ms, key, value, headers, and the record that they were made of."""
+Row: TypeAlias = tuple[int, bytes | None, bytes | None, bytes | None, Record]
+"""Timestamp in ms, key, value, the header `tailrace.position` if wanted, and the record they are made of. It
+holds no container, so that the garbage collector lets go of it at first sight."""
 
 Compression: TypeAlias = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 _CODECS: Final = {
     "none": DefaultRecordBatch.CODEC_NONE,
     "gzip": DefaultRecordBatch.CODEC_GZIP,
@@ -45,7 +47,8 @@ class RecordBatch:
         do. A batch always takes its first row, however large that is: compare `size` with the limit."""
         append = self._builder.append
         offset = self._count
-        for timestamp, key, value, headers, _ in islice(rows, start, None):
+        for timestamp, key, value, position, _ in islice(rows, start, None):
+            headers = _NO_HEADERS if position is None else [("tailrace.position", position)]
             if append(offset, timestamp, key, value, headers) is None:
                 break
             offset += 1
@@ -55,7 +58,7 @@ class RecordBatch:
 
     def add(self, timestamp: int, key: bytes, value: bytes | None) -> None:
         """Append one record to a batch that has room for it."""
-        self._builder.append(self._count, timestamp, key, value, [])
+        self._builder.append(self._count, timestamp, key, value, _NO_HEADERS)
         self._count += 1
 
     def size(self) -> int:

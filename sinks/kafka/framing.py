@@ -10,8 +10,6 @@ from tailrace.abc import Format
 from tailrace.events import Batch, Table, Transaction
 from tailrace.topics import TopicTemplate
 
-_NO_HEADERS: list[tuple[str, bytes]] = []
-
 
 @dataclass(slots=True)
 class Frame:
@@ -36,7 +34,7 @@ class Framer:
         frames: dict[str, Frame] = {}
         table: Table | None = None
         transaction: Transaction | None = None
-        headers = _NO_HEADERS
+        position = None
         for record in batch.encoded(self._format):
             key, value, change = record.key, record.value, record.change
             if value is None and not self._tombstones:
@@ -51,9 +49,9 @@ class Framer:
                 transaction = change.transaction
                 timestamp = transaction.timestamp // 1000
             if self._position:
-                headers = [("tailrace.position", record.position.encode())]
+                position = record.position.encode()
             add_hashed(instead_of_key if key is None else key)
-            add_row((timestamp, key, value, headers, record))
+            add_row((timestamp, key, value, position, record))
         for frame in frames.values():
             frame.hashes = positive_hashes(frame.hashed)
         return frames

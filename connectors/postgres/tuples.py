@@ -41,7 +41,8 @@ class Walker:
         """The rows before and after. Raises Malformed.
 
         Of a key tuple, the columns outside the identity are ABSENT. A new row takes what did not change from
-        the old one, if that has it.
+        the old one, if that has it: NULL there is not such a value. It stands where the log left a column out,
+        as for a partition without REPLICA IDENTITY FULL of a table that has it.
         """
         kind = message[KIND]
         if kind == TRUNCATE:
@@ -61,7 +62,7 @@ class Walker:
             after, offset = self._tuple(message, offset + 1, unchanged=kind == UPDATE)
             if before is not None and UNCHANGED in after:
                 after = [
-                    old if new is UNCHANGED and old is not ABSENT else new
+                    old if new is UNCHANGED and old is not ABSENT and old is not None else new
                     for old, new in zip(before, after, strict=True)
                 ]
         elif before is None:
@@ -142,7 +143,7 @@ def _source(identity: Sequence[bool], valued: Sequence[bool]) -> Iterator[str]:
     yield f"        if kind == {UPDATE} and head == {old!r}:"
     yield from _read("old", valued, last=False, unchanged=None)
     yield f"            if read(3) != {new!r}: return walk(message)"
-    yield from _read("new", valued, last=True, unchanged="old{}")
+    yield from _read("new", valued, last=True, unchanged="UNCHANGED if old{0} is None else old{0}")
     yield f"            return {before}, {after}"
     yield f"        if kind == {DELETE} and head == {old!r}:"
     yield from _read("old", valued, last=True, unchanged=None)

@@ -58,7 +58,8 @@ def messages(draw: st.DrawFn, identity: Sequence[bool]) -> tuple[bytes, Rows]:
         case "update full":
             old = fields(values)
             new = fields(st.one_of(values, st.just(UNCHANGED)))
-            after = [o if n is UNCHANGED else n for o, n in zip(old, new, strict=True)]
+            # NULL is no unchanged value: the log left the old one out.
+            after = [n if n is not UNCHANGED or o is None else o for o, n in zip(old, new, strict=True)]
             return row(b"U", 1, tuple_data(b"O", old), tuple_data(b"N", new)), (old, after)
         case "delete":
             sent = [draw(texts) if known else None for known in identity]

@@ -30,16 +30,16 @@ class Feedback:
         self._interval = interval
         self._received = received
         self._sent = 0
-        self._acknowledged = asyncio.Event()
-        if flushed:
-            self._acknowledged.set()
-        self.task: Final = asyncio.create_task(self._run())
+        self._loop = asyncio.get_running_loop()
+        # Timers, not a task: there is nothing to await, and so nothing that a cancellation could miss.
+        self._timer = self._loop.call_later(_GATHER_SECONDS if flushed else interval, self._tick)
 
     def acknowledge(self, lsn: int) -> None:
         """Everything before `lsn` is durable."""
         if lsn > self.flushed:
+            if self.flushed <= self._sent:  # else the timer runs already
+                self._schedule(_GATHER_SECONDS)
             self.flushed = lsn
-            self._acknowledged.set()
 
     def send(self, *, ask: bool = False) -> None:
         """Tell now; `ask` for a keepalive in return. Raises what `Channel.send_status` raises."""
@@ -48,25 +48,23 @@ class Feedback:
             _before()
         self._channel.send_status(self._received(), self.flushed, reply=ask)
         self._sent = self.flushed
+        self._schedule(self._interval)
         if news:
             _after()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop the timer; a last acknowledgement goes out if the connection allows."""
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
         if self.flushed > self._sent:
             self._try()
+        self._timer.cancel()
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await asyncio.wait_for(self._acknowledged.wait(), self._interval)
-                await asyncio.sleep(_GATHER_SECONDS)
-            except TimeoutError:
-                pass
-            self._acknowledged.clear()
-            self._try()
+    def _schedule(self, delay: float) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._schedule(self._interval)
+        self._try()
 
     def _try(self) -> None:
         # The reader meets the same error, and has somebody to tell.

@@ -80,6 +80,7 @@ class Stream:
         self._wanted_at = -math.inf
         self._insists = False  # it asked again
         self._server_end = 0
+        self._closing = False
         self._observer = asyncio.create_task(self._observe())
 
     @property
@@ -93,9 +94,10 @@ class Stream:
 
     async def close(self) -> None:
         """Send what was acknowledged, if the connection allows, and end it."""
+        self._feedback.close()
+        self._closing = True
         self._observer.cancel()
         await asyncio.gather(self._observer, return_exceptions=True)
-        await self._feedback.close()
         await self._channel.close()
 
     async def batches(self) -> AsyncIterator[Batch]:
@@ -108,9 +110,8 @@ class Stream:
             if batch.commit:
                 self._handed_out = self._decoder.end
             yield batch
-            for task in (self._observer, self._feedback.task):
-                if task.done():
-                    task.result()  # a defect in it is one of the stream
+            if self._observer.done() and not self._closing:
+                self._observer.result()  # a defect in it is one of the stream
 
     async def _next(self) -> Batch:
         while True:
@@ -229,4 +230,6 @@ class Stream:
                     if error.code is LOST:
                         continue
                 break
+            if self._closing:  # psycopg may miss a cancellation that comes together with an answer
+                return
             await asyncio.sleep(self._timing.status)

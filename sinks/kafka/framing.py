@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from sinks.kafka.batch import Row
@@ -13,11 +14,13 @@ from tailrace.topics import TopicTemplate
 
 @dataclass(slots=True)
 class Frame:
-    """The rows of one topic, in log order. `hashes` is as long as `rows`."""
+    """The rows of one topic, in log order. `hashes` is as long as `rows`; `oldest` is no later than any of
+    their timestamps."""
 
     rows: list[Row] = field(default_factory=list)
     hashed: list[bytes] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
+    oldest: int = 0
 
 
 class Framer:
@@ -35,6 +38,7 @@ class Framer:
         table: Table | None = None
         transaction: Transaction | None = None
         position = None
+        oldest = sys.maxsize
         for record in batch.encoded(self._format):
             key, value, change = record.key, record.value, record.change
             if value is None and not self._tombstones:
@@ -48,10 +52,12 @@ class Framer:
             if change.transaction is not transaction:
                 transaction = change.transaction
                 timestamp = transaction.timestamp // 1000
+                oldest = min(oldest, timestamp)
             if self._position:
                 position = record.position.encode()
             add_hashed(instead_of_key if key is None else key)
             add_row((timestamp, key, value, position, record))
         for frame in frames.values():
             frame.hashes = positive_hashes(frame.hashed)
+            frame.oldest = oldest
         return frames

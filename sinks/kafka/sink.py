@@ -38,7 +38,8 @@ class KafkaSink:
     """See `tailrace.abc.Sink`. Exactly once for readers with isolation.level=read_committed.
 
     Order: within a partition as in the log. Records with equal keys share a partition (the Java client's
-    choice), and so do all records of a table that have no key.
+    choice), and so do all records of a table that have no key. A record's timestamp is the commit of its
+    transaction, or later where the topic would delete it soon after it arrives.
     """
 
     Settings: ClassVar[type[Declaration]] = KafkaSettings
@@ -139,9 +140,9 @@ class KafkaSink:
         return self._producer
 
     async def _open_topic(self, name: str, producer: Producer) -> TopicWriter:
-        max_message_bytes = await find_or_create(name, self._settings)
+        bounds = await find_or_create(name, self._settings)
         partitions = await producer.partitions(name)
-        topic = self._topics[name] = TopicWriter(name, partitions, max_message_bytes, self._settings)
+        topic = self._topics[name] = TopicWriter(name, partitions, bounds, self._settings)
         return topic
 
     async def _flush(self, producer: Producer) -> None:

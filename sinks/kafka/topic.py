@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import Final
 
 from sinks.kafka.batch import RecordBatch, Row, compressed_size
@@ -25,13 +27,23 @@ RECORD_TOO_LARGE = code(
     "out would lose it unsaid.",
 )
 
-_MAX_MESSAGE_BYTES: Final = "max.message.bytes"
 _created = failpoint("kafka.topic.created")
 _sent = failpoint("kafka.write.sent")
 
 
-async def find_or_create(name: str, settings: KafkaSettings) -> int | None:
-    """Make sure that the topic exists. Returns its own bound on the bytes of a batch, if it may be read."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a topic's own settings allow, as far as there is such a bound and it may be read."""
+
+    batch: int | None  # bytes of a batch at most
+    age: int | None  # ms after its timestamp a record is deleted
+
+
+_UNKNOWN: Final = Bounds(None, None)
+
+
+async def find_or_create(name: str, settings: KafkaSettings) -> Bounds:
+    """Make sure that the topic exists, and look at its bounds."""
     async with Cluster(settings.servers) as cluster:
         if name not in await cluster.topics([name]):
             refusal = await cluster.create_topic(
@@ -54,22 +66,22 @@ async def find_or_create(name: str, settings: KafkaSettings) -> int | None:
         except NotReady as error:
             if error.code is not NOT_AUTHORISED:
                 raise
-            return None  # who may write need not be allowed to read settings
-        return int(found[_MAX_MESSAGE_BYTES])
+            return _UNKNOWN  # who may write need not be allowed to read settings
+        deletes = "delete" in found["cleanup.policy"] and found["message.timestamp.type"] == "CreateTime"
+        retention = int(found["retention.ms"])
+        return Bounds(int(found["max.message.bytes"]), retention if deletes and retention > 0 else None)
 
 
 class TopicWriter:
     """Splits rows by partition into batches; a batch is sent when it is full, the rest by `flush`."""
 
-    def __init__(
-        self, name: str, partitions: int, max_message_bytes: int | None, settings: KafkaSettings
-    ) -> None:
+    def __init__(self, name: str, partitions: int, bounds: Bounds, settings: KafkaSettings) -> None:
         self._name = name
         self._open: list[RecordBatch | None] = [None] * partitions
         self._compression = settings.compression
         self._max_request_size = settings.max_request_size
-        self._max_message_bytes = max_message_bytes
-        self._limit = min(settings.max_request_size, max_message_bytes or settings.max_request_size)
+        self._bounds = bounds
+        self._limit = min(settings.max_request_size, bounds.batch or settings.max_request_size)
 
     @property
     def size(self) -> int:
@@ -80,7 +92,7 @@ class TopicWriter:
         """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be."""
         count = len(self._open)
         split: list[list[Row]] = [[] for _ in range(count)]
-        for hash, row in zip(frame.hashes, frame.rows, strict=True):
+        for hash, row in zip(frame.hashes, self._kept_a_while(frame), strict=True):
             split[hash % count].append(row)
         for partition, rows in enumerate(split):
             taken = 0
@@ -108,6 +120,16 @@ class TopicWriter:
         self._open[partition] = None
         await producer.send(batch, self._name, partition)
 
+    def _kept_a_while(self, frame: Frame) -> list[Row]:
+        """The rows; those that the topic would soon delete are dated later, so that what was delivered late
+        can still be read for half of its retention at least."""
+        if self._bounds.age is None:
+            return frame.rows
+        earliest = time.time_ns() // 1_000_000 - self._bounds.age // 2
+        if frame.oldest >= earliest:
+            return frame.rows
+        return [(max(row[0], earliest), row[1], row[2], row[3], row[4]) for row in frame.rows]
+
     def _refuse_too_large(self, row: Row, size: int) -> None:
         """aiokafka lets a batch of any size pass, and the broker's refusal would name no record."""
         record = row[-1]
@@ -115,7 +137,7 @@ class TopicWriter:
         if size <= limit:
             # The topic's bound is one on compressed bytes: it takes the compressing to know.
             size = compressed_size(row, self._compression)
-            limit, setting = self._max_message_bytes or limit, f"max.message.bytes of topic {self._name}"
+            limit, setting = self._bounds.batch or limit, f"max.message.bytes of topic {self._name}"
         if size > limit:
             raise Rejected(
                 RECORD_TOO_LARGE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -60,6 +62,20 @@ async def test_records_bear_the_time_of_their_commit(kafka: Kafka, make_sink: Si
     records = await read_committed(kafka, make_sink.prefix + "orders")
     assert [record.timestamp * 1000 for record in records] == [batch.timestamp for batch in batches]
     assert [record.headers for record in records] == [(), ()]
+
+
+async def test_a_late_record_is_not_deleted_on_arrival(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()  # its transactions are of yesterday
+    sink = make_sink(kafka, partitions=1, topic_settings={"retention.ms": "3600000"})
+    batch = stream.inserts(ORDERS, range(3))
+    began = time.time() * 1000
+    await sink.open()
+    await sink.write(sink.prepare(batch))
+    await sink.commit(checkpoint(1, stream.end))
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [(record.key, record.value) for record in records] == delivered(batch)["orders"]
+    half_an_hour = 1_800_000
+    assert all(began - half_an_hour - 1 <= record.timestamp <= began for record in records)
 
 
 async def test_the_position_header(kafka: Kafka, make_sink: Sinks) -> None:

@@ -25,6 +25,7 @@ SESSION_SETTINGS: Final[Mapping[str, str]] = {
     "statement_timeout": "0",
     "idle_session_timeout": "0",
     "synchronous_commit": "local",
+    "client_min_messages": "warning",
 }
 """Fixed for every connection of the source: how values are written as text, what names mean."""
 

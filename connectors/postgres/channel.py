@@ -18,16 +18,17 @@ from struct import Struct
 from typing import Final
 
 import psycopg
-from psycopg.errors import error_from_result
+from psycopg.errors import Diagnostic, error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.sql import SQL, Identifier, Literal
 
 from connectors.postgres.position import format_lsn
+from connectors.postgres.publication import missed
 from connectors.postgres.wire import EPOCH
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Connection
 from tailrace.clients.postgres.faults import LOST, fault, talking
-from tailrace.errors import Retry, TailraceError
+from tailrace.errors import Gap, Retry, TailraceError
 
 _REST_SECONDS: Final = 0.005
 _BULK: Final = 16 * 1024  # bytes within one rest's time; at less than that nothing ever waits
@@ -41,7 +42,7 @@ _ROUND_TRIP: Final = Struct("=68xI")  # tcpi_rtt, µs, in Linux's struct tcp_inf
 class Channel:
     """A connection in COPY BOTH mode. Errors are Retry where a new connection may help, else Stop kinds."""
 
-    def __init__(self, connection: Connection, address: Address) -> None:
+    def __init__(self, connection: Connection, address: Address, publications: Sequence[str]) -> None:
         self._connection = connection
         self._address = address
         self._pgconn = connection.pgconn
@@ -50,6 +51,10 @@ class Channel:
         self._writing = False
         self._waiter: asyncio.Future[None] | None = None
         self._failure: TailraceError | None = None
+        self._publications = publications
+        self._draining: list[bytes] = []
+        self._gap: tuple[Gap, int] | None = None  # and how many of the messages being drained stand before it
+        connection.add_notice_handler(self._noticed)
         self._bulk_since = 0.0
         self._bulk = 0
         # A TLS record may wait inside the library while the socket is empty; a second look takes it out.
@@ -68,13 +73,14 @@ class Channel:
         ).format(Identifier(slot), SQL(format_lsn(start)), Literal(names))  # fmt: skip
         with talking(address):
             await connection.execute(command)
-        return cls(connection, address)
+        return cls(connection, address, publications)
 
     def drain(self, limit: int) -> tuple[list[bytes], int]:
         """What has arrived, up to about `limit` bytes: messages in order, and their bytes in all."""
         if self._failure is not None:
             raise self._failure
         messages: list[bytes] = []
+        self._draining = messages
         size = 0
         append, get, consume = messages.append, self._pgconn.get_copy_data, self._pgconn.consume_input
         looks = self._looks
@@ -96,6 +102,9 @@ class Channel:
                     break
         except psycopg.Error as error:
             self._failure = fault(error, self._address)
+        if self._gap is not None:
+            self._failure, before = self._gap
+            del messages[before:]
         if self._failure is not None and not messages:
             raise self._failure
         self._count(size, full=size >= limit)
@@ -176,8 +185,15 @@ class Channel:
         """The error for a stream that the server ended."""
         result = self._pgconn.get_result()
         if result is not None and result.status == ExecStatus.FATAL_ERROR:
-            return fault(error_from_result(result), self._address)
+            error = error_from_result(result)
+            return missed(self._publications, error.diag) or fault(error, self._address)
         return self._closed()
+
+    def _noticed(self, notice: Diagnostic) -> None:
+        # Called by libpq between the messages that stand before and behind the notice.
+        gap = missed(self._publications, notice)
+        if gap is not None and self._gap is None:
+            self._gap = gap, len(self._draining)
 
     def _closed(self) -> Retry:
         return Retry(

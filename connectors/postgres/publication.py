@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.postgres.catalogue import Relation
@@ -23,8 +24,8 @@ from tailrace.failpoints import failpoint
 GONE = code(
     "TR-PG-314",
     "the publication is gone",
-    "The slot exists and a publication that its stream is shaped by does not: what was written since it was "
-    "dropped cannot be told from what was never to be captured.",
+    "The slot exists and a publication that its stream is shaped by does not, or did not while a part of the "
+    "log was written: what was written then cannot be told from what was never to be captured.",
 )
 UNFIT = code(
     "TR-PG-220",
@@ -32,6 +33,9 @@ UNFIT = code(
     "A publication of the pipeline's name exists that does not publish every change of its tables: some "
     "would be missing, unsaid.",
 )
+
+_UNDEFINED_OBJECT: Final = "42704"
+_SKIPPED: Final = "55000"
 
 _ALL: Final = SQL("insert, update, delete, truncate")
 _INSERTS: Final = SQL("insert, truncate")
@@ -125,11 +129,22 @@ async def require(session: Session, main: str, inserts: str) -> Publication:
     return existing
 
 
-def gone(name: str) -> Gap:
+def missed(names: Sequence[str], told: Diagnostic) -> Gap | None:
+    """The error, where a stream's server tells that one of the publications did not exist at a place in the
+    log, also if it exists again. Up to 17 the stream ends with that; from 18 on it is a warning, and what was
+    written meanwhile is left out."""
+    if told.sqlstate in (_UNDEFINED_OBJECT, _SKIPPED):
+        for name in sorted(names, key=len, reverse=True):  # one begins with the other
+            if name in (told.message_primary or ""):
+                return gone(name, "did not exist when what comes next in the log was written")
+    return None
+
+
+def gone(name: str, found: str = "does not exist, the slot does") -> Gap:
     """The error for a publication that does not exist although the slot does."""
     return Gap(
         GONE,
-        f"publication {name} does not exist, the slot does",
+        f"publication {name} {found}",
         "Bring the targets up to date by other means, then begin anew: tailrace teardown FILE, run it again.",
         where=name,
     )

@@ -116,6 +116,44 @@ def test_the_slot_is_dropped_while_the_line_is_down(pipeline: Pipeline) -> None:
         _begins_anew(pipeline, problem)
 
 
+@pytest.fixture
+def pipelines(postgres: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path) -> Pipeline:
+    """The pipeline on every version in turn."""
+    return Pipeline(tmp_path, postgres, make_database(postgres))
+
+
+def test_the_publication_is_dropped_while_it_runs(pipelines: Pipeline) -> None:
+    """From 18 on the server only warns, and leaves out what is written then."""
+    pipeline = pipelines
+    with pipeline.running() as process:
+        pipeline.insert(1)
+        pipeline.wait_for(1)
+        pipeline.sql(f"DROP PUBLICATION {pipeline.slot}")
+        pipeline.insert(2)
+        process.wait(30, expected=1)
+        the_problem(process.stderr, "TR-PG-314")
+    problem = pipeline.refused("TR-PG-314")
+    assert pipeline.slot in problem.found
+    assert pipeline.ids() == [1]
+    _begins_anew(pipeline, problem)
+
+
+def test_the_publication_is_dropped_and_created_again(pipelines: Pipeline) -> None:
+    """It is there again, but was not when a part of the log was written."""
+    pipeline = pipelines
+    pipeline.follow(1)
+    pipeline.insert(2)
+    pipeline.sql(f"DROP PUBLICATION {pipeline.slot}")
+    pipeline.insert(3)
+    pipeline.sql(f"CREATE PUBLICATION {pipeline.slot} FOR TABLE t")
+    pipeline.insert(4)
+    problem = pipeline.refused("TR-PG-314")
+    assert "when what comes next in the log was written" in problem.found
+    assert pipeline.ids() == [1, 2]
+    assert pipeline.refused("TR-PG-314") == problem
+    _begins_anew(pipeline, problem)
+
+
 def test_another_database_system(
     pipeline: Pipeline, postgres16: Postgres, make_namesake: Callable[..., None]
 ) -> None:

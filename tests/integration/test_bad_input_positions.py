@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +22,7 @@ NOWHERE = Postgres("postgresql://postgres@127.0.0.1:1/postgres")
 @pytest.fixture
 def make_namesake(pipeline: Pipeline) -> Iterator[Callable[[Postgres], None]]:
     """Makes a database with the name of the pipeline's on another server, with a table `t` in it."""
-    with ExitStack() as made:
+    with contextlib.ExitStack() as made:
 
         def make(server: Postgres) -> None:
             server.execute(f"CREATE DATABASE {pipeline.database}")
@@ -227,6 +229,25 @@ def test_a_lost_checkpoint(pipeline: Pipeline) -> None:
     problem = pipeline.refused("TR-ENG-012")
     words = problem.command("offsets set", FILE=pipeline.file, NAME="log", POSITION=position)
     _done(*words)
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2]
+
+
+def test_a_damaged_checkpoint(pipeline: Pipeline) -> None:
+    pipeline.follow(1)
+    pipeline.insert(2)
+    with contextlib.closing(sqlite3.connect(pipeline.folder / "log.db", isolation_level=None)) as log:
+        log.execute("UPDATE checkpoint SET checkpoint = substr(checkpoint, 2)")
+    problem = pipeline.refused("TR-CKPT-001")
+    assert str(pipeline.folder / "log.db") in str(problem.where)
+    assert list(pipeline.faults()) == ["TR-CKPT-001"]
+    assert pipeline.ids() == [1]
+    pipeline.sinks[0]["name"] = "renamed"
+    pipeline.write()
+    doctor = _done(*problem.command("doctor", FILE=pipeline.file))
+    stands = re.search(rf"{pipeline.slot} stands at ([0-9A-F/]+)", doctor)
+    assert stands is not None
+    _done(*problem.command("offsets set", FILE=pipeline.file, NAME="renamed", POSITION=stands[1]))
     pipeline.deliver()
     assert pipeline.ids() == [1, 2]
 

@@ -93,7 +93,7 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         raise Stop(
             UNREADABLE,
             found,
-            "Run the tailrace that wrote it. If none can read it, give the sink another name in the file, and "
+            "Run the tailrace that wrote it. If none can read it, give the sink another name in the file and "
             "then a position: tailrace offsets set FILE --sink NAME --at POSITION. The server keeps its log "
             "from the place on that tailrace doctor FILE shows; what was delivered behind it arrives twice.",
             where=where,

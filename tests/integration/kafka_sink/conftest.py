@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,11 @@ class Sinks:
 
 
 @pytest.fixture
-async def make_sink(topic_prefix: str) -> AsyncIterator[Sinks]:
+async def make_sink(topic_prefix: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Sinks]:
+    """Also looks after asyncio: it logs, with a traceback, every failure that nobody has looked at."""
     sinks = Sinks(topic_prefix)
     yield sinks
     await sinks.close()
+    gc.collect()
+    logged = [*caplog.get_records("call"), *caplog.get_records("teardown")]
+    assert [record.getMessage() for record in logged if record.name == "asyncio"] == []

@@ -40,27 +40,37 @@ _SERVER: Final = SQL("""
     """)
 
 _RELATIONS: Final = SQL("""
-    SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text,
+    SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname),
+           c.relkind::text, c.relpersistence::text,
            pg_has_role(c.relowner, 'USAGE'),
            CASE WHEN c.relispartition THEN ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a)
-                ELSE '{}' END
+                ELSE '{}' END,
+           ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND NOT c.relispartition)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     ORDER BY n.nspname, c.relname
     """)
 
-# A usable identity: FULL, or an index that PostgreSQL itself would take (RelationGetReplicaIndex).
-_WITHOUT_IDENTITY: Final = SQL("""
-    SELECT format('%%I.%%I', n.nspname, c.relname)
-    FROM (SELECT unnest(%s::oid[]) UNION
-          SELECT t.relid FROM unnest(%s::oid[]) AS root(oid), pg_partition_tree(root.oid) t) AS wanted(oid)
-         JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND c.relreplident <> 'f'
-      AND (c.relreplident = 'n' OR NOT EXISTS (
-          SELECT 1 FROM pg_index i
-          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
-            AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END))
-    ORDER BY 1
+# The index is one that PostgreSQL itself would take (RelationGetReplicaIndex). Generated columns are left out
+# of old rows; from 18 on the server refuses to change rows whose identity needs them.
+_IDENTITIES: Final = SQL("""
+    WITH key AS (
+        SELECT c.oid, a.attname::text, a.attgenerated <> '' AS generated, i.indisprimary,
+               CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
+                   AS identifies
+        FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid
+             CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE c.oid = ANY (%s::oid[]) AND k.place <= i.indnkeyatts
+          AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL)
+    SELECT c.oid, c.relreplident = 'f',
+           ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND identifies),
+           ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND indisprimary),
+           ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND identifies AND generated
+                 UNION SELECT attname::text FROM pg_attribute
+                 WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped AND c.relkind = 'r'
+                   AND c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000)
+    FROM pg_class c WHERE c.oid = ANY (%s::oid[])
     """)
 
 _COLUMNS: Final = SQL("""
@@ -121,10 +131,12 @@ class Relation:
     oid: int
     schema: str
     name: str
+    quoted: str  # both, for SQL and for patterns
     kind: str  # pg_class.relkind
     persistence: str  # pg_class.relpersistence
     owned: bool  # the role may do what its owner may
     ancestors: Sequence[int]  # of a partition, itself among them
+    parents: Sequence[int]  # the tables that it inherits from; a partition has none
 
     @property
     def publishable(self) -> bool:
@@ -137,6 +149,21 @@ class Relation:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaIdentity:
+    """What of an old row the log holds."""
+
+    full: bool
+    index: frozenset[str]  # the columns of the index that identifies rows; none: there is none
+    primary: frozenset[str]  # those of the primary key
+    generated: frozenset[str]  # generated columns that it needs, and that no publication of ours holds
+
+    @property
+    def usable(self) -> bool:
+        """Whether it tells which row an update or a delete changes."""
+        return (self.full or bool(self.index)) and not self.generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +193,11 @@ class Catalogue:
         rows = await self._session.query(_RELATIONS)
         return [Relation(*row) for row in rows]
 
-    async def selected(self, tables: TableFilter) -> list[Relation]:
-        """What a publication for these tables holds."""
-        return select(await self.relations(), tables)
-
-    async def without_identity(self, relations: Collection[Relation]) -> list[str]:
-        """Tables (and partitions) whose updates and deletes the log could not describe, quoted for SQL."""
+    async def identities(self, relations: Collection[Relation]) -> dict[int, ReplicaIdentity]:
+        """Replica identities by oid."""
         oids = [relation.oid for relation in relations]
-        rows = await self._session.query(_WITHOUT_IDENTITY, (oids, oids))
-        return [name for (name,) in rows]
+        rows = await self._session.query(_IDENTITIES, (oids, oids))
+        return {oid: ReplicaIdentity(full, *map(frozenset, names)) for oid, full, *names in rows}
 
     async def columns(self, relations: Collection[Relation]) -> list[ColumnFacts]:
         """The columns of these tables."""
@@ -212,6 +235,12 @@ class Catalogue:
 
 
 def select(relations: Sequence[Relation], tables: TableFilter) -> list[Relation]:
-    """The relations that the filter names and a publication can hold; a partition goes with its table."""
+    """What a publication for these tables holds: what the filter names and can be published. A partition goes
+    with its table."""
     named = {r.oid: r for r in relations if r.publishable and tables.captured(*r.qualified)}
     return [r for r in named.values() if not any(oid in named for oid in r.ancestors if oid != r.oid)]
+
+
+def partitions(relations: Sequence[Relation], table: Relation) -> list[Relation]:
+    """What holds the rows of a partitioned table."""
+    return [r for r in relations if r.kind != "p" and r.oid != table.oid and table.oid in r.ancestors]

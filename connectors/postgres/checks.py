@@ -80,22 +80,27 @@ class Checks:
         yield _retention(server)
         relations = await self._catalogue.relations()
         selected = select(relations, self._tables)
-        errors = selection.unmatched(relations, self._tables)
+        errors = selection.unmatched(relations, self._tables) + selection.unlogged(relations, selected)
         for finding in _each("tables", errors, _listed([str(relation) for relation in selected])):
             yield finding
-        errors = await selection.without_identity(self._catalogue, selected)
+        errors = await selection.without_identity(self._catalogue, relations, selected)
         for finding in _each("replica identity", errors, "every table has one"):
             yield finding
         columns = await self._catalogue.columns(selected)
         errors = await selection.unsupported(self._catalogue, columns)
         for finding in _each("column types", errors, "all supported"):
             yield finding
-        for finding in _warnings(selected, [f"{c.table}.{c.name}" for c in columns if c.generated]):
+        for finding in _warnings(
+            relations, selected, [f"{c.table}.{c.name}" for c in columns if c.generated]
+        ):
             yield finding
         existing = await publication.find(self._session, self._main)
         has_inserts = await publication.find(self._session, self._inserts) is not None
         if found is not None and (existing is None or not has_inserts):
             yield _fault("publication", publication.gone(self._inserts if existing else self._main))
+            return
+        if existing is not None and (unfit := existing.unfit(relations, selected)):
+            yield _fault("publication", unfit)
             return
         for finding in self._publication(existing, has_inserts, selected, server):
             yield finding
@@ -132,8 +137,6 @@ class Checks:
         statements = []
         if existing is None:
             statements.append(publication.creation(self._main, selected).as_string())
-        elif error := existing.unfit(selected):
-            return [_fault(title, error)]
         elif missing := existing.missing(selected):
             statements.append(publication.addition(self._main, missing).as_string())
         if not has_inserts:
@@ -245,8 +248,20 @@ def _retention(server: Server) -> Finding:
     )
 
 
-def _warnings(selected: Sequence[Relation], generated: Sequence[str]) -> list[Finding]:
+def _warnings(
+    relations: Sequence[Relation], selected: Sequence[Relation], generated: Sequence[str]
+) -> list[Finding]:
     findings = []
+    captured = {relation.oid for relation in selected}
+    if children := [str(r) for r in relations if captured & {*r.parents} and r.oid not in captured]:
+        findings.append(
+            Finding(
+                "inheritance",
+                f"{_listed(children)}: not captured, although captured tables have rows in them",
+                warning=True,
+                remedy="Name them under tables: too, if their rows are wanted: they have their own topics.",
+            )
+        )
     if roots := [str(relation) for relation in selected if relation.kind == "p"]:
         findings.append(
             Finding(

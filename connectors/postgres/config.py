@@ -36,7 +36,8 @@ class PostgresSettings(Declaration):
     tables: tuple[str, ...] = Field(
         min_length=1,
         description=f"The tables to capture, as patterns: {RULE} A partitioned table stands for all its "
-        "partitions. A table that is created later is captured from the next start on.",
+        "partitions, a table that others inherit from for its own rows alone. A table that is created later "
+        "is captured from the next start on.",
     )
     exclude: tuple[str, ...] = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."

@@ -78,22 +78,44 @@ class Publication:
         """What it publishes beside the captured tables."""
         return sorted(self.tables - {relation.qualified for relation in relations})
 
-    def unfit(self, relations: Sequence[Relation]) -> NotReady | None:
-        """Why it would leave out changes of the captured tables, if it would."""
+    def unfit(self, relations: Sequence[Relation], selected: Sequence[Relation]) -> NotReady | None:
+        """Why it would leave out changes of the selected ones of these relations, if it would."""
         name = Identifier(self.name).as_string()
         if not (self.inserts and self.updates):
             found = "it does not publish inserts, updates, deletes and truncates alike"
             remedy = f"ALTER PUBLICATION {name} SET (publish = 'insert, update, delete, truncate');"
-        elif not self.via_root and any(relation.kind == "p" for relation in relations):
+        elif not self.via_root and any(relation.kind == "p" for relation in selected):
             found = "it publishes partitions under their own names"
             remedy = f"ALTER PUBLICATION {name} SET (publish_via_partition_root = true);"
+        elif self.via_root and (whole := self._wholes(relations, selected)):
+            leaf, table = whole[0]
+            found = f"it publishes {leaf.quoted} as a part of {table.quoted}, under that name"
+            remedy = (
+                f"Name {table.quoted} under tables: instead; or, if no partitioned table is captured as a "
+                f"whole, ALTER PUBLICATION {name} SET (publish_via_partition_root = false);"
+            )
         elif self.filtered:
             found = f"{', '.join(self.filtered)} stands in it with a row filter or a column list"
             tables = ", ".join(self.filtered)
-            remedy = f"ALTER PUBLICATION {name} DROP TABLE {tables}; and start again: they are added whole."
+            remedy = (
+                f"BEGIN; ALTER PUBLICATION {name} DROP TABLE {tables}; "
+                f"ALTER PUBLICATION {name} ADD TABLE ONLY {', ONLY '.join(self.filtered)}; COMMIT;"
+            )
         else:
             return None
         return NotReady(UNFIT, f"publication {self.name}: {found}", remedy, where=self.name)
+
+    def _wholes(
+        self, relations: Sequence[Relation], selected: Sequence[Relation]
+    ) -> list[tuple[Relation, Relation]]:
+        """Selected partitions that belong to a published table; it is not selected itself."""
+        published = {relation.oid: relation for relation in relations if relation.qualified in self.tables}
+        return [
+            (leaf, published[oid])
+            for leaf in selected
+            for oid in leaf.ancestors
+            if oid in published and oid != leaf.oid
+        ]
 
 
 async def find(session: Session, name: str) -> Publication | None:
@@ -187,4 +209,6 @@ def addition(name: str, relations: Sequence[Relation]) -> Composed:
 
 
 def _names(relations: Sequence[Relation]) -> Composed:
-    return SQL(", ").join(Identifier(*relation.qualified) for relation in relations)
+    # Without ONLY, tables that inherit from these would be published too: they are captured by their own
+    # names, and those without a replica identity could not be updated any more.
+    return SQL(", ").join(SQL("ONLY {}").format(Identifier(*relation.qualified)) for relation in relations)

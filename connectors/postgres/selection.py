@@ -6,9 +6,13 @@ import difflib
 from collections.abc import Sequence
 from typing import Final
 
-from psycopg.sql import Identifier
-
-from connectors.postgres.catalogue import Catalogue, ColumnFacts, Relation
+from connectors.postgres.catalogue import (
+    Catalogue,
+    ColumnFacts,
+    Relation,
+    ReplicaIdentity,
+    partitions,
+)
 from connectors.postgres.tables import Pattern, TableFilter
 from connectors.postgres.types import column, is_known
 from tailrace.errors import NotReady, code
@@ -28,6 +32,12 @@ NO_IDENTITY = code(
     "no usable replica identity",
     "The log would not tell which row an update or a delete of this table changes, and PostgreSQL would "
     "refuse such statements once the table is published.",
+)
+
+NOT_LOGGED = code(
+    "TR-PG-213",
+    "a partition that is not in the log",
+    "A captured table has a partition whose changes the server does not log: they would be missing, unsaid.",
 )
 
 _KINDS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
@@ -87,18 +97,77 @@ def _similar(pattern: Pattern, relations: Sequence[Relation]) -> str:
     return f" Did you mean {names[near[0]]}?" if near else ""
 
 
-async def without_identity(catalogue: Catalogue, selected: Sequence[Relation]) -> list[NotReady]:
-    """An error for each selected table, or partition of one, that has no usable replica identity."""
+async def without_identity(
+    catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation]
+) -> list[NotReady]:
+    """An error for each selected table, or partition of one, whose old rows the log would not identify."""
+    leaves = [
+        (table, leaf) for table in selected for leaf in partitions(relations, table) if leaf.publishable
+    ]
+    identities = await catalogue.identities([*selected, *(leaf for _, leaf in leaves)])
+    errors = [_no_identity(table, own) for table in selected if not (own := identities[table.oid]).usable]
+    for table, leaf in leaves:
+        if identities[table.oid].usable:
+            errors += _unlike(table, identities[table.oid], leaf, identities[leaf.oid])
+    return errors
+
+
+def _no_identity(relation: Relation, identity: ReplicaIdentity) -> NotReady:
+    name = relation.quoted
+    if identity.generated:
+        return NotReady(
+            NO_IDENTITY,
+            f"the replica identity of {name} needs generated columns, which are not published: "
+            f"{', '.join(sorted(identity.generated))}",
+            f"With a unique index on NOT NULL columns that are not generated, ALTER TABLE {name} REPLICA "
+            "IDENTITY USING INDEX …; before PostgreSQL 18 FULL will do too.",
+            where=name,
+        )
+    return NotReady(
+        NO_IDENTITY,
+        f"nothing in the log would identify a row of {name}: no primary key, no other replica identity",
+        f"ALTER TABLE {name} ADD PRIMARY KEY (…); or, with a unique index on NOT NULL columns, "
+        f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX …; or, at the price of whole old rows in the "
+        f"log, ALTER TABLE {name} REPLICA IDENTITY FULL;",
+        where=name,
+    )
+
+
+def _unlike(
+    table: Relation, own: ReplicaIdentity, leaf: Relation, identity: ReplicaIdentity
+) -> list[NotReady]:
+    """An old row holds what the partition's identity says, and is read as what the table's says."""
+    if not identity.usable:
+        return [_no_identity(leaf, identity)]
+    key = own.primary if own.full else own.index
+    if identity.full or (key and key <= identity.index):
+        return []
+    by = f"the columns {', '.join(sorted(key))}" if key else "whole old rows"
     return [
         NotReady(
             NO_IDENTITY,
-            f"nothing in the log would identify a row of {name}: no primary key, no other replica identity",
-            f"ALTER TABLE {name} ADD PRIMARY KEY (…); or, with a unique index on NOT NULL columns, "
-            f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX …; or, at the price of whole old rows in the "
-            f"log, ALTER TABLE {name} REPLICA IDENTITY FULL;",
-            where=name,
+            f"rows of {table.quoted} are identified by {by}, the log of its partition {leaf.quoted} holds "
+            f"{', '.join(sorted(identity.index))} alone",
+            f"ALTER TABLE {leaf.quoted} REPLICA IDENTITY FULL; or give both a primary key and the default "
+            "replica identity.",
+            where=leaf.quoted,
         )
-        for name in await catalogue.without_identity(selected)
+    ]
+
+
+def unlogged(relations: Sequence[Relation], selected: Sequence[Relation]) -> list[NotReady]:
+    """An error for each partition of a selected table whose changes are not in the log."""
+    return [
+        NotReady(
+            NOT_LOGGED,
+            f"{leaf.quoted}, a partition of {table.quoted}, is {_kind(leaf)}",
+            (f"ALTER TABLE {leaf.quoted} SET LOGGED; or n" if leaf.persistence == "u" else "N")
+            + f"ame its other partitions under tables: in place of {table.quoted}.",
+            where=leaf.quoted,
+        )
+        for table in selected
+        for leaf in partitions(relations, table)
+        if not leaf.publishable
     ]
 
 
@@ -112,8 +181,3 @@ async def unsupported(catalogue: Catalogue, columns: Sequence[ColumnFacts]) -> l
         except NotReady as error:
             errors.append(error)
     return errors
-
-
-def quoted(relation: Relation) -> str:
-    """As it is written in SQL."""
-    return Identifier(*relation.qualified).as_string()

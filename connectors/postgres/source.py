@@ -10,14 +10,13 @@ import structlog
 from psycopg.sql import SQL
 
 from connectors.postgres import continuity, publication, selection, slot
-from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, Server
+from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, Server, select
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
-from connectors.postgres.publication import Publication
 from connectors.postgres.relations import Relations
 from connectors.postgres.stream import Goal, Stream, Timing
 from connectors.postgres.tables import Pattern, TableFilter
@@ -91,8 +90,9 @@ class PostgresSource:
         """Make the publications, then the slot; one that an unfinished attempt left is dropped before."""
         await self._primary()
         await slot.drop(self._session, self._name, _PATIENCE)
-        selected = await self._catalogue.selected(self._tables)
-        await self._refuse_without_identity(selected)
+        relations = await self._catalogue.relations()
+        selected = select(relations, self._tables)
+        await self._refuse_uncapturable(relations, selected)
         await publication.create(self._session, *self._publications, selected)
         async with self._replication() as connection:
             point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
@@ -123,12 +123,7 @@ class PostgresSource:
     async def open(self, resume: Position) -> None:
         """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
         position, where = self._standing(resume), str(self._address)
-        existing = await publication.require(self._session, *self._publications)
-        selected = await self._catalogue.selected(self._tables)
-        if error := existing.unfit(selected):
-            raise error
-        if self._relations is None:
-            await self._add_tables(existing, selected)
+        await self._publish()
         await slot.idle(self._session, self._name, _PATIENCE)
         server = await self._primary()
         connection = await self._connect()
@@ -235,20 +230,28 @@ class PostgresSource:
             )
         return server
 
-    async def _refuse_without_identity(self, relations: Sequence[Relation]) -> None:
-        for error in await selection.without_identity(self._catalogue, relations):
+    async def _publish(self) -> None:
+        """See to it that every captured table is published, and nothing of it left out."""
+        existing = await publication.require(self._session, *self._publications)
+        relations = await self._catalogue.relations()
+        selected = select(relations, self._tables)
+        if error := existing.unfit(relations, selected):
             raise error
-
-    async def _add_tables(self, existing: Publication, selected: Sequence[Relation]) -> None:
         missing = existing.missing(selected)
-        if missing:
-            await self._refuse_without_identity(missing)
+        if missing and self._relations is None:
+            await self._refuse_uncapturable(relations, missing)
             await publication.add(self._session, existing, missing)
             _log.warning(
                 "tables added to the publication: only changes from now on arrive",
                 publication=existing.name,
                 tables=[str(relation) for relation in missing],
             )
+
+    async def _refuse_uncapturable(self, relations: Sequence[Relation], selected: Sequence[Relation]) -> None:
+        errors = selection.unlogged(relations, selected)
+        errors += await selection.without_identity(self._catalogue, relations, selected)
+        for error in errors:
+            raise error
 
     async def _connect(self) -> Connection:
         return await connect(self._address, self._program, settings=SESSION_SETTINGS, replication=True)

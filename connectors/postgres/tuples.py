@@ -41,8 +41,8 @@ class Walker:
         """The rows before and after. Raises Malformed.
 
         Of a key tuple, the columns outside the identity are ABSENT. A new row takes what did not change from
-        the old one, if that has it: NULL there is not such a value. It stands where the log left a column out,
-        as for a partition without REPLICA IDENTITY FULL of a table that has it.
+        the old one, if that has it. NULL is no such value: it stands where the log left a column out, as for
+        a partition without REPLICA IDENTITY FULL of a table that has it.
         """
         kind = message[KIND]
         if kind == TRUNCATE:

@@ -104,7 +104,7 @@ async def test_tables_without_an_identity(postgres: Postgres, postgres_database:
     findings = await _check(Follower(postgres, postgres_database, ["public.*"]))
     errors = [finding.error for finding in findings if finding.error]
     assert {error.code.id for error in errors} == {"TR-PG-212"}
-    bad = ['public."bad Nothing"', "public.bad_deferred", "public.bad_none", "public.bad_part"]
+    bad = ['public."bad Nothing"', "public.bad_deferred", "public.bad_none", "public.parted"]
     assert [error.where for error in errors] == bad
     assert f"ALTER TABLE {bad[0]} REPLICA IDENTITY FULL;" in errors[0].remedy
     follower = Follower(postgres, postgres_database, ["public.*"])

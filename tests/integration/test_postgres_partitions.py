@@ -1,7 +1,11 @@
-"""Partitioned tables: what the log tells of a row is what its partition says, not what its table says."""
+"""Tables made of tables: what the log tells of a row is what the partition or child says that holds it."""
 
+import psycopg
+import pytest
+
+from tailrace.errors import NotReady, TailraceError
 from tailrace.events import UNCHANGED
-from tests.integration.following import following
+from tests.integration.following import Follower, changes, following, tell
 from tests.servers import Postgres
 
 _PARTED = (
@@ -24,3 +28,182 @@ async def test_a_value_that_no_row_holds_is_not_null(postgres: Postgres, postgre
             ("c", {"id": 2, "n": 1, "large": UNCHANGED}),
             ("c", {"id": 3, "n": 1, "large": large}),
         ]
+
+
+async def _refusal(follower: Follower) -> TailraceError:
+    """What the check list finds, and a start refuses."""
+    (found,) = [finding.error for finding in await follower.source.check() if finding.error]
+    with pytest.raises(NotReady) as refused:
+        await follower.source.anchor()
+    assert str(refused.value) == str(found)
+    assert not await follower.source.anchored()
+    await follower.close()
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("tables", "place", "remedy"),
+    [
+        # An old row would be read by an identity that the table does not have: as nothing at all.
+        (
+            "CREATE TABLE p (id int NOT NULL, x text) PARTITION BY LIST (id);"
+            "CREATE TABLE leaf PARTITION OF p (PRIMARY KEY (id)) DEFAULT",
+            "public.p",
+            "ALTER TABLE public.p ADD PRIMARY KEY (id);",
+        ),
+        # The key would not be in it.
+        (
+            "CREATE TABLE p (id int PRIMARY KEY, x text NOT NULL) PARTITION BY LIST (id);"
+            "CREATE TABLE leaf PARTITION OF p DEFAULT; CREATE UNIQUE INDEX leaf_x ON leaf (x);"
+            "ALTER TABLE leaf REPLICA IDENTITY USING INDEX leaf_x",
+            "public.leaf",
+            "ALTER TABLE public.leaf REPLICA IDENTITY FULL;",
+        ),
+        # Without a key the whole old row is what identifies it.
+        (
+            "CREATE TABLE p (id int NOT NULL, x text) PARTITION BY LIST (id);"
+            "CREATE TABLE leaf PARTITION OF p (PRIMARY KEY (id)) DEFAULT;"
+            "ALTER TABLE p REPLICA IDENTITY FULL",
+            "public.leaf",
+            "ALTER TABLE public.leaf REPLICA IDENTITY FULL;",
+        ),
+    ],
+)
+async def test_partitions_must_identify_rows_as_their_table_does(
+    postgres: Postgres, postgres_database: str, tables: str, place: str, remedy: str
+) -> None:
+    postgres.execute(tables, database=postgres_database)
+    follower = Follower(postgres, postgres_database, ["public.p"])
+    error = await _refusal(follower)
+    assert (error.code.id, error.where) == ("TR-PG-212", place)
+    assert remedy.partition(" (id)")[0] in error.remedy
+    follower.sql(remedy)
+    await follower.start()
+    try:
+        follower.sql("INSERT INTO p VALUES (1, 'x'); UPDATE p SET id = 2, x = 'y'; DELETE FROM p")
+        told = await follower.told()
+    finally:
+        await follower.close()
+    assert [(op, before and before["id"]) for op, _, before, _ in told if op == "d"][-1] == ("d", 2)
+
+
+async def test_a_partition_of_a_table_with_full_identity_may_tell_its_key_alone(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """As every partition does that is created later."""
+    postgres.execute(f"{_PARTED} ALTER TABLE p REPLICA IDENTITY FULL", database=postgres_database)
+    follower = Follower(postgres, postgres_database, ["public.p"])
+    assert [finding.error for finding in await follower.source.check() if finding.error] == []
+    await follower.close()
+
+
+@pytest.mark.parametrize("kind", ["unlogged", "foreign"])
+async def test_a_partition_that_is_not_in_the_log(
+    postgres: Postgres, postgres_database: str, kind: str
+) -> None:
+    create = {
+        "unlogged": "CREATE UNLOGGED TABLE leaf PARTITION OF p DEFAULT",
+        "foreign": "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;"
+        "CREATE FOREIGN TABLE leaf PARTITION OF p DEFAULT SERVER files OPTIONS (filename '/dev/null')",
+    }[kind]
+    postgres.execute(
+        "CREATE TABLE p (id int NOT NULL) PARTITION BY LIST (id); ALTER TABLE p REPLICA IDENTITY FULL;"
+        f"{create}",
+        database=postgres_database,
+    )
+    follower = Follower(postgres, postgres_database, ["public.p"])
+    error = await _refusal(follower)
+    assert (error.code.id, error.where) == ("TR-PG-213", "public.leaf")
+    assert f"{kind} table" in error.found
+    assert ("ALTER TABLE public.leaf SET LOGGED;" in error.remedy) == (kind == "unlogged")
+
+
+async def test_a_partition_is_not_captured_while_it_is_published_as_a_part(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """Its changes would arrive under the name of a table that is not captured: nowhere."""
+    postgres.execute(_PARTED, database=postgres_database)
+    async with following(postgres, postgres_database, ["public.p"]) as follower:
+        position = (await follower.until())[-1].end
+    alone = Follower(postgres, postgres_database, ["public.low"])
+    (error,) = [finding.error for finding in await alone.source.check() if finding.error]
+    with pytest.raises(NotReady) as refused:
+        await alone.resume(position)
+    assert str(refused.value) == str(error)
+    assert error.code.id == "TR-PG-220"
+    alone.sql(error.remedy.rpartition("whole, ")[2])
+    await alone.resume(position)
+    try:
+        alone.sql("INSERT INTO p VALUES (1, 1, NULL)")
+        assert await alone.told() == [("c", "public.low", None, {"id": 1, "n": 1, "large": None})]
+    finally:
+        await alone.close()
+
+
+async def test_what_inherits_from_a_captured_table_is_left_as_it_is(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """Children have no primary key of their own: were they published too, they could not be updated."""
+    postgres.execute(
+        "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database, ["public.parent"]) as follower:
+        warnings = {f.title: f.found for f in await follower.source.check() if f.warning}
+        assert "public.child" in warnings["inheritance"]
+        follower.sql("INSERT INTO child VALUES (1); UPDATE child SET id = 2; INSERT INTO parent VALUES (3)")
+        batches = await follower.until()
+        assert [tell(change) for change in changes(batches)] == [("c", "public.parent", None, {"id": 3})]
+    follower.sql("CREATE TABLE later (id int PRIMARY KEY); CREATE TABLE heir () INHERITS (later)")
+    more = Follower(postgres, postgres_database, ["public.parent", "public.later"])
+    await more.resume(batches[-1].end)
+    follower.sql("INSERT INTO heir VALUES (1); UPDATE heir SET id = 2")
+    await more.close()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "a int, g int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY",
+        "a int, g int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (a, g)",
+    ],
+)
+async def test_an_identity_of_generated_columns(
+    postgres: Postgres, postgres_database: str, table: str
+) -> None:
+    """They are not published: such deletes would name no row, or another's key as well."""
+    postgres.execute(f"CREATE TABLE t ({table})", database=postgres_database)
+    follower = Follower(postgres, postgres_database)
+    error = await _refusal(follower)
+    assert (error.code.id, error.where) == ("TR-PG-212", "public.t")
+    assert error.found.endswith(": g")
+    follower.sql("ALTER TABLE t ALTER a SET NOT NULL; CREATE UNIQUE INDEX t_a ON t (a)")
+    follower.sql("ALTER TABLE t REPLICA IDENTITY USING INDEX t_a")
+    await follower.start()
+    try:
+        follower.sql("INSERT INTO t VALUES (1); DELETE FROM t")
+        assert await follower.told() == [("c", "public.t", None, {"a": 1}), ("d", "public.t", {"a": 1}, None)]
+    finally:
+        await follower.close()
+
+
+async def test_full_identity_beside_generated_columns(postgres: Postgres, postgres_database: str) -> None:
+    """From PostgreSQL 18 on no row of a published table like that can be changed."""
+    postgres.execute(
+        "CREATE TABLE t (a int, g int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t VALUES (1);"
+        "ALTER TABLE t REPLICA IDENTITY FULL",
+        database=postgres_database,
+    )
+    follower = Follower(postgres, postgres_database)
+    if postgres.major >= 18:
+        assert (await _refusal(follower)).code.id == "TR-PG-212"
+        follower.sql("CREATE PUBLICATION by_hand FOR TABLE t")
+        with pytest.raises(psycopg.Error, match="cannot update"):
+            follower.sql("UPDATE t SET a = 2")
+        return
+    await follower.start()
+    try:
+        follower.sql("UPDATE t SET a = 2")
+        assert await follower.told() == [("u", "public.t", {"a": 1}, {"a": 2})]
+    finally:
+        await follower.close()

@@ -1,5 +1,7 @@
 """Patterns over schema.table."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from connectors.postgres.catalogue import Relation, select
@@ -56,11 +58,17 @@ def test_what_is_excluded_is_not_captured() -> None:
     assert [tables.captured(*table) for table in captured] == [True, False, True, False]
 
 
+def _relation(
+    oid: int, name: str, kind: str, persistence: str = "p", ancestors: Sequence[int] = ()
+) -> Relation:
+    return Relation(oid, "s", name, f"s.{name}", kind, persistence, True, ancestors, ())
+
+
 def test_a_partition_goes_with_its_table() -> None:
-    root = Relation(1, "s", "root", "p", "p", True, [])
-    leaf = Relation(2, "s", "leaf", "r", "p", True, [2, 1])
-    view = Relation(3, "s", "view", "v", "p", True, [])
-    unlogged = Relation(4, "s", "unlogged", "r", "u", True, [])
+    root = _relation(1, "root", "p")
+    leaf = _relation(2, "leaf", "r", ancestors=[2, 1])
+    view = _relation(3, "view", "v")
+    unlogged = _relation(4, "unlogged", "r", "u")
     relations = [root, leaf, view, unlogged]
     assert select(relations, _filter("s.*")) == [root]
     assert select(relations, _filter("s.leaf")) == [leaf]

@@ -9,8 +9,9 @@ HIDDEN: Final = "***"
 
 # Greedy up to the last @ of the word: a password may hold any character that somebody forgot to quote.
 _USERINFO: Final = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://[^:/@\s]*):\S*@")
+# A lone … is our own, in a remedy that shows what to type.
 _PARAMETER: Final = re.compile(
-    r"(?P<name>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?:'[^']*'|[^\s&;,'\"]+)", re.I
+    r"(?P<name>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?!…(?:[\s),;]|$))(?:'[^']*'|[^\s&;,'\"]+)", re.I
 )
 
 

@@ -19,6 +19,8 @@ from tailrace.redact import redact
         ("host=h password=p%20 dbname=d", "host=h password=*** dbname=d"),
         ("host=h password='a b c' dbname=d", "host=h password=*** dbname=d"),
         ("sslpassword = x", "sslpassword = ***"),
+        ("Set it (export PGPASSWORD=…), or …", "Set it (export PGPASSWORD=…), or …"),
+        ("password=…x", "password=***"),
         ("two: a://b:c@d and a://b:e@f", "two: a://b:***@d and a://b:***@f"),
         ("nothing to hide at 12:30 by me@home", "nothing to hide at 12:30 by me@home"),
     ],

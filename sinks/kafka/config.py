@@ -54,10 +54,10 @@ class KafkaSettings(Declaration):
         description="Settings of the topics that are created, such as retention.ms. Existing topics are used "
         "as they are.",
     )
-    # zstd costs the client what sending uncompressed does (its checksum covers the compressed bytes alone),
-    # the broker less than half, and disk and network a tenth; aiokafka's lz4 and gzip run at level 9.
+    # From record to commit, 745 bytes of JSON each: zstd 3.0 µs of CPU, snappy 2.7, none 3.7 (its checksum
+    # covers every byte), lz4 6.8 and gzip 18 (aiokafka runs both at level 9). zstd is the smallest by far.
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="zstd", description="How record batches are compressed. zstd and none cost least, gzip most."
+        default="zstd", description="How record batches are compressed. zstd and snappy cost least, lz4 twice that, gzip most."
     )
     max_request_size: int = Field(
         default=1024 * 1024,

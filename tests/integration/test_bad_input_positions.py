@@ -306,8 +306,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "unknown message": lambda message: message[:25] + b"?" + message[26:],
     "unknown kind of field": lambda message: message[:33] + b"z" + message[34:],
     "cut off": lambda message: message[:-1],
-    "too long": lambda message: message + b"\0",
-    "unknown relation": lambda message: message[:26] + b"\xff" * 4 + message[30:],
 }
 
 

@@ -16,27 +16,33 @@ from connectors.postgres.types import TypeDetails
 from tailrace.clients.postgres.connection import Session
 
 SESSION_SETTINGS: Final[Mapping[str, str]] = {
-    "DateStyle": "ISO",
+    "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "extra_float_digits": "3",
     "bytea_output": "hex",
     "TimeZone": "UTC",
     "search_path": "pg_catalog",
-    "statement_timeout": "0",
+    "lock_timeout": "10s",
     "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "default_transaction_isolation": "read committed",
     "synchronous_commit": "local",
     "client_min_messages": "warning",
 }
-"""Fixed for every connection of the source: how values are written as text, what names mean."""
+"""Fixed for every connection of the source: how values are written as text, what names mean, and that no wait
+but the one for a lock ends by itself."""
+
+REPLICATION_SETTINGS: Final[Mapping[str, str]] = {**SESSION_SETTINGS, "lock_timeout": "0"}
+"""The same for those that stream: making a slot waits for transactions as for locks, and says for which."""
 
 _SERVER: Final = SQL("""
     SELECT current_setting('server_version_num')::int, current_setting('server_version'),
            pg_is_in_recovery(), current_setting('wal_level'),
            current_setting('max_replication_slots')::int, (SELECT count(*) FROM pg_replication_slots),
-           current_setting('max_wal_senders')::int,
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
-           current_user, current_database(), has_database_privilege(current_database(), 'CREATE')
+           current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
+           current_setting('server_encoding')
     """)
 
 _RELATIONS: Final = SQL("""
@@ -116,12 +122,12 @@ class Server:
     wal_level: str
     max_slots: int
     slots: int  # in use
-    max_wal_senders: int
     max_slot_wal_keep_size: int  # MB; -1: without a bound
     wal_sender_timeout: float  # seconds; 0: none
     role: str
     database: str
     may_create: bool  # in the database
+    encoding: str  # of the database
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from typing import Final
 from psycopg.sql import Identifier
 
 from connectors.postgres import continuity, publication, selection, slot
-from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, Server, select
+from connectors.postgres.catalogue import REPLICATION_SETTINGS, Catalogue, Relation, Server, select
 from connectors.postgres.position import format_lsn
 from connectors.postgres.publication import Publication
 from connectors.postgres.slot import Slot
 from connectors.postgres.tables import TableFilter
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
-from tailrace.clients.postgres.faults import PERMISSION
+from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
@@ -71,6 +71,7 @@ class Checks:
             )
             yield _fault("primary", error)
             return
+        yield _encoding(server)
         yield _wal_level(server)
         yield await self._replication()
         found = await slot.find(self._session, self._main)
@@ -109,7 +110,7 @@ class Checks:
         title = "replication"
         try:
             async with connected(
-                self._session.address, self._program, settings=SESSION_SETTINGS, replication=True
+                self._session.address, self._program, settings=REPLICATION_SETTINGS, replication=True
             ):
                 return Finding(title, "the role may stream, and a WAL sender is free")
         except TailraceError as error:
@@ -213,6 +214,18 @@ def _version(server: Server) -> Finding:
     if server.version_number >= _OLDEST:
         return Finding("server version", server.version)
     return _fault("server version", NotReady(TOO_OLD, server.version, "Upgrade to PostgreSQL 14 or later."))
+
+
+def _encoding(server: Server) -> Finding:
+    if server.encoding != "SQL_ASCII":
+        return Finding("encoding", server.encoding)
+    error = NotReady(
+        ENCODING,
+        "it is SQL_ASCII: nothing says what the bytes of its texts mean",
+        f"Dump the database, create it anew with the encoding that its texts have, and restore it: CREATE "
+        f"DATABASE {Identifier(server.database).as_string()} ENCODING '…' TEMPLATE template0;",
+    )
+    return _fault("encoding", error)
 
 
 def _wal_level(server: Server) -> Finding:

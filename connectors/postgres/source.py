@@ -10,7 +10,14 @@ import structlog
 from psycopg.sql import SQL
 
 from connectors.postgres import continuity, publication, selection, slot
-from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, Server, select
+from connectors.postgres.catalogue import (
+    REPLICATION_SETTINGS,
+    SESSION_SETTINGS,
+    Catalogue,
+    Relation,
+    Server,
+    select,
+)
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
@@ -254,10 +261,10 @@ class PostgresSource:
             raise error
 
     async def _connect(self) -> Connection:
-        return await connect(self._address, self._program, settings=SESSION_SETTINGS, replication=True)
+        return await connect(self._address, self._program, settings=REPLICATION_SETTINGS, replication=True)
 
     def _replication(self) -> AbstractAsyncContextManager[Connection]:
-        return connected(self._address, self._program, settings=SESSION_SETTINGS, replication=True)
+        return connected(self._address, self._program, settings=REPLICATION_SETTINGS, replication=True)
 
     async def _identify(self, connection: Connection) -> Identity:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))

@@ -91,10 +91,10 @@ def test_an_address_says_where_it_is() -> None:
     assert str(Address.parse("postgresql:///x?host=/run/pg")) == "/run/pg:5432/x"
 
 
-def test_the_sessions_settings_win_over_those_of_the_url() -> None:
+def test_the_connection_string_keeps_what_the_url_says() -> None:
     address = Address.parse("postgresql://app@db/shop?options=-c%20TimeZone%3DCET&connect_timeout=3")
-    conninfo = address.conninfo("tailrace x", {"TimeZone": "UTC", "search_path": "a b"}, replication=True)
-    assert r"options='-c TimeZone=CET -c TimeZone=UTC -c search_path=a\\ b'" in conninfo
+    conninfo = address.conninfo("tailrace x", replication=True)
+    assert "options='-c TimeZone=CET -c statement_timeout=0'" in conninfo
     assert "connect_timeout=3" in conninfo
     assert "replication=database" in conninfo
     assert "application_name='tailrace x'" in conninfo

@@ -61,23 +61,18 @@ class Address:
         """The database; libpq's default is one that is called like the user."""
         return self.parameters.get("dbname", self.user)
 
-    def conninfo(self, program: str, settings: Mapping[str, str], *, replication: bool) -> str:
-        """libpq's connection string, password included. `settings` are fixed for the session, whatever role,
-        database or URL say; `program` is shown by pg_stat_activity."""
+    def conninfo(self, program: str, *, replication: bool) -> str:
+        """libpq's connection string, password included. `program` is shown by pg_stat_activity. No statement
+        has a time limit, whatever role, database or URL say."""
         parameters: dict[str, str | int] = {
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": program,
             **self.parameters,
             "client_encoding": "UTF8",
         }
-        fixed = " ".join(f"-c {name}={_escape(value)}" for name, value in settings.items())
-        parameters["options"] = f"{self.parameters.get('options', '')} {fixed}".strip()
+        parameters["options"] = f"{self.parameters.get('options', '')} -c statement_timeout=0".strip()
         if replication:
             parameters["replication"] = "database"
         if self.password is not None:
             parameters["password"] = self.password
         return make_conninfo("", **parameters)
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace(" ", "\\ ")

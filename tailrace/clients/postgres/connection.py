@@ -18,6 +18,12 @@ Statement: TypeAlias = sql.SQL | sql.Composed
 
 _NO_SETTINGS: Final[Mapping[str, str]] = {}
 
+# A server does not know the settings of later versions. Names are qualified: any search_path may be in force.
+_FIX: Final = sql.SQL("""
+    SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {}) AS fixed(name, value)
+    WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) value
+    """)
+
 
 async def connect(
     address: Address,
@@ -28,14 +34,27 @@ async def connect(
 ) -> Connection:
     """A connection in autocommit that prepares nothing; `replication` makes it a logical walsender.
 
-    Retry where the server cannot be reached or takes no connections, NotReady where it refuses this one.
+    `settings` are fixed for the session, whatever role, database, URL and environment say; those that the
+    server does not know are left out. Retry where the server cannot be reached or takes no connections,
+    NotReady where it refuses this one.
     """
     with connecting(address):
-        return await psycopg.AsyncConnection.connect(
-            address.conninfo(program, settings, replication=replication),
-            autocommit=True,
-            prepare_threshold=None,
+        connection = await psycopg.AsyncConnection.connect(
+            address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
         )
+    try:
+        await _fix(connection, address, settings)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _fix(connection: Connection, address: Address, settings: Mapping[str, str]) -> None:
+    # Not in the connection string: libpq's PGDATESTYLE and PGTZ would come after what stands there.
+    if settings:
+        pairs = [sql.SQL("({}, {})").format(name, value) for name, value in settings.items()]
+        await rows(connection, address, _FIX.format(sql.SQL(", ").join(pairs)))
 
 
 @contextlib.asynccontextmanager

@@ -67,6 +67,12 @@ REFUSED = code(
     "PostgreSQL refuses",
     "The server answered with an error that trying again does not mend; its own words are shown.",
 )
+ENCODING = code(
+    "TR-PG-016",
+    "the database's encoding is of no use",
+    "Its texts cannot be turned into UTF-8: PostgreSQL has no conversion from that encoding, or, with "
+    "SQL_ASCII, nobody knows what they are.",
+)
 
 _CHECK_LOGIN: Final = "Check user and password, and pg_hba.conf on the server."
 
@@ -113,6 +119,13 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or TLS on the server.",
         ),
         (
+            r"conversion between .* and .* is not supported",
+            NotReady,
+            ENCODING,
+            "Dump the database, create it anew with another encoding, and restore it: CREATE DATABASE "
+            "{database} ENCODING '…' TEMPLATE template0;",
+        ),
+        (
             r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
             r"parameter \".*\" cannot be changed|invalid connection option|unsupported startup parameter",
             NotReady,
@@ -123,7 +136,7 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
 )
 
 _LOST_STATES: Final = re.compile(r"08...|57P0[1-5]")
-_BUSY_STATES: Final = re.compile(r"40...|53...|55P03|55006|57014|58030")
+_BUSY_STATES: Final = re.compile(r"40...|53...|55006|57014|58030")
 
 
 @contextmanager
@@ -160,6 +173,9 @@ def fault(error: psycopg.Error, address: Address) -> TailraceError:
     state, text, where = error.sqlstate, _concise(error), str(address)
     if state is None or _LOST_STATES.fullmatch(state):
         return Retry(LOST, text, "Nothing: the connection is made again.", where=where)
+    if state == "55P03":
+        remedy = "Nothing, if the lock is soon released; pg_locks shows who holds it."
+        return Retry(BUSY, text, remedy, where=where)
     if _BUSY_STATES.fullmatch(state):
         return Retry(BUSY, text, "Nothing, if it passes; else look at what the server says.", where=where)
     if state == "42501":

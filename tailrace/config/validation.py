@@ -123,11 +123,16 @@ class _Translation:
             path[-1] if path else "the file"
         )
         shown = self._shown(path, written)
+        if written is None and detail["type"] == "value_error":  # the words say what of it is wrong
+            remedy = self._description(detail["loc"][:1]) or "Correct that."
+            return f"{where}: {text}", remedy
         hint = ""
         if detail["type"] == "literal_error" and written is not None:
             hint = did_you_mean(written, re.findall(r"'([^']*)'", context.get("expected", "")))
         elif detail["type"] == "string_type" and written is not None:
             hint = "Put it in quotes. "
+        elif detail["type"] in ("tuple_type", "list_type") and written:
+            hint = "Put it in brackets, [ and ]. "
         remedy = context.get("remedy") or f"{hint}{text[:1].upper()}{text[1:]}."
         return (f"{where}: {text}" if "remedy" in context else f"{where} is {shown}"), remedy
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from tailrace.abc import Sink
 from tailrace.checkpoint import Checkpoint, Owner
-from tailrace.errors import Fenced, Stop, code
+from tailrace.errors import Fenced, Retry, Stop, code
 
 TAKEN_OVER = code(
     "TR-ENG-003",
@@ -19,15 +22,26 @@ CLAIM_GONE = code(
 
 
 class Arbiter:
-    """Decides after a fence, and before a sink is opened again, whether this process may go on.
+    """Decides after a fence, before a start is tried again and before a sink is opened again, whether this
+    process may go on.
 
     Kafka fences for two reasons that look alike: another process, or a transaction that timed out. The claim
     that stands in the first sink by name tells which.
     """
 
     def __init__(self, sink: Sink, owner: Owner) -> None:
+        self.owner = owner
         self._sink = sink
-        self._owner = owner
+        self._known: set[str | None] = set()  # owners that are not newer than this process
+
+    def admit(self, stored: Checkpoint | None) -> None:
+        """Let a start go on that found this in the sink. Fenced where another process has claimed it since
+        the first attempt: that one is newer, and must not be fenced by an older one that tries again."""
+        holder = None if stored is None else stored.owner.id
+        if not self._known:
+            self._known = {holder, self.owner.id}
+        if stored is not None and holder not in self._known:
+            raise _taken_over(stored, self._sink)
 
     async def confirm(self) -> None:
         """Return if the newest claim is this process's; Fenced if not. Retry where it cannot be read."""
@@ -41,10 +55,23 @@ class Arbiter:
                 f"{sink.identity} holds no checkpoint any more",
                 "Find out who removed it. Then start again, or give the sink a position with offsets set.",
             )
-        if stored.owner.id != self._owner.id:
-            raise Fenced(
-                TAKEN_OVER,
-                f"{sink.identity} is claimed by {stored.owner}",
-                "Nothing, if that is the one meant to run. Else stop it there and start this one again.",
-            )
+        if stored.owner.id != self.owner.id:
+            raise _taken_over(stored, sink)
         return stored
+
+
+@contextlib.contextmanager
+def undecided() -> Iterator[None]:
+    """Turn a sink's Fenced into Retry: what is tried again begins with the arbiter, which decides."""
+    try:
+        yield
+    except Fenced as lost:
+        raise Retry(lost.code, lost.found, lost.remedy, where=lost.where) from lost
+
+
+def _taken_over(stored: Checkpoint, sink: Sink) -> Fenced:
+    return Fenced(
+        TAKEN_OVER,
+        f"{sink.identity} is claimed by {stored.owner}",
+        "Nothing, if that is the one meant to run. Else stop it there and start this one again.",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from tailrace.engine.start import start
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.engine.stream import Stream, earliest
 from tailrace.engine.tasks import failure_of
-from tailrace.errors import Diverged, Fenced, Retry, Stop
+from tailrace.errors import Diverged, Retry
 from tailrace.events import Position
 
 _T = TypeVar("_T")
@@ -103,17 +102,13 @@ class Pipeline:
         backoff = Backoff()
         while True:
             try:
-                identity, checkpoints = await start(self._source, self._sinks, self._owner)
+                identity, checkpoints = await start(self._source, self._sinks, self._arbiter)
                 await self._source.open(earliest(self._source, checkpoints))
                 if until_current and self._goal is None:
                     self._goal = await self._source.current()
                 return identity, checkpoints
             except Retry as error:
                 self.status.state, self.status.error = State.RETRYING, error
-            except Fenced:
-                with contextlib.suppress(Retry, Stop):
-                    await self._arbiter.confirm()  # raises a Fenced that names the other process
-                raise
             await self._release()
             await asyncio.sleep(backoff.next())
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from tailrace.abc import Sink, Source
 from tailrace.checkpoint import Checkpoint, Identity, Owner
+from tailrace.engine.fencing import Arbiter, undecided
 from tailrace.errors import Stop, code
 from tailrace.failpoints import failpoint
 
@@ -41,11 +42,12 @@ _anchored = failpoint("engine.start.anchored")
 _at_stored = failpoint("engine.start.at_stored")
 
 
-async def start(source: Source, sinks: Sequence[Sink], owner: Owner) -> tuple[Identity, list[Checkpoint]]:
-    """Claim every sink and find where each goes on; the checkpoints come back in the order of `sinks`.
+async def start(source: Source, sinks: Sequence[Sink], arbiter: Arbiter) -> tuple[Identity, list[Checkpoint]]:
+    """Claim every sink and find where each goes on; the checkpoints come back in the order of `sinks`, of
+    which the first is the arbiter's.
 
     May be repeated after any error, in this process or the next. Raises Stop kinds for everything that needs
-    a person, Retry for what passes, Fenced where another process starts at the same time.
+    a person, Retry for what passes, Fenced where a process that started later has claimed the pipeline.
     """
     findings = [*await source.check()]
     for sink in sinks:
@@ -55,9 +57,23 @@ async def start(source: Source, sinks: Sequence[Sink], owner: Owner) -> tuple[Id
             raise finding.error
     identity = await source.identify()
     for sink in sinks:
-        refuse_foreign(await sink.peek(), sink, identity)
-    stored = [await _claim(sink, owner, identity) for sink in sinks]
-    _all_claimed()
+        stored = await sink.peek()
+        refuse_foreign(stored, sink, identity)
+        if sink is sinks[0]:
+            arbiter.admit(stored)
+    with undecided():
+        claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
+        _all_claimed()
+        started = await _resume(source, sinks, claims, identity)
+    for checkpoint in started:
+        await source.verify(checkpoint)
+    return identity, started
+
+
+async def _resume(
+    source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity
+) -> list[Checkpoint]:
+    """Each row of the table: from the claims to checkpoints that all hold a position."""
     if all(checkpoint.position is None for checkpoint in stored):
         if await source.anchored() and all(checkpoint.is_empty for checkpoint in stored):
             raise Stop(
@@ -67,12 +83,8 @@ async def start(source: Source, sinks: Sequence[Sink], owner: Owner) -> tuple[Id
                 "(tailrace offsets set FILE --sink NAME --at POSITION). "
                 "To begin anew: tailrace teardown FILE.",
             )
-        stored = await _first_start(source, sinks, stored, identity)
-    else:
-        stored = await _join_started(sinks, stored)
-    for checkpoint in stored:
-        await source.verify(checkpoint)
-    return identity, stored
+        return await _first_start(source, sinks, stored, identity)
+    return await _join_started(sinks, stored)
 
 
 async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tailrace.abc import Sink, Source
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
-from tailrace.engine.fencing import Arbiter
+from tailrace.engine.fencing import Arbiter, undecided
 from tailrace.engine.queue import BatchQueue
 from tailrace.engine.status import SinkStatus, State
 from tailrace.engine.unit import UnitOfDelivery
@@ -166,7 +166,8 @@ class Writer:
             await asyncio.sleep(backoff.next())
             try:
                 await self._arbiter.confirm()
-                opened = await self._open()
+                with undecided():  # somebody may open it at the same time
+                    opened = await self._sink.open()
             except Retry as again:
                 error = again
                 continue
@@ -182,12 +183,6 @@ class Writer:
                 f"expected {self.checkpoint.sequence} or {target.sequence}",
                 "Find out what else writes under this name, then start again.",
             )
-
-    async def _open(self) -> Checkpoint | None:
-        try:
-            return await self._sink.open()
-        except Fenced as lost:  # somebody opened it at the same time: the arbiter tells who goes on
-            raise Retry(lost.code, lost.found, lost.remedy, where=lost.where) from lost
 
     def _report(self, unit: UnitOfDelivery) -> None:
         status = self._status

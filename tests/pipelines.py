@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import yaml
 
 # Its standard input ends with the process that made it, however that ends.
@@ -17,8 +18,8 @@ _GUARD = 'read -r _; kill -9 "$1"'
 
 
 class Pipeline:
-    """One pipeline's file and what its processes leave: `outputs` holds a file of standard output for each,
-    in their order, `errors` what all of them wrote to standard error."""
+    """One pipeline's file, and what its processes leave: `outputs` and `errors` hold a file for each process,
+    in their order, with what it wrote to standard output and to standard error."""
 
     def __init__(
         self, folder: Path, name: str, source: Mapping[str, Any], sinks: Sequence[Mapping[str, Any]]
@@ -27,8 +28,9 @@ class Pipeline:
         self.folder = folder
         self.file = folder / f"{name}.yaml"
         self.outputs = folder / f"{name}.outputs"
-        self.outputs.mkdir()
         self.errors = folder / f"{name}.errors"
+        for made in (self.outputs, self.errors):
+            made.mkdir()
         self.data_dir = Path("data")
         self._started = 0
         self._document: dict[str, Any] = {
@@ -48,7 +50,7 @@ class Pipeline:
         return PipelineProcess(
             [sys.executable, "-m", "tailrace", "run", str(file), *options],
             output=self.outputs / f"{self._started:05}",
-            errors=self.errors,
+            errors=self.errors / f"{self._started:05}",
             failpoints=failpoints,
         )
 
@@ -63,9 +65,8 @@ class PipelineProcess:
 
     def __init__(self, command: Sequence[str], *, output: Path, errors: Path, failpoints: str) -> None:
         self._errors = errors
-        self._begin = errors.stat().st_size if errors.exists() else 0
         environment = {**os.environ, "TAILRACE_FAILPOINTS": failpoints, "PYTHONWARNINGS": "error"}
-        with output.open("wb") as out, errors.open("ab") as err:
+        with output.open("wb") as out, errors.open("wb") as err:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment,
                 start_new_session=True,
@@ -88,6 +89,11 @@ class PipelineProcess:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def held(self) -> bool:
+        """Whether it is stopped (SIGSTOP) and may be continued."""
+        return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -114,9 +120,7 @@ class PipelineProcess:
     @property
     def stderr(self) -> str:
         """What it has written to standard error."""
-        with self._errors.open("rb") as file:
-            file.seek(self._begin)
-            return file.read().decode(errors="replace")
+        return self._errors.read_text(errors="replace")
 
     def _end_guard(self) -> None:
         self._guard.kill()  # from here on the pid may be another process's

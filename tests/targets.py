@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +91,17 @@ class KafkaTarget:
 
 
 class LogTarget:
-    """An embedded log, read beside whoever writes. A topic is a sequence."""
+    """An embedded log, read beside whoever writes. A topic is a sequence. `begin`: the offsets from which
+    topics are read, where that is not 0."""
 
-    def __init__(self, path: Path, prefix: str) -> None:
-        self._path = path
+    def __init__(self, path: Path, prefix: str, begin: Mapping[str, int] | None = None) -> None:
+        self.path = path
         self._prefix = prefix
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[str, int] = dict(begin or {})
 
     def read(self) -> Sequence[Delivered]:
         """What was committed since the last call."""
-        with contextlib.closing(Reader(self._path)) as reader:
+        with contextlib.closing(Reader(self.path)) as reader:
             return [found for topic in reader.topics() for found in self._topic(reader, topic.name)]
 
     def _topic(self, reader: Reader, topic: str) -> Iterator[Delivered]:

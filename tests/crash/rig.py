@@ -128,20 +128,34 @@ class Rig:
         )
 
     def wait_for_progress(self, process: PipelineProcess, timeout: float = 60) -> None:
-        """Return when what is committed by now is durable in every sink and the server was told so. Something
-        must be written meanwhile."""
-        [(end,)] = self.postgres.execute("SELECT pg_current_wal_flush_lsn()::text")
+        """Return when the process has made durable in every sink what is committed by now, and has told the
+        server so."""
+        end = self.end()
 
-        def acknowledged() -> bool:
+        def progress() -> bool:
             assert process.running, process.stderr
-            [(enough,)] = self.postgres.execute(
-                "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
-                "FROM pg_replication_slots WHERE slot_name = %s",
-                (end, f"tailrace_{self.name}"),
-            )
-            return bool(enough)
+            return self.acknowledged(end)
 
-        wait_until(acknowledged, f"{self.name} to deliver\n{process.stderr}", timeout)
+        try:
+            wait_until(progress, f"{self.name} to deliver", timeout)
+        except TimeoutError as late:
+            raise AssertionError(f"{late}\n{process.stderr}") from None
+
+    def end(self) -> str:
+        """The end of the server's log now, behind something that nobody has delivered yet."""
+        with self.postgres.connect(self.database) as connection:
+            connection.execute("SELECT pg_logical_emit_message(true, 'mark', '')")
+            [(end,)] = connection.execute("SELECT pg_current_wal_flush_lsn()::text")
+        return str(end)
+
+    def acknowledged(self, lsn: str) -> bool:
+        """Whether the server was told that everything before an LSN is durable in every sink."""
+        [(enough,)] = self.postgres.execute(
+            "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
+            "FROM pg_replication_slots WHERE slot_name = %s",
+            (lsn, f"tailrace_{self.name}"),
+        )
+        return bool(enough)
 
     def begun(self) -> None:
         """Call it after a first start that was not idle: what is due begins where that start's slot did."""

@@ -1,0 +1,34 @@
+"""A log that is kept short, killed while it removes its oldest events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from signal import SIGKILL
+
+from tailrace.log import Reader
+from tests.crash import failpoints
+from tests.crash.rig import Rig
+from tests.targets import LogTarget
+
+
+def test_killed_while_old_events_are_removed(make_rig: Callable[..., Rig]) -> None:
+    """What is left of a topic is its newest events, each at the offset that it always had."""
+    rig = make_rig(stdout=False, log={"retention_bytes": 1024 * 1024})
+    rig.pipeline.run_until_current()
+    with rig.pipeline.start(failpoints=f"{failpoints.RETENTION}=kill@1") as process:
+        for _ in range(4):
+            rig.burst(3000)
+        process.wait(60, expected=-SIGKILL)
+    rig.pipeline.run_until_current()
+
+    topic = f"{rig.name}.public.ledger"
+    with closing(Reader(rig.log.path)) as reader:
+        [found] = [one for one in reader.topics() if one.name == topic]
+    assert 0 < found.first < found.next
+    log = LogTarget(rig.log.path, f"{rig.name}.", begin={topic: found.first})
+    due = [event for event in rig.witness.read() if event.topic == "public.ledger"]
+    assert len(due) == found.next
+    assert [(one.topic, one.key, one.value) for one in log.read()] == [
+        (event.topic, event.key, event.value) for event in due[found.first :]
+    ]

@@ -1,0 +1,26 @@
+"""Servers that are killed while a pipeline delivers, and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tests.crash import kills
+from tests.crash.rig import Rig
+from tests.servers import KafkaServer, PostgresServer
+
+
+def test_a_broker_and_a_database_are_killed(
+    make_rig: Callable[..., Rig],
+    make_postgres: Callable[..., PostgresServer],
+    make_kafka: Callable[..., KafkaServer],
+) -> None:
+    random = Random(1)
+    database, broker = make_postgres(18), make_kafka()
+    rig = make_rig(postgres=database, kafka=broker)
+    rig.recover()
+    for seed in range(2):
+        kills.of_the_broker(rig, broker, random, seed)
+        rig.recover()
+        kills.of_the_database(rig, database, random, seed)
+        rig.recover()

@@ -45,18 +45,29 @@ class Arbiter:
 
     async def confirm(self) -> None:
         """Return if the newest claim is this process's; Fenced if not. Retry where it cannot be read."""
-        self.recognise(await self._sink.peek(), self._sink)
+        stored = self._present(await self._sink.peek(), self._sink)
+        if stored.owner.id != self.owner.id:
+            raise _taken_over(stored, self._sink)
 
-    def recognise(self, stored: Checkpoint | None, sink: Sink) -> Checkpoint:
-        """The stored checkpoint, if this process wrote it; Fenced or Stop if not."""
+    async def recognise(self, opened: Checkpoint | None, sink: Sink) -> Checkpoint:
+        """What a sink held when it was opened again, if this process may go on from there; else as `confirm`.
+
+        Another's claim on it is a newer process's, or that of an older one which was held while it started,
+        and claimed this sink last of all.
+        """
+        stored = self._present(opened, sink)
+        if stored.owner.id != self.owner.id:
+            await self.confirm()
+        return stored
+
+    @staticmethod
+    def _present(stored: Checkpoint | None, sink: Sink) -> Checkpoint:
         if stored is None:
             raise Stop(
                 CLAIM_GONE,
                 f"{sink.identity} holds no checkpoint any more",
                 "Find out who removed it. Then start again, or give the sink a position with offsets set.",
             )
-        if stored.owner.id != self.owner.id:
-            raise _taken_over(stored, sink)
         return stored
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from tailrace.engine.start import start
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.engine.stream import Stream, earliest
 from tailrace.engine.tasks import failure_of
-from tailrace.errors import Diverged, Retry
+from tailrace.errors import Diverged, Retry, Stop
 from tailrace.events import Position
 
 _T = TypeVar("_T")
@@ -109,6 +110,10 @@ class Pipeline:
                 return identity, checkpoints
             except Retry as error:
                 self.status.state, self.status.error = State.RETRYING, error
+            except Stop:
+                with contextlib.suppress(Retry, Stop):  # what stands in the way may be a newer process's work
+                    self._arbiter.admit(await self._sinks[0].peek())
+                raise
             await self._release()
             await asyncio.sleep(backoff.next())
 

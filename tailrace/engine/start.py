@@ -64,6 +64,7 @@ async def start(source: Source, sinks: Sequence[Sink], arbiter: Arbiter) -> tupl
     with undecided():
         claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
         _all_claimed()
+        await arbiter.confirm()  # a process held between two claims may have claimed after a newer one did
         started = await _resume(source, sinks, claims, identity)
     for checkpoint in started:
         await source.verify(checkpoint)
@@ -90,9 +91,7 @@ async def _resume(
 async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
     stored = await sink.open()
     refuse_foreign(stored, sink, identity)
-    claim = (
-        Checkpoint(owner) if stored is None else replace(stored, owner=owner, sequence=stored.sequence + 1)
-    )
+    claim = Checkpoint(owner) if stored is None else replace(stored, owner=owner)
     await sink.commit(claim)
     _claimed()
     return claim

@@ -17,7 +17,7 @@ from tailrace.engine.start import refuse_foreign
 from tailrace.engine.status import PipelineStatus
 from tailrace.engine.tasks import failure_of
 from tailrace.engine.writer import Writer
-from tailrace.errors import Diverged, Fenced
+from tailrace.errors import Diverged, Fenced, Stop
 from tailrace.events import Position
 from tailrace.failpoints import failpoint
 
@@ -44,6 +44,7 @@ class Stream:
     ) -> None:
         self._source = source
         self._sinks = sinks
+        self._arbiter = arbiter
         self._status = status
         self._goal = goal
         self._on_goal = on_goal
@@ -116,6 +117,17 @@ class Stream:
 
     async def _reopen(self, position: Position) -> None:
         """Connect the source again after `position`, which is at or past what is durable."""
+        try:
+            await self._verify(position)
+            await self._source.open(position)
+        except Stop:
+            await (
+                self._arbiter.confirm()
+            )  # a newer process that moves the log on leaves no gap: it takes over
+            raise
+
+    async def _verify(self, position: Position) -> None:
+        """Every check of a start, for every checkpoint and for the position after what was read."""
         identity = await self._source.identify()
         for writer, sink in zip(self._writers, self._sinks, strict=True):
             refuse_foreign(writer.checkpoint, sink, identity)
@@ -124,7 +136,6 @@ class Stream:
         await self._source.verify(newest)
         for writer in self._writers:
             writer.identity = identity
-        await self._source.open(position)
 
     async def _observe(self) -> None:
         """Keep the figures of the status that move without any event."""

@@ -168,10 +168,10 @@ class Writer:
                 await self._arbiter.confirm()
                 with undecided():  # somebody may open it at the same time
                     opened = await self._sink.open()
+                stored = await self._arbiter.recognise(opened, self._sink)
             except Retry as again:
                 error = again
                 continue
-            stored = self._arbiter.recognise(opened, self._sink)
             self._status.state, self._status.error = State.STREAMING, None
             if stored.sequence == target.sequence:
                 return True

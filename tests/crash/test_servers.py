@@ -11,9 +11,9 @@ from tests.servers import KafkaServer, PostgresServer
 
 
 def test_a_broker_and_a_database_are_killed(
-    make_rig: Callable[..., Rig],
     make_postgres: Callable[..., PostgresServer],
     make_kafka: Callable[..., KafkaServer],
+    make_rig: Callable[..., Rig],
 ) -> None:
     random = Random(1)
     database, broker = make_postgres(18), make_kafka()

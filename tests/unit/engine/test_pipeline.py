@@ -117,6 +117,37 @@ async def test_a_fence_of_our_own_is_opened_again(tmp_path: Path) -> None:
         await until(delivered(server, *targets.values()))
 
 
+async def test_an_older_process_that_was_held_between_its_claims_ends_alone(tmp_path: Path) -> None:
+    """It had claimed the first sink, was held across a takeover, and claims the second when it continues."""
+    server, targets = Server(), {name: Target() for name in NAMES}
+    held, continues = asyncio.Event(), asyncio.Event()
+
+    class Held(MemorySink):
+        async def open(self) -> Checkpoint | None:
+            held.set()
+            await continues.wait()
+            return await super().open()
+
+    async with running(make(tmp_path, server, targets)):
+        await until(at_a_position(*targets.values()))
+        server.commit(4, 4)
+        await until(delivered(server, *targets.values()))
+    older = make(tmp_path, server, targets, data_dir="one")
+    older._sinks[1] = Held(NAMES[1], targets[NAMES[1]], Faults(random.Random(0), 0.0))
+    starting = asyncio.create_task(older.run())
+    await held.wait()
+    async with running(make(tmp_path, server, targets, data_dir="two")):
+        await until(lambda: targets[NAMES[0]].epoch == 3)
+        for _ in range(20):
+            server.commit(3, 3)
+            await asyncio.sleep(0.002)
+            continues.set()
+        with pytest.raises(Fenced, match="is claimed by process"):
+            await asyncio.wait_for(starting, 10)
+        server.commit(3, 3)
+        await until(delivered(server, *targets.values()))
+
+
 async def test_a_dead_sink_holds_the_acknowledgement_back(tmp_path: Path) -> None:
     server, targets = Server(), {name: Target() for name in NAMES[:2]}
     pipeline = make(tmp_path, server, targets)

@@ -1,10 +1,13 @@
 # Every target does all of its own set-up from a fresh clone.
-PYTHON ?= python3
-KILLS  ?= 200
-SEED   ?= 1
+PYTHON  ?= python3
+KILLS   ?= 200
+SEED    ?= 1
+WORKERS ?= 2
 
 VENV      := .venv
 INSTALLED := $(VENV)/.installed
+# Each worker starts servers of its own; a free one takes over tests of a busy one.
+PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -20,7 +23,7 @@ docs: $(INSTALLED) ## Write the pages of error codes and settings anew, from the
 	$(VENV)/bin/python -m tailrace.reference docs
 
 test: lint java ## Everything that must be green: lint, then unit, contract, integration and crash tests
-	$(VENV)/bin/pytest
+	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(VENV)/bin/ruff check
@@ -31,7 +34,7 @@ servers: $(INSTALLED) java ## Fetch the PostgreSQL and Kafka that the tests star
 	$(VENV)/bin/python -m tests.servers
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
-	$(VENV)/bin/python -m tests.crash --kills $(KILLS) --seed $(SEED)
+	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
 
 mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for each
 	$(VENV)/bin/python -m tests.mutants

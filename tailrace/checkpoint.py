@@ -54,8 +54,8 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     States of a sink: *empty* (nothing stored, or a bare claim), *new* (a first start has begun, and its place
     in the log is not yet known), *at* a position. `start` names one first start of the pipeline, `origin` is
-    the position at which that start's stream begins. `sequence` grows by one with each commit of this sink but
-    a claim, which changes the owner alone: it tells whether a unit is in the sink, whoever claimed it since.
+    the position at which that start's stream begins. `sequence` grows by one with each commit of this sink
+    but a claim, which changes the owner alone: it tells whether a unit got in, whoever claimed it since.
     """
 
     owner: Owner

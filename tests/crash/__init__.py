@@ -1,5 +1,6 @@
 """Kills, of a pipeline's process, of its servers, at named and at random instants, and the proof that nothing
 was lost, doubled or reordered by any of them.
 
-    python -m tests.crash --kills 200 --seed 1           # the full matrix; writes docs/crash.md
+    pytest tests/crash                                   # what `make test` runs
+    make crash KILLS=200 SEED=1                          # the full matrix; its counts go to docs/crash.md
 """

@@ -14,6 +14,7 @@ _REACHED = 45.0  # seconds within which a failpoint must be passed
 
 def at_failpoint(rig: Rig, name: str, nth: int, seed: int) -> None:
     """SIGKILL at the nth time that the process passes the failpoint."""
+    rig.kills["the pipeline, at a failpoint"] += 1
     armed = f"{name}=kill@{nth}"
     with rig.traffic(seed), rig.pipeline.start(failpoints=armed) as process:
         rig.burst()
@@ -23,6 +24,7 @@ def at_failpoint(rig: Rig, name: str, nth: int, seed: int) -> None:
 
 def at_an_instant(rig: Rig, random: Random, seed: int) -> None:
     """SIGKILL at any instant of the first seconds: while it starts, catches up or streams."""
+    rig.kills["the pipeline, at a random instant"] += 1
     with rig.traffic(seed), rig.pipeline.start() as process:
         instant = time.monotonic() + random.uniform(0.4, 3)
         if random.random() < 0.3:
@@ -34,6 +36,7 @@ def at_an_instant(rig: Rig, random: Random, seed: int) -> None:
 
 def of_the_broker(rig: Rig, broker: KafkaServer, random: Random, seed: int) -> None:
     """SIGKILL of Kafka while the pipeline delivers; it comes back, and the pipeline goes on by itself."""
+    rig.kills["Kafka, while the pipeline delivers"] += 1
     with rig.traffic(seed), rig.pipeline.start() as process:
         rig.wait_for_progress(process)
         rig.burst()
@@ -48,6 +51,7 @@ def of_the_broker(rig: Rig, broker: KafkaServer, random: Random, seed: int) -> N
 
 def of_the_database(rig: Rig, server: PostgresServer, random: Random, seed: int) -> None:
     """SIGKILL of PostgreSQL while the pipeline delivers; it recovers, and the pipeline goes on by itself."""
+    rig.kills["PostgreSQL, while the pipeline delivers"] += 1
     with rig.traffic(seed, survives=True), rig.pipeline.start() as process:
         rig.wait_for_progress(process)
         time.sleep(random.uniform(0, 1))

@@ -32,7 +32,8 @@ class Rig:
     """One pipeline on a database of its own. As a context manager it gives back what it took of the servers.
 
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
-    standard output. `log`: more settings of the log. `verified` counts by sink what was found right.
+    standard output. `log`: more settings of the log. `verified` counts by sink what was found right,
+    `kills` by kind what was done to the pipeline meanwhile.
     """
 
     def __init__(
@@ -48,8 +49,8 @@ class Rig:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
         self.kafka = kafka
+        self.kills: Counter[str] = Counter()
         self._large = large
-        self._traffic = 0
         self._exit = contextlib.ExitStack()
         self.database = postgres.create_database()
         self._exit.callback(postgres.drop_database, self.database)

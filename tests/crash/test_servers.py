@@ -14,13 +14,14 @@ def test_a_broker_and_a_database_are_killed(
     make_postgres: Callable[..., PostgresServer],
     make_kafka: Callable[..., KafkaServer],
     make_rig: Callable[..., Rig],
+    seed: int,
+    round: int,
 ) -> None:
-    random = Random(1)
+    random = Random(f"{seed}/{round}")
     database, broker = make_postgres(18), make_kafka()
     rig = make_rig(postgres=database, kafka=broker)
     rig.recover()
-    for seed in range(2):
-        kills.of_the_broker(rig, broker, random, seed)
-        rig.recover()
-        kills.of_the_database(rig, database, random, seed)
-        rig.recover()
+    kills.of_the_broker(rig, broker, random, seed=round)
+    rig.recover()
+    kills.of_the_database(rig, database, random, seed=round)
+    rig.recover()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -29,6 +31,7 @@ def rig(make_rig: Callable[..., Rig]) -> Rig:
 @contextmanager
 def takeover(rig: Rig) -> Iterator[PipelineProcess]:
     """Another process of the pipeline, as on another machine: with a data_dir of its own."""
+    rig.kills["the pipeline, by a second process"] += 1
     with rig.pipeline.start(data_dir=Path("elsewhere")) as newer:
         yield newer
 
@@ -77,10 +80,12 @@ def test_a_lock_file_refuses_the_second_on_one_machine(rig: Rig) -> None:
     rig.recover()
 
 
-def test_held_at_any_instant_across_a_takeover(rig: Rig) -> None:
-    with rig.traffic(1), rig.pipeline.start() as older:
+def test_held_at_any_instant_across_a_takeover(rig: Rig, seed: int, round: int) -> None:
+    random = Random(f"{seed}/{round}")
+    with rig.traffic(round), rig.pipeline.start() as older:
         rig.wait_for_progress(older)
         rig.burst()
+        time.sleep(random.uniform(0, 0.3))
         older.signal(signal.SIGSTOP)
         with takeover(rig) as newer:
             takes_over(rig, newer)

@@ -173,15 +173,16 @@ class Writer:
                 error = again
                 continue
             self._status.state, self._status.error = State.STREAMING, None
-            if stored.sequence == target.sequence:
+            if _same_place(stored, target):
                 return True
-            if stored.sequence == self.checkpoint.sequence:
+            if _same_place(stored, self.checkpoint):
                 return False
             raise Stop(
                 FOREIGN_CHECKPOINT,
-                f"{self._sink.identity} holds sequence {stored.sequence}, "
-                f"expected {self.checkpoint.sequence} or {target.sequence}",
-                "Find out what else writes under this name, then start again.",
+                f"{self._sink.identity} holds commit {stored.sequence}, by {stored.owner}, which is neither "
+                f"commit {self.checkpoint.sequence} nor commit {target.sequence} of this process",
+                "If somebody gave the sink a position (offsets set), start again: it goes on from there. "
+                "Else find out first what else writes under this name.",
             )
 
     def _report(self, unit: UnitOfDelivery) -> None:
@@ -192,3 +193,8 @@ class Writer:
         status.position = self.checkpoint.position
         status.timestamp = unit.timestamp or status.timestamp
         status.committed_at = time.time()
+
+
+def _same_place(stored: Checkpoint, mine: Checkpoint) -> bool:
+    # Whoever gives the sink a position meanwhile takes a number that may be the next one here too.
+    return (stored.sequence, stored.position) == (mine.sequence, mine.position)

@@ -15,6 +15,7 @@ from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
 from tailrace.engine.status import State
+from tailrace.engine.writer import FOREIGN_CHECKPOINT
 from tailrace.errors import Diverged, Fenced, Gap, Malformed, Stop
 from tailrace.events import Batch
 from tests.unit.engine.lives import NAMES, at_a_position, delivered, make, running, until
@@ -143,6 +144,26 @@ async def test_an_older_process_that_was_held_between_its_claims_ends_alone(tmp_
             await asyncio.wait_for(starting, 10)  # without a write that would tell it that it was fenced
         server.commit(3, 3)
         await until(delivered(server, *targets.values()))
+
+
+async def test_a_sink_that_somebody_gave_a_position_is_not_taken_for_committed(tmp_path: Path) -> None:
+    """On another machine, where no lock refuses it: under the very number of this process's next commit."""
+    server, targets = Server(), {name: Target() for name in NAMES}
+    running = asyncio.create_task(make(tmp_path, server, targets).run())
+    await until(at_a_position(*targets.values()))
+    server.commit(4, 4)
+    await until(delivered(server, *targets.values()))
+    target = targets[NAMES[1]]
+    assert target.checkpoint is not None
+    given = replace(target.checkpoint, owner=Owner.this_process(), sequence=target.checkpoint.sequence + 1)
+    target.epoch += 1
+    target.checkpoint = given
+    server.commit(3)
+    with pytest.raises(Stop) as stopped:
+        await asyncio.wait_for(running, 10)
+    assert stopped.value.code is FOREIGN_CHECKPOINT
+    assert target.checkpoint == given
+    assert target.events == server.all_events()[:8]
 
 
 async def test_a_dead_sink_holds_the_acknowledgement_back(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class Writer:
         self._status = status
         self._on_durable = on_durable
         self._commit_seconds = 0.0
+        self._backoff = Backoff()  # kept until a unit is in: a sink that opens may still refuse it
         self._behind = True  # the stream may still repeat what the checkpoint covers
         status.position = checkpoint.position
 
@@ -153,17 +154,17 @@ class Writer:
                     break
                 unit.prepare_again()
         _committed()
+        self._backoff.reset()
         self.checkpoint = target
         self._report(unit)
         await self._on_durable()
 
     async def _recover(self, error: TailraceError, target: Checkpoint) -> bool:
         """Open the sink again and read what it holds: True if the unit is in it, False to write it again."""
-        backoff = Backoff()
         while True:
             await self._sink.abort()
             self._status.state, self._status.error = State.RETRYING, error
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(self._backoff.next())
             try:
                 await self._arbiter.confirm()
                 with undecided():  # somebody may open it at the same time

@@ -10,6 +10,7 @@ from tailrace.log import Reader
 from tests.crash import failpoints
 from tests.crash.rig import Rig
 from tests.targets import LogTarget
+from tests.waiting import wait_until
 
 
 def test_killed_while_old_events_are_removed(make_rig: Callable[..., Rig]) -> None:
@@ -17,8 +18,10 @@ def test_killed_while_old_events_are_removed(make_rig: Callable[..., Rig]) -> No
     rig = make_rig(stdout=False, log={"retention_bytes": 1024 * 1024})
     rig.pipeline.run_until_current()
     with rig.pipeline.start(failpoints=f"{failpoints.RETENTION}=kill@1") as process:
-        for _ in range(4):
+        for _ in range(4):  # one after the other: what arrives in one commit is one segment
             rig.burst(3000)
+            end = rig.end()
+            wait_until(lambda end=end: not process.running or rig.acknowledged(end), "a burst to arrive")
         process.wait(60, expected=-SIGKILL)
     rig.pipeline.run_until_current()
 

@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Unit
+from tailrace.abc import Payload, Sink, Unit
 from tailrace.checkpoint import Checkpoint, Owner
+from tailrace.engine.backoff import Backoff
 from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
 from tailrace.engine.status import State
 from tailrace.engine.writer import FOREIGN_CHECKPOINT
-from tailrace.errors import Diverged, Fenced, Gap, Malformed, Stop
+from tailrace.errors import Diverged, Fenced, Gap, Malformed, Retry, Stop
 from tailrace.events import Batch
 from tests.unit.engine.lives import NAMES, at_a_position, delivered, make, running, until
 from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, Server, Target, position
+
+_NEXT_DELAY = Backoff.next  # before the tests' short delays take its place
 
 
 async def test_delivers_everything_in_order_to_every_sink(tmp_path: Path) -> None:
@@ -182,6 +185,43 @@ async def test_a_dead_sink_holds_the_acknowledgement_back(tmp_path: Path) -> Non
         dead._faults = Faults(random.Random(0), 0.0)
         await until(delivered(server, *targets.values()))
         await until(lambda: server.slot == 20)
+
+
+async def test_a_unit_that_fails_each_time_is_written_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sink can be opened after each failure, which says nothing about the unit."""
+    delays: list[float] = []
+
+    def next_delay(self: Backoff) -> float:
+        delays.append(_NEXT_DELAY(self))
+        return 0.0005
+
+    monkeypatch.setattr(Backoff, "next", next_delay)
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    sink = sink_of(pipeline)
+    write, refusals = sink.write, 5
+
+    async def refuse(payload: Payload) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise Retry(TROUBLE, "ordered by the test", "nothing")
+        await write(payload)
+
+    monkeypatch.setattr(sink, "write", refuse)
+    async with running(pipeline):
+        await until(at_a_position(target))
+        server.commit(1)
+        await until(delivered(server, target))
+        assert delays == sorted(delays)
+        assert len(delays) == 5
+        assert delays[-1] > 1
+        refusals = 1
+        server.commit(1)
+        await until(delivered(server, target))
+    assert delays[5:] == [pytest.approx(0.1, rel=0.25)]
 
 
 async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,12 @@ RECORD_TOO_LARGE = code(
     "One event is larger than a request or the topic allows. Nothing of its unit is delivered: leaving it "
     "out would lose it unsaid.",
 )
+NO_KEY = code(
+    "TR-KAFKA-013",
+    "an event without a key, for a compacted topic",
+    "A TRUNCATE and the changes of a table without a key have none, and Kafka refuses such records where it "
+    "compacts by key. Nothing of the unit is delivered: leaving it out would lose it unsaid.",
+)
 
 _created = failpoint("kafka.topic.created")
 _sent = failpoint("kafka.write.sent")
@@ -37,9 +44,10 @@ class Bounds:
 
     batch: int | None  # bytes of a batch at most
     age: int | None  # ms after its timestamp a record is deleted
+    keyed: bool  # it is compacted, hence no record without a key
 
 
-_UNKNOWN: Final = Bounds(None, None)
+_UNKNOWN: Final = Bounds(None, None, keyed=False)
 
 
 async def find_or_create(name: str, settings: KafkaSettings) -> Bounds:
@@ -67,9 +75,13 @@ async def find_or_create(name: str, settings: KafkaSettings) -> Bounds:
             if error.code is not NOT_AUTHORISED:
                 raise
             return _UNKNOWN  # who may write need not be allowed to read settings
-        deletes = "delete" in found["cleanup.policy"] and found["message.timestamp.type"] == "CreateTime"
-        retention = int(found["retention.ms"])
-        return Bounds(int(found["max.message.bytes"]), retention if deletes and retention > 0 else None)
+        policy, retention = found["cleanup.policy"], int(found["retention.ms"])
+        deletes = "delete" in policy and found["message.timestamp.type"] == "CreateTime"
+        return Bounds(
+            int(found["max.message.bytes"]),
+            retention if deletes and retention > 0 else None,
+            keyed="compact" in policy,
+        )
 
 
 class TopicWriter:
@@ -89,7 +101,10 @@ class TopicWriter:
         return sum(batch.size() for batch in self._open if batch is not None)
 
     async def write(self, frame: Frame, producer: Producer) -> None:
-        """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be."""
+        """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be, or lacks the
+        key that the topic asks for."""
+        if self._bounds.keyed:
+            self._refuse_keyless(frame.rows)
         count = len(self._open)
         split: list[list[Row]] = [[] for _ in range(count)]
         for hash, row in zip(frame.hashes, self._kept_a_while(frame), strict=True):
@@ -129,6 +144,21 @@ class TopicWriter:
         if frame.oldest >= earliest:
             return frame.rows
         return [(max(row[0], earliest), row[1], row[2], row[3], row[4]) for row in frame.rows]
+
+    def _refuse_keyless(self, rows: Sequence[Row]) -> None:
+        """The broker's refusal is younger than aiokafka, which takes it for an error that passes."""
+        record = next((row[-1] for row in rows if row[1] is None), None)
+        if record is not None:
+            raise Rejected(
+                NO_KEY,
+                f"the {record.change.op!r} of {record.change.table} at {record.position} has no key, "
+                "the topic is compacted",
+                # Without the retention Kafka would begin to delete what compaction has kept for years.
+                f"Have it keep everything: kafka-configs.sh --alter --topic {self._name} --add-config "
+                "cleanup.policy=delete,retention.ms=-1, then start again. When its readers have seen a "
+                "TRUNCATE, the topic of a table with a key may be compacted again.",
+                where=f"topic {self._name}",
+            )
 
     def _refuse_too_large(self, row: Row, size: int) -> None:
         """aiokafka lets a batch of any size pass, and the broker's refusal would name no record."""

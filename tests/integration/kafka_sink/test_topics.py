@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tailrace.clients.kafka.cluster import Cluster
 from tailrace.clients.kafka.errors import NOT_SUPPORTED, REFUSED, UNREACHABLE
 from tailrace.errors import NotReady, Rejected, Retry, Stop
-from tailrace.events import Batch, Change, Transaction
+from tailrace.events import Batch, Change, Op, Transaction
 from tailrace.testing.events import Stream, checkpoint, delivered, table
 from tests.integration.kafka_sink.conftest import Sinks
-from tests.kafka_reader import read_committed
+from tests.kafka_reader import read_committed, read_uncommitted
 from tests.servers import Kafka, KafkaServer
 from tests.servers.process import free_port
 
 ORDERS = table("orders")
+AUDIT = table("audit", keyed=False)
 
 
 async def create(kafka: Kafka, topic: str, partitions: int, **settings: str) -> None:
@@ -110,6 +112,39 @@ async def test_a_record_larger_than_its_topic_allows_is_refused(kafka: Kafka, ma
     limit = f"max.message.bytes of topic {make_sink.prefix}orders"
     assert f"{limit} is 50000" in refused.value.found
     assert f"Raise {limit}" in refused.value.remedy
+
+
+@pytest.mark.parametrize("op", ["c", "t"])
+async def test_a_record_without_a_key_is_refused_where_a_topic_is_compacted(
+    op: Op, kafka: Kafka, make_sink: Sinks
+) -> None:
+    topic = make_sink.prefix + "audit"
+    await create(kafka, topic, 1, cleanup_policy="compact")
+    batch = Stream().batch((op, AUDIT, 1, "no key"))
+    with pytest.raises(Rejected) as refused:
+        await deliver(make_sink, kafka, batch)
+    assert refused.value.code.id == "TR-KAFKA-013"
+    assert f"the '{op}' of public.audit at 0000000000000001:0:0 has no key" in refused.value.found
+    assert refused.value.where == f"topic {topic}"
+    assert await read_uncommitted(kafka, topic) == []
+    remedy = {"cleanup.policy": "delete", "retention.ms": "-1"}
+    named = ",".join(f"{name}={value}" for name, value in remedy.items())
+    assert f"--alter --topic {topic} --add-config {named}," in refused.value.remedy
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, remedy)])
+    await admin.close()
+    await deliver(make_sink, kafka, batch)
+    assert len(await read_committed(kafka, topic)) == 1
+
+
+async def test_a_topic_that_is_created_compacted_takes_keys_alone(kafka: Kafka, make_sink: Sinks) -> None:
+    compacted = {"topic_settings": {"cleanup.policy": "delete,compact"}}
+    stream = Stream()
+    await deliver(make_sink, kafka, stream.batch(("c", ORDERS, 1, "a key")), **compacted)
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 1
+    with pytest.raises(Rejected, match=r"of public\.audit at .* has no key"):
+        await deliver(make_sink, kafka, stream.batch(("c", AUDIT, 1, "no key")), **compacted)
 
 
 async def test_records_around_the_bound_all_arrive(kafka: Kafka, make_sink: Sinks) -> None:

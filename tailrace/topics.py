@@ -7,7 +7,16 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator
 
+from tailrace.errors import Stop, code
 from tailrace.events import Table
+
+SHARED = code(
+    "TR-SINK-002",
+    "two tables would share a topic",
+    "The sink's topic template names what two tables differ in, and yet makes one name of them: by the `_` "
+    "that stands for what a topic's name cannot hold, or by the dots in their own names. Their rows may have "
+    "equal keys: mixed, one would pass for the other.",
+)
 
 FIELDS: Final = ("pipeline", "database", "schema", "table")
 
@@ -15,8 +24,9 @@ FIELDS: Final = ("pipeline", "database", "schema", "table")
 class TopicTemplate:
     """`{pipeline}.{schema}.{table}` and the like. A field that is empty takes the dot behind it with it.
 
-    Characters that Kafka refuses in a topic's name become `_`, as with Debezium. Raises ValueError for an
-    unknown field or stray braces.
+    Characters that Kafka refuses in a topic's name become `_`, as with Debezium. Tables share a topic where
+    the template does not name what they differ in (`all`, `{schema}`), and only there. Raises ValueError for
+    an unknown field or stray braces.
     """
 
     def __init__(self, template: str) -> None:
@@ -28,16 +38,18 @@ class TopicTemplate:
                 f"fields are {', '.join(f'{{{field}}}' for field in FIELDS)}; found {template!r}"
             )
         self.template = template
-        self._names: dict[Table, str] = {}
+        self._fields = [field for field in FIELDS if f"{{{field}}}" in template]
+        self._names: dict[tuple[str, str], str] = {}  # by what all versions of a table have in common
+        self._filled: dict[str, tuple[list[str], str]] = {}  # name → what it was filled with, by which table
 
     def topic(self, table: Table) -> str:
-        """The topic of a table; cached per table version."""
-        name = self._names.get(table)
+        """The topic of a table. Stop where it is that of a table which the template tells apart from this."""
+        name = self._names.get((table.schema, table.name))
         if name is None:
-            name = self._names[table] = self._fill(table)
+            name = self._names[table.schema, table.name] = self._name(table)
         return name
 
-    def _fill(self, table: Table) -> str:
+    def _name(self, table: Table) -> str:
         values = {
             "pipeline": table.origin.pipeline,
             "database": table.origin.database,
@@ -48,7 +60,19 @@ class TopicTemplate:
         for field, value in values.items():
             name = name.replace(f"{{{field}}}" if value else f"{{{field}}}.", value)
             name = name.replace(f"{{{field}}}", value)
-        return re.sub(r"[^a-zA-Z0-9._-]", "_", name)
+        name = re.sub(r"[^a-zA-Z0-9._-]", "_", name)
+        told_apart = [values[field] for field in self._fields]
+        filled, by = self._filled.setdefault(name, (told_apart, str(table)))
+        if filled != told_apart:
+            raise Stop(
+                SHARED,
+                f"{self.template!r} makes the same name of {by} and {table}",
+                "Give the sink another topic: template, one that tells them apart, or one without {table} to "
+                "have them share a topic. Or exclude one of them. If the one was renamed to the other, just "
+                "start again.",
+                where=f"topic {name}",
+            )
+        return name
 
 
 def _check(template: str) -> str:

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.redact",
         "tailrace.types",
     },
-    "tailrace.topics": {"tailrace.events"},
+    "tailrace.topics": {"tailrace.errors", "tailrace.events"},
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
         "tailrace",

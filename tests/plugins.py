@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -110,6 +111,7 @@ class FileSource:
 
     async def anchor(self) -> Position:
         position = await self.current()
+        structlog.get_logger().warning("nobody kept the log before", slot=self._slot.name)
         self._slot.write_text(str(position["line"]))
         return position
 

@@ -17,19 +17,24 @@ from tailrace.redact import redact
 _EVERY: Final = 10.0  # seconds between two lines of progress
 
 
+def log_to_stderr() -> None:
+    """What any part of the pipeline logs becomes a line on stderr too; on a terminal, above the live view."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
 class StatusLines:
     """A line at the start, at each change of a state that is seen, every ten seconds in which something
     moved, and at the end, on stderr."""
 
     def __init__(self) -> None:
-        self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso"),
-                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-            ],
-        )
+        self._log = structlog.get_logger()
         self._figures = Figures()
         self._states: dict[str, tuple[State, str | None]] = {}
         self._moved: dict[str, int] = {}

@@ -10,6 +10,7 @@ import click
 
 from tailrace import __version__
 from tailrace.cli.failure import INTERRUPTED, report
+from tailrace.cli.output import prepare_streams
 
 COMMANDS: Final = ("demo", "validate", "doctor", "run", "log", "offsets", "teardown")
 """In the order of the help. Each is a module of this package that holds a click command of the same name."""
@@ -17,6 +18,10 @@ COMMANDS: Final = ("demo", "validate", "doctor", "run", "log", "offsets", "teard
 
 class Tailrace(click.Group):
     """Loads a command's module when it is asked for; what a command raises becomes words and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        prepare_streams()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -9,6 +10,25 @@ import click
 import msgspec
 from rich.console import Console
 from rich.text import Text
+
+
+class _Stderr(io.FileIO):
+    """Standard error that never fails: a disk that is full or a reader that left must not end what writes
+    there. With room again it goes on."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or len(data)  # None: a pipe that is full, and set not to block
+        except OSError:
+            return len(data)
+
+
+def prepare_streams() -> None:
+    """Once a process, before anything is written."""
+    first = sys.__stderr__
+    if first is not None and sys.stderr is first:  # else it is closed, or somebody has put his own there
+        raw = io.BufferedWriter(_Stderr(first.fileno(), "wb", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, first.encoding, first.errors, line_buffering=True)
 
 
 def write_json(data: Any) -> None:

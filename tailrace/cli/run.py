@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from tailrace.cli.failure import INTERRUPTED
-from tailrace.cli.lines import StatusLines
+from tailrace.cli.lines import StatusLines, log_to_stderr
 from tailrace.cli.live import LiveStatus
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig, build, load
@@ -43,6 +43,7 @@ def run(file: str, until_current: bool, redeliver_transaction: bool) -> None:
 
     Status goes to stderr: a live view on a terminal, log lines elsewhere.
     """
+    log_to_stderr()
     asyncio.run(_run(load(file), until_current=until_current, redeliver_transaction=redeliver_transaction))
 
 

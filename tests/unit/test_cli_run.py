@@ -110,6 +110,52 @@ def test_a_first_signal_drains(pipeline_file: Path, run: Callable[..., Running],
     assert running.process.stdout.read() == b""
 
 
+def test_what_a_connector_logs_is_no_data(pipeline_file: Path, run: Callable[..., Running]) -> None:
+    running = run(pipeline_file, "--until-current")
+    assert running.wait() == 0
+    assert 'level=warning event="nobody kept the log before" slot=log.slot' in running.status
+    assert running.process.stdout is not None
+    assert running.process.stdout.read() == b""
+
+
+def _nobody_reads() -> int:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    return theirs
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        _nobody_reads,
+        pytest.param(
+            lambda: os.open("/dev/full", os.O_WRONLY),
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full"),
+        ),
+    ],
+    ids=["nobody reads", "disk full"],
+)
+def test_a_stderr_that_fails_ends_nothing(
+    pipeline_file: Path, file_plugins: Path, stderr: Callable[[], int]
+) -> None:
+    """What the connector logs on the first start fails to be written too."""
+    with os.fdopen(stderr(), "wb", 0) as failing:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tailrace", "run", pipeline_file],
+            env=environment(file_plugins, os.environ),
+            stderr=failing,
+        )
+    try:
+        wait_until(pipeline_file.with_name("log.slot").exists, "the start")
+        append(pipeline_file, [1])
+        wait_until(lambda: events(pipeline_file) == ["1"], "the delivery")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_second_signal_ends_at_once(pipeline_file: Path, run: Callable[..., Running]) -> None:
     text = pipeline_file.read_text()
     pipeline_file.write_text(text.replace("path: out.json", "path: out.json, delay: 60"))

@@ -25,6 +25,8 @@ class _Stderr(io.FileIO):
 
 def prepare_streams() -> None:
     """Once a process, before anything is written."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: no encoding has every character
     first = sys.__stderr__
     if first is not None and sys.stderr is first:  # else it is closed, or somebody has put his own there
         raw = io.BufferedWriter(_Stderr(first.fileno(), "wb", closefd=False))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from tailrace.cli.main import main
+from tests.plugins import environment
 
 
 def validate(*words: str | Path) -> Result:
@@ -18,6 +23,25 @@ def test_a_right_file(pipeline_file: Path) -> None:
     result = validate(pipeline_file)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"✓ {pipeline_file}: orders, from file to file\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_an_output_that_cannot_write_every_character(
+    pipeline_file: Path, file_plugins: Path, encoding: str
+) -> None:
+    bad = pipeline_file.with_name("q.yaml")
+    bad.write_text("name: ordérs\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "tailrace", "validate", pipeline_file.parent],
+        env=environment(file_plugins, {**os.environ, "PYTHONIOENCODING": encoding}),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    mark, name = ("✓".encode(encoding, "backslashreplace"), "ordérs".encode(encoding, "backslashreplace"))
+    assert done.stdout == mark + f" {pipeline_file}: orders, from file to file\n".encode()
+    assert b"name is '" + name + b"'" in done.stderr
+    assert b"TR-CLI-001" not in done.stderr
 
 
 def test_nothing_is_connected_or_made(pipeline_file: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import click
 
 from tailrace.cli.output import file_argument, write
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
+from tailrace.errors import TailraceError
+from tailrace.redact import redact
 
 
 @click.command(short_help="Remove what the pipeline keeps on the database, and its positions.")
@@ -21,33 +23,51 @@ def teardown(file: str, dry_run: bool, yes: bool) -> None:
 
     The delivered data stays. Whatever the database writes afterwards does not reach the sinks: the next run
     is a first start. Lists everything and asks before it removes anything; refuses while the pipeline runs.
+    A sink that cannot be looked at keeps its position, and the exit code is 1; all the rest is removed.
     """
     config = load(file)
     with PipelineLock(config.data_dir, config.name):
-        found = asyncio.run(_remove(config, dry_run=True))
-        if not found:
+        found, failed = asyncio.run(_remove(config, dry_run=True))
+        if not found and not failed:
             write("nothing is there")
-            return
         for line in found:
             write(f"{'would remove' if dry_run else 'to remove:'} {line}")
-        if dry_run:
-            return
-        if not yes:
-            click.confirm("Remove all of this?", abort=True, err=True)
-        for line in asyncio.run(_remove(config, dry_run=False)):
-            write(f"removed {line}")
+        _tell(failed)
+        if found and not dry_run:
+            if not yes:
+                click.confirm("Remove all of this?", abort=True, err=True)
+            removed, failed_since = asyncio.run(_remove(config, dry_run=False, leave=failed))
+            for line in removed:
+                write(f"removed {line}")
+            _tell(failed_since)
+            failed = {**failed, **failed_since}
+    for error in failed.values():
+        raise error
 
 
-async def _remove(config: PipelineConfig, *, dry_run: bool) -> Sequence[str]:
-    """The slot first: it is what costs the server disk. If this ends halfway, it can be run again."""
+async def _remove(
+    config: PipelineConfig, *, dry_run: bool, leave: Collection[str] = ()
+) -> tuple[Sequence[str], Mapping[str, TailraceError]]:
+    """The slot first: it is what costs the server disk. If this ends halfway, it can be run again. Also the
+    sinks that failed, by identity; those to leave were listed as such, and nobody agreed to more."""
     source = make_source(config)
     try:
         lines = [*await source.teardown(dry_run=dry_run)]
     finally:
         await source.close()
+    failed: dict[str, TailraceError] = {}
     for sink in make_sinks(config):
+        if sink.identity in leave:
+            continue
         try:
             lines += await sink.forget(dry_run=dry_run)
+        except TailraceError as error:
+            failed[sink.identity] = error
         finally:
             await sink.close()
-    return lines
+    return lines, failed
+
+
+def _tell(failed: Mapping[str, TailraceError]) -> None:
+    for identity, error in failed.items():
+        write(f"{identity} cannot be looked at: {redact(str(error))}")

@@ -18,7 +18,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from tests.integration.commandline import Pipeline, tailrace
+from tests.integration.commandline import Pipeline, tailrace, the_problem
 from tests.kafka_reader import read_committed
 from tests.pipelines import PipelineProcess
 from tests.servers import Kafka
@@ -107,6 +107,29 @@ def test_a_log_that_is_something_else(pipeline: Pipeline) -> None:
     pipeline.insert(1)
     pipeline.deliver()
     assert pipeline.ids("other.db") == [1]
+
+
+def test_teardown_of_what_can_be_reached(pipeline: Pipeline) -> None:
+    """A sink that cannot be looked at holds up nothing: not the slot, which costs the server disk."""
+    pipeline.deliver()
+    good, damaged = pipeline.sinks[0], pipeline.folder / "damaged.db"
+    address = f"127.0.0.1:{free_port()}"
+    kafka = {"type": "kafka", "bootstrap_servers": address}
+    pipeline.sinks = [kafka, {"type": "log", "name": "damaged", "path": damaged.name}, good]
+    damaged.write_text("the notes of somebody\n" * 100)
+    for words, verb in ((["--dry-run"], "would remove"), (["--yes"], "removed")):
+        said = tailrace("teardown", pipeline.write(), *words)
+        assert said.code == 1
+        assert the_problem(said.err, "TR-KAFKA-001").where == address
+        assert f"{pipeline.name}/kafka cannot be looked at: {address}: TR-KAFKA-001" in said.out
+        assert f"{pipeline.name}/damaged cannot be looked at: {damaged}: TR-SQLITE-005" in said.out
+        assert said.out.count("cannot be looked at") == 2
+        assert f"{verb} replication slot {pipeline.slot}\n" in said.out
+        assert f"{verb} checkpoint of {pipeline.name}/log" in said.out
+    assert pipeline.sql("SELECT FROM pg_replication_slots WHERE database = current_database()") == []
+    assert pipeline.sql("SELECT FROM pg_publication") == []
+    pipeline.sinks = [good]
+    assert tailrace("teardown", pipeline.write(), "--yes").out == "nothing is there\n"
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Final
 
 HIDDEN: Final = "***"
 
-# Greedy up to the last @ of the word: a password may hold any character that somebody forgot to quote.
-_USERINFO: Final = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://[^:/@\s]*):\S*@")
+# Greedy up to the last @ before the next URL: a password may hold any character that somebody forgot to
+# quote, a blank too.
+_USERINFO: Final = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://[^:/@\s]*):(?:\S|[^\S\n](?!\S*://))*@")
 # A lone … is our own, in a remedy that shows what to type.
 _PARAMETER: Final = re.compile(
     r"(?P<name>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?!…(?:[\s),;]|$))(?:'[^']*'|[^\s&;,'\"]+)", re.I

@@ -93,6 +93,8 @@ class KafkaSettings(Declaration):
     @field_validator("bootstrap_servers")
     @classmethod
     def _hosts_and_ports(cls, value: str) -> str:
+        if "@" in value:  # told as it is nowhere, here or later: nobody can tell where the password ends
+            raise ValueError("a broker is written as host:port, without a login")
         for server in value.split(","):
             host, colon, port = server.strip().rpartition(":")
             if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tailrace.errors import Code, ConfigurationError, code
+from tailrace.redact import redact
 
 SEVERAL_FAULTS = code(
     "TR-CONF-020",
@@ -33,7 +34,7 @@ class Faults:
 
     def add(self, place: Place, code: Code, found: str, remedy: str) -> None:
         """One more fault."""
-        self._faults.append((place, ConfigurationError(code, found, remedy, where=str(place))))
+        self._faults.append((place, ConfigurationError(code, redact(found), remedy, where=str(place))))
 
     def __len__(self) -> int:
         return len(self._faults)

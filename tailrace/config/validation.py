@@ -31,6 +31,7 @@ NOT_AVAILABLE = code(
 
 _REFERENCE: Final = re.compile(r"\$\{\w+\}")  # and nothing beside it, nor a default
 _SECRET: Final = re.compile(r"secret|passw|token|credential", re.I)
+_LOGIN: Final = re.compile(r"://|@")
 
 _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "Input should be": "It must be",
@@ -143,11 +144,12 @@ class _Translation:
             return "a mapping or a list" if written is None else "empty"
         names = ".".join(str(part) for part in path)
         fields = [self._declaration.model_fields.get(str(part)) for part in path]
-        if _SECRET.search(names) or any(
-            field and (not field.repr or "Secret" in repr(field.annotation)) for field in fields
+        if (
+            _SECRET.search(f"{names} {written}")
+            or _LOGIN.search(written)
+            or any(field and (not field.repr or "Secret" in repr(field.annotation)) for field in fields)
         ):
             return written if _REFERENCE.fullmatch(written) else "not shown, since it may hold a secret"
-        written = redact(written)
         return repr(written if len(written) <= 80 else written[:77] + "…")
 
     def _present(self, loc: Sequence[str | int]) -> KeyPath:

@@ -104,3 +104,26 @@ def test_json(pipeline_file: Path) -> None:
     assert source["title"] == "unknown type"
     assert source["found"] == "no source is called 'fiel'"
     assert source["remedy"].startswith("Did you mean file? Installed are: ")
+
+
+@pytest.mark.parametrize(
+    "servers", ["u:hunter2@h", "u:hunter2@h:9092", "u:x,hunter2@h:9092", "a:9092,kafka://u:x hunter2@h:9092"]
+)
+@pytest.mark.parametrize("command", ["validate", "run", "doctor"])
+def test_no_login_of_a_broker_is_shown(pipeline_file: Path, servers: str, command: str) -> None:
+    with pipeline_file.open("a") as file:
+        file.write(f"  - {{type: kafka, bootstrap_servers: '{servers}'}}\n")
+    result = CliRunner().invoke(main, [command, str(pipeline_file)])
+    assert result.exit_code == 2
+    assert "without a login" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_no_secret_is_in_the_json(pipeline_file: Path) -> None:
+    pipeline_file.write_text("name: x\nsource: {type: 'a://u:x hunter2@h'}\nsinks: ['a://u:x hunter2@h']\n")
+    result = validate(pipeline_file, "--json")
+    assert [fault["code"] for fault in json.loads(result.stdout)[0]["faults"]] == [
+        "TR-CONF-010",
+        "TR-CONF-008",
+    ]
+    assert "hunter2" not in result.stdout

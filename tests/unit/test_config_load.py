@@ -249,6 +249,13 @@ SECRET = "hunter2/@:"
         "port: '${SECRET}'",
         f"url: 'file://me:{SECRET}@host/x', port: x",
         f"tables: [[{{name: '{SECRET}'}}]], port: x",
+        f"tables: 'file://me:x {SECRET}@host/x'",
+        f"tables: ['file://me:x {SECRET}@host/x'], port: 'me:{SECRET}@host'",
+        f"tables: [['file://me:x {SECRET}@host/x']]",
+        f"port: 'file://me:{SECRET}'",
+        f"port: 'user=me password=x {SECRET}'",
+        f"'file://me:x {SECRET}@host/x': 1",
+        f"port: 1, port: 2, 'file://me:{SECRET}@host': 1, 'file://me:{SECRET}@host': 2",
     ],
 )
 def test_no_secret_is_told(write: Write, setting: str) -> None:
@@ -261,6 +268,17 @@ def test_no_secret_is_told(write: Write, setting: str) -> None:
     else:
         pytest.fail("accepted")
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("url", [f"postgresql://me:x {SECRET}@host/x", f"postgresql://me:{SECRET}"])
+@pytest.mark.parametrize("place", ["source: {type: file", "sinks:\n  - {type: file"])
+def test_no_secret_is_told_of_a_url_for_a_block(write: Write, url: str, place: str) -> None:
+    start = VALID.index(place) + len(place) - len("{type: file")
+    path = write(VALID[:start] + f'"{url}"' + VALID[VALID.index("}", start) + 1 :])
+    ((code, _, found, remedy),) = faults(path)
+    assert code is WRONG_VALUE
+    assert "hunter2" not in found + remedy
+    assert "not shown" in found
 
 
 def test_no_secret_is_in_the_configuration_s_repr(write: Write) -> None:

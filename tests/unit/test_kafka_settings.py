@@ -44,6 +44,7 @@ def test_topic_settings_become_kafkas_text() -> None:
         ({"bootstrap_servers": "localhost"}, "expected host:port, found 'localhost'"),
         ({"bootstrap_servers": "a:9092,b:99999"}, "expected host:port, found 'b:99999'"),
         ({"bootstrap_servers": "a:9092,"}, "expected host:port, found ''"),
+        ({"bootstrap_servers": "app:hunt,er2@a:9092"}, "without a login"),
         ({"topic": "{pipeline}.{tabel}"}, "fields are"),
         ({"topic": ""}, "at least 1 character"),
         ({"partitions": 0}, "greater than or equal to 1"),

@@ -37,12 +37,30 @@ _TAG: Final = "tag:yaml.org,2002:"
 # The library quotes what it cannot read; a password that begins with * or ! reads like an alias or a tag.
 _QUOTED: Final = re.compile(r"""(['"])(?!<).{2,}\1""")
 _MOST_VALUES: Final = 100_000  # an alias of aliases of aliases would otherwise fill the memory
+_DEEPEST: Final = 100  # values within values, or merges within merges
+_UNUSABLE: Final = re.compile(r"[\x00\ud800-\udfff]")  # no file name, no server and no output takes these
+
+
+class _Unbounded(Exception):
+    """Aliases make more of the file than anybody can have meant."""
+
+    def __init__(self, found: str, node: yaml.Node) -> None:
+        self.found = found
+        self.node = node
 
 
 class _Loader(yaml.SafeLoader):
     """Resolves plain scalars by the core schema of YAML 1.2 instead of the rules of YAML 1.1."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML declares it as this, and copies none of its own into it
+
+    def get_single_node(self) -> yaml.Node | None:
+        try:
+            return super().get_single_node()
+        except (OverflowError, ValueError):  # how the library fails at "\UFFFFFFFF"
+            raise yaml.MarkedYAMLError(
+                problem="a number out of range", problem_mark=self.get_mark()
+            ) from None
 
 
 for _tag, _pattern, _first in (
@@ -74,6 +92,7 @@ class Document:
         self._keys: dict[KeyPath, Place] = {}
         self._written: dict[KeyPath, str] = {}
         self._open: set[int] = set()  # nodes that are being read: an alias to one of them is a circle
+        self._count = 0  # of values, with what was merged in on the way to them
         try:
             root = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
@@ -92,8 +111,11 @@ class Document:
             self._syntax("nested too deep", Place(file, 1, 1))
         else:
             self._values[()] = Place(file, 1, 1)
-            if root is not None:
-                self.data = self._read(root, ())
+            try:
+                self.data = None if root is None else self._read(root, ())
+            except _Unbounded as error:
+                place = self._place(error.node)
+                self._fault((), place, NOT_YAML, error.found, "Write the values out.")
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str], faults: Faults) -> Document:
@@ -142,7 +164,8 @@ class Document:
 
     def _read(self, node: yaml.Node, path: KeyPath) -> Any:
         place = self._values[path] = self._place(node)
-        if id(node) in self._open or len(self._values) > _MOST_VALUES:
+        self._bound(node, 1)
+        if id(node) in self._open:
             self._fault(path, place, NOT_YAML, "aliases without an end", "Write the values out.")
             return None
         match node:
@@ -162,6 +185,14 @@ class Document:
                 value = self._scalar(node, path, place)
         return value
 
+    def _bound(self, node: yaml.Node, more: int) -> None:
+        """Count `more` values at a node that is about to be read or was merged."""
+        self._count += more
+        if self._count > _MOST_VALUES:
+            raise _Unbounded("aliases without an end", node)
+        if len(self._open) > _DEEPEST:
+            raise _Unbounded("nested too deep", node)
+
     def _entries(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, tuple[yaml.ScalarNode, yaml.Node]]:
         """The mapping's keys and values by name, merged ones included; faults for keys that are not text or
         not unique."""
@@ -173,7 +204,10 @@ class Document:
                 for other in child.value if isinstance(child, yaml.SequenceNode) else [child]:
                     if isinstance(other, yaml.MappingNode) and id(other) not in self._open:
                         self._open.add(id(other))
-                        for name, entry in self._entries(other, path).items():
+                        self._bound(other, 1)
+                        entries = self._entries(other, path)
+                        self._bound(other, len(entries))
+                        for name, entry in entries.items():
                             merged.setdefault(name, entry)
                         self._open.remove(id(other))
                     else:
@@ -183,6 +217,8 @@ class Document:
                 shown = key.value if isinstance(key, yaml.ScalarNode) else "a mapping or list"
                 found = f"a key that is not text: {shown}"
                 self._fault((*path, shown), place, NOT_YAML, found, "Put it in quotes.")
+            elif _UNUSABLE.search(key.value):
+                self._unusable((*path, key.value), place)
             elif key.value in own:
                 found = f"{key.value} stands in line {self._place(own[key.value][0]).line} already"
                 self._fault((*path, key.value), place, DUPLICATE_KEY, found, "Keep one of the two.")
@@ -197,6 +233,8 @@ class Document:
                 filled, faults = self.substitution.fill(text)
                 for code, found, remedy in faults:
                     self._fault(path, place, code, found, remedy)
+                if _UNUSABLE.search(filled):
+                    self._unusable(path, place)
                 return filled
             case "null":
                 return None
@@ -215,6 +253,9 @@ class Document:
                     "Leave it out, or put the value in quotes.",
                 )
                 return text
+
+    def _unusable(self, path: KeyPath, place: Place) -> None:
+        self._fault(path, place, NOT_YAML, "a NUL, or one half of a surrogate pair", "Leave it out.")
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)

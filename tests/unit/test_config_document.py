@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,13 @@ def test_a_merged_mapping_yields_to_the_keys_beside_it() -> None:
         ("a: &a [1, *a]\n", NOT_YAML, "f.yaml:1:4"),
         ("a: &a {<<: *a}\n", NOT_YAML, "f.yaml:1:8"),
         ("a: \x07\n", NOT_YAML, "f.yaml:1:1"),
+        ('a: 1\nb: "\\UFFFFFFFF"\n', NOT_YAML, "f.yaml:2:7"),
+        ('a: 1\nb: "\\U00110000"\n', NOT_YAML, "f.yaml:2:7"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1\n", NOT_YAML, "f.yaml:1:7"),
+        ('a: 1\nb: "a\\0b"\n', NOT_YAML, "f.yaml:2:4"),
+        ('a: ["\\ud800.db"]\n', NOT_YAML, "f.yaml:1:5"),
+        ('a: {"k\\0": 1}\n', NOT_YAML, "f.yaml:1:5"),
+        ('"\\ud83d\\ude00": 1\n', NOT_YAML, "f.yaml:1:1"),
         ("a: ${\n", BAD_REFERENCE, "f.yaml:1:4"),
         ("a: ${1x}\n", BAD_REFERENCE, "f.yaml:1:4"),
         ("a:\n  - x ${NOT_THERE}\n", MISSING_VARIABLE, "f.yaml:2:5"),
@@ -131,8 +139,32 @@ def test_deep_nesting_is_refused(nesting: str) -> None:
 def test_aliases_of_aliases_are_bounded() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    _, faults = read("\n".join(lines))
-    assert faults.error("").faults[0].code is NOT_YAML
+    assert fault("\n".join(lines))[::2] == (NOT_YAML, "aliases without an end")
+
+
+def test_merges_of_merges_are_bounded() -> None:
+    lines = ["x0: &x0 {a: 1}"]
+    lines += [f"x{n}: &x{n} {{<<: [{', '.join([f'*x{n - 1}'] * 9)}]}}" for n in range(1, 9)]
+    assert fault("\n".join(lines)) == (NOT_YAML, "f.yaml:1:5", "aliases without an end")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"a{n}: &a{n} {'[' * 250}{f'*a{n - 1}' if n else 'x'}{']' * 250}" for n in range(5)],
+        [f"a{n}: &a{n} {{<<: {f'*a{n - 1}' if n else '{}'}}}" for n in range(3000)],
+    ],
+    ids=["values", "merges"],
+)
+def test_the_depth_of_aliases_is_bounded(lines: list[str]) -> None:
+    code, where, found = fault("\n".join(lines))
+    assert (code, found) == (NOT_YAML, "nested too deep")
+    assert where.startswith("f.yaml:1:")
+
+
+def test_what_the_environment_holds_is_text_too() -> None:
+    _, faults = read("a: ${A}", A=os.fsdecode(b"x\xff"))
+    assert [(error.code, error.where) for error in faults.error("").faults] == [(NOT_YAML, "f.yaml:1:4")]
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

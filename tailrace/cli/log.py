@@ -9,9 +9,8 @@ import re
 import select
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,24 +80,34 @@ def _start(ctx: click.Context, param: click.Parameter, value: str) -> Callable[[
         return lambda reader, topic: None
     if value == "end":
         return lambda reader, topic: reader.end(topic)
-    if value.isdecimal():
-        return lambda reader, topic: int(value)
-    if ago := re.fullmatch(r"(\d+)([smhd])", value):
-        timestamp = time.time() - int(ago[1]) * _UNITS[ago[2]]
-    else:
-        try:
+    try:
+        if value.isdecimal():
+            offset = int(value)
+            return lambda reader, topic: offset
+        if ago := re.fullmatch(r"(\d+)([smhd])", value):
+            moment = datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        else:
             moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise click.BadParameter(
-                f"{value!r} is no offset, no time (2026-01-31T13:00, in UTC unless it says otherwise; 15m: "
-                "15 minutes ago), and neither beginning nor end"
-            ) from None
-        timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # also of digits without an end, and of a time before the year 1
+        raise click.BadParameter(
+            f"{value!r} is no offset, no time (2026-01-31T13:00, in UTC unless it says otherwise; 15m: "
+            "15 minutes ago), and neither beginning nor end"
+        ) from None
+    timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return lambda reader, topic: reader.at_time(topic, round(timestamp * 1_000_000))
 
 
+def _utf8(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A text that a log can hold: the system hands over any bytes as a word of the command line."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{value!r} is not UTF-8") from None
+    return value
+
+
 @log.command()
-@click.argument("topic")
+@click.argument("topic", callback=_utf8)
 @_file_argument
 @_log_option
 @click.option("--follow", "-f", is_flag=True, help="Wait for more at the end.")
@@ -112,6 +121,7 @@ def _start(ctx: click.Context, param: click.Parameter, value: str) -> Callable[[
 )
 @click.option(
     "--key",
+    callback=_utf8,
     metavar="KEY",
     help='Only events of this key: 42, or {"id": 42, "line": 1} if it has more columns.',
 )

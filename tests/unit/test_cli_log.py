@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -181,6 +182,16 @@ def test_through_the_pipelines_file(tmp_path: Path, pipeline_file: Path) -> None
         (["read", "nope", "--log", "LOG"], 1, "TR-LOG-002"),
         (["read", TOPIC, "--log", "LOG", "--from", "7"], 1, "TR-LOG-004"),
         (["read", TOPIC, "--log", "LOG", "--from", "yesterday"], 2, "neither beginning nor end"),
+        (["read", TOPIC, "--log", "LOG", "--from", "999999999999d"], 2, "neither beginning nor end"),
+        (["read", TOPIC, "--log", "LOG", "--from", "9" * 400 + "s"], 2, "neither beginning nor end"),
+        (["read", TOPIC, "--log", "LOG", "--from", "9" * 5000], 2, "neither beginning nor end"),
+        (["read", TOPIC, "--log", "LOG", "--from", "9" * 30], 1, "TR-LOG-004"),
+        (
+            ["read", TOPIC, "--log", "LOG", "--key", os.fsdecode(b"\xff")],
+            2,
+            "'--key': '\\udcff' is not UTF-8",
+        ),
+        (["read", os.fsdecode(b"\xff"), "--log", "LOG"], 2, "'TOPIC': '\\udcff' is not UTF-8"),
         (["read", TOPIC, "--log", "LOG", "-n", "0"], 2, "--limit"),
     ],
 )

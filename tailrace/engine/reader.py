@@ -85,7 +85,6 @@ class Reader:
         self._position = batch.end
         self._at_commit = batch.commit
         self._status.events += len(batch.events)
-        self._status.bytes += batch.size
         self._status.timestamp = batch.timestamp or self._status.timestamp
 
     async def _reconnect(self, error: Retry, backoff: Backoff) -> bool:

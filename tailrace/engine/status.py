@@ -21,30 +21,27 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class SourceStatus:
-    """`events` and `bytes` count what was read in this run, repeats included."""
+    """`events` counts what was read in this run, repeats included."""
 
     state: State = State.STARTING
     error: TailraceError | None = None
     events: int = 0
-    bytes: int = 0
     timestamp: int | None = None  # µs since the epoch: commit time of the newest transaction read
 
 
 @dataclass(slots=True)
 class SinkStatus:
-    """`events`, `bytes` and `commits` count what became durable in this run."""
+    """`events` and `commits` count what became durable in this run."""
 
     identity: str
     state: State = State.STARTING
     error: TailraceError | None = None
     events: int = 0
-    bytes: int = 0
     commits: int = 0
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
     committed_at: float | None = None  # seconds since the epoch: when this sink last committed
     lag_bytes: int | None = None  # of log between the durable position and the server's newest known end
-    queued_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -56,9 +53,3 @@ class PipelineStatus:
     error: TailraceError | None = None  # why a start is tried again
     source: SourceStatus = field(default_factory=SourceStatus)
     sinks: dict[str, SinkStatus] = field(default_factory=dict)  # by sink identity
-
-    @property
-    def lag_bytes(self) -> int | None:
-        """The lag of the sink that is furthest behind."""
-        known = [sink.lag_bytes for sink in self.sinks.values()]
-        return None if not known or None in known else max(lag for lag in known if lag is not None)

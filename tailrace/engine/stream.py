@@ -140,10 +140,8 @@ class Stream:
     async def _observe(self) -> None:
         """Keep the figures of the status that move without any event."""
         while True:
-            for writer, sink, queue in zip(self._writers, self._sinks, self._queues, strict=True):
-                status = self._status.sinks[sink.identity]
-                status.lag_bytes = self._source.lag(writer.position)
-                status.queued_bytes = queue.size
+            for writer, sink in zip(self._writers, self._sinks, strict=True):
+                self._status.sinks[sink.identity].lag_bytes = self._source.lag(writer.position)
             await asyncio.sleep(_OBSERVE_SECONDS)
 
 

@@ -189,7 +189,6 @@ class Writer:
     def _report(self, unit: UnitOfDelivery) -> None:
         status = self._status
         status.events += unit.events
-        status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position
         status.timestamp = unit.timestamp or status.timestamp

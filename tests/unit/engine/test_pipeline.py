@@ -14,6 +14,7 @@ from tailrace.checkpoint import Checkpoint, Owner
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.queue import BatchQueue
 from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
 from tailrace.engine.status import State
 from tailrace.engine.writer import FOREIGN_CHECKPOINT
@@ -225,7 +226,15 @@ async def test_a_unit_that_fails_each_time_is_written_less_and_less_often(
 
 
 async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues: list[BatchQueue] = []
+
+    class SeenQueue(BatchQueue):
+        def __init__(self, limit: int) -> None:
+            super().__init__(limit)
+            queues.append(self)
+
     monkeypatch.setattr("tailrace.engine.stream.QUEUE_BYTES", 1000)
+    monkeypatch.setattr("tailrace.engine.stream.BatchQueue", SeenQueue)
     server, targets = Server(), {name: Target() for name in NAMES[:2]}
     pipeline = make(tmp_path, server, targets)
     dead = pipeline._sinks[1]
@@ -234,7 +243,7 @@ async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest
         await until(at_a_position(*targets.values()))
         dead._faults = Faults(random.Random(0), 1.0)
         server.commit(*([1] * 1000))
-        await until(lambda: pipeline.status.sinks[NAMES[1]].queued_bytes >= 1000)
+        await until(lambda: len(queues) == 2 and queues[1].size >= 1000)
         await asyncio.sleep(0.05)
         # A queue, a unit in delivery and one being filled, each over its bound by a batch at most.
         assert pipeline.status.source.events * 100 <= 1000 + 2 * 1500 + 3 * 300

@@ -5,6 +5,9 @@
 `topic` is what other sinks would call the topic; `position` identifies the event across repeats. `key` and
 `value` stand as the format wrote them, hence the format must write JSON; an event without a key, and a
 tombstone, have null there.
+
+In a file that several processes were led into one after another (`>> FILE`), a line that is not JSON was cut
+when its process was killed or could not write on: its event comes again, so skip it. A line may be empty.
 """
 
 from __future__ import annotations
@@ -68,7 +71,8 @@ class StdoutSink:
     """Writes to file descriptor 1 without a buffer of its own; a commit syncs if that is a file.
 
     While nobody reads, `write` waits in a thread: the event loop goes on, and `abort` ends the wait. A line
-    that was cut by an abort is finished before anything else is written.
+    that was cut by an abort is finished before anything else is written; one that an earlier process has cut
+    is ended.
     """
 
     Settings: ClassVar[type[Declaration]] = StdoutSettings
@@ -81,7 +85,7 @@ class StdoutSink:
         self._template = TopicTemplate(settings.topic)
         self._thread = WorkerThread(f"stdout {context.identity}")
         self._aborted = threading.Event()
-        self._rest = b""  # of a line that was begun
+        self._rest = b""  # of a line that was begun, by this process or by an earlier one
 
     async def check(self) -> Sequence[Finding]:
         if sys.__stdout__ is None:
@@ -95,6 +99,8 @@ class StdoutSink:
         if sys.__stdout__ is None:  # descriptor 1 may be anything by now
             raise _reader_gone("it is closed")
         self._aborted.clear()
+        if not self._rest and await self._thread.call(_ends_within_a_line):
+            self._rest = b"\n"  # else the first event would be a part of that line
         return None
 
     def prepare(self, batch: Batch) -> bytes:
@@ -159,6 +165,19 @@ class StdoutSink:
 
 def _is_file() -> bool:
     return stat.S_ISREG(os.fstat(_DESCRIPTOR).st_mode)
+
+
+def _ends_within_a_line() -> bool:
+    """Whether the standard output is a file whose last line is cut, or may be."""
+    size = os.fstat(_DESCRIPTOR).st_size if _is_file() else 0
+    if not size:
+        return False
+    try:
+        # Once more, since a shell opens it for writing alone.
+        with open(f"/dev/fd/{_DESCRIPTOR}", "rb", buffering=0) as file:
+            return os.pread(file.fileno(), 1, size - 1) != b"\n"
+    except OSError:  # an empty line does no harm
+        return True
 
 
 def _policy(error: OSError) -> Retry | Stop:

@@ -125,6 +125,45 @@ answer(synced)
     assert all(line.endswith("x" * 2000 + "}") for line in lines)
 
 
+CUT = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (150, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_line_that_an_earlier_process_has_cut_is_ended(run: Run, tmp_path: Path, readable: bool) -> None:
+    lines = tmp_path / "lines"
+    with lines.open("ab") as file:
+        _, answers = run(CUT + DELIVER, file).communicate(timeout=30)
+    assert answers == "Stop TR-SINK-012\n"
+    cut = lines.read_bytes()
+    assert cut.count(b"\n") == 1
+    assert not cut.endswith(b"\n")
+    stranger = ""
+    if not readable:  # a file that its user may only append to; root becomes a user who may not even that
+        lines.chmod(0o200)
+        stranger = "import os\nif os.geteuid() == 0: os.seteuid(65534)\n"
+    with lines.open("ab") as file:
+        _, answers = run(stranger + DELIVER, file).communicate(timeout=30)
+    assert answers == "committed\n"
+    lines.chmod(0o600)
+    written = lines.read_bytes()
+    whole = written[: written.index(b"\n") + 1]
+    assert written.startswith(cut + b"\n" + whole)
+    assert [line.count(b'"key"') for line in written.splitlines()] == [1, cut.count(b'"key"') - 1, 1, 1, 1]
+
+
+def test_whole_lines_are_followed_at_once(run: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    for _ in range(2):
+        with lines.open("ab") as file:
+            assert run(DELIVER, file).communicate(timeout=30)[1] == "committed\n"
+    written = lines.read_text().splitlines()
+    assert written[:3] == written[3:]
+    assert all(written)
+
+
 BLOCKED = """
 await sink.open()
 writing = asyncio.create_task(sink.write(payload(5000, "x" * 100)))

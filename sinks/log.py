@@ -55,6 +55,7 @@ class LogSink:
     """
 
     Settings: ClassVar[type[Declaration]] = LogSettings
+    alone = False
     guarantee = Guarantee.EXACTLY_ONCE
     unit = Unit()
 

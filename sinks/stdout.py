@@ -76,6 +76,7 @@ class StdoutSink:
     """
 
     Settings: ClassVar[type[Declaration]] = StdoutSettings
+    alone = True
     guarantee = Guarantee.AT_LEAST_ONCE
     unit = Unit()
 

@@ -332,6 +332,8 @@ class SinkPlugin(Protocol):
     `validate` makes it to ask for its guarantee."""
 
     Settings: ClassVar[type[Declaration]]
+    alone: ClassVar[bool]
+    """Whether a pipeline has one sink of this type at most: two would write into each other's events."""
 
     def __call__(self, settings: Any, context: SinkContext) -> Sink: ...
 

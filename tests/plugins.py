@@ -228,6 +228,7 @@ class FileSink:
         secret: SecretStr | None = None
         delay: float = 0.0  # seconds that a commit of events takes; `PATH.held` shows that one has begun
 
+    alone = False
     guarantee = Guarantee.EXACTLY_ONCE
     unit = Unit()
 
@@ -301,6 +302,7 @@ class LinesSink:
     class Settings(Declaration):
         path: Path
 
+    alone = False
     guarantee = Guarantee.AT_LEAST_ONCE
     unit = Unit()
 

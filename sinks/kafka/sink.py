@@ -43,6 +43,7 @@ class KafkaSink:
     """
 
     Settings: ClassVar[type[Declaration]] = KafkaSettings
+    alone = False
     guarantee = Guarantee.EXACTLY_ONCE
     unit = Unit()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tailrace.config.faults import Faults
 from tailrace.config.model import Block, PipelineConfig, PipelineKeys, SinkConfig, SinkKeys
 from tailrace.config.parts import make_sink
 from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check, did_you_mean
-from tailrace.errors import ConfigurationError, TailraceError, code
+from tailrace.errors import Code, ConfigurationError, TailraceError, code
 
 NOT_EXACTLY_ONCE = code(
     "TR-CONF-012",
@@ -25,6 +25,11 @@ NAME_TAKEN = code(
     "TR-CONF-013",
     "name is used twice",
     "Two sinks of one pipeline would share one checkpoint and fence each other.",
+)
+NOT_ALONE = code(
+    "TR-CONF-015",
+    "sink type is used twice",
+    "A process has only one of what this sink writes to: two would cut into each other's events.",
 )
 
 
@@ -67,7 +72,13 @@ class _Loading:
             for index, block in _items(data.get("transforms"))
         ]
         sinks = [self._sink(block, index) for index, block in _items(data.get("sinks"))]
-        self._unique_names([block for _, block in _items(data.get("sinks"))])
+        names = [
+            block.get("name", block.get("type")) if isinstance(block, dict) else None
+            for _, block in _items(data.get("sinks"))
+        ]
+        self._unique("name", names, NAME_TAKEN, "is called", "Give one of them another name:.")
+        alone = [sink.block.type if sink is not None and sink.block.plugin.alone else None for sink in sinks]
+        self._unique("type", alone, NOT_ALONE, "is of type", "Keep one of them.")
         data_dir = path.parent / (keys.data_dir if keys else "data")
         default = {"type": "sqlite", "path": str(data_dir / "offsets.db")}
         offsets = self._block("offsets", data.get("offsets", default), ("offsets",))
@@ -127,21 +138,17 @@ class _Loading:
             return None
         return SinkConfig(keys.name, block, format, keys.delivery, keys.on_stall)
 
-    def _unique_names(self, sinks: list[Any]) -> None:
+    def _unique(self, key: str, values: Iterable[object], code: Code, found: str, remedy: str) -> None:
+        """Tell where a sink has the same text as one before it: what each has under the key."""
         seen: dict[str, int] = {}
-        for index, values in enumerate(sinks):
-            name = values.get("name", values.get("type")) if isinstance(values, dict) else None
-            if not isinstance(name, str):
+        for index, value in enumerate(values):
+            if not isinstance(value, str):
                 continue
-            if name in seen:
-                first = self._document.place(("sinks", seen[name]))
-                self._faults.add(
-                    self._document.place(("sinks", index, "name")),
-                    NAME_TAKEN,
-                    f"the sink in line {first.line} is called {name} too",
-                    "Give one of them another name:.",
-                )
-            seen.setdefault(name, index)
+            if value in seen:
+                first = self._document.place(("sinks", seen[value]))
+                place = self._document.place(("sinks", index, key))
+                self._faults.add(place, code, f"the sink in line {first.line} {found} {value} too", remedy)
+            seen.setdefault(value, index)
 
     def _guarantee(self, sink: SinkConfig, path: KeyPath, pipeline: str, base: Path) -> None:
         try:

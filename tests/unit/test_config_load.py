@@ -12,7 +12,7 @@ from offsets.sqlite import SqliteOffsetStore
 from tailrace import plugins
 from tailrace.config import build, load, make_sinks
 from tailrace.config.environment import MISSING_VARIABLE
-from tailrace.config.load import NAME_TAKEN, NOT_EXACTLY_ONCE
+from tailrace.config.load import NAME_TAKEN, NOT_ALONE, NOT_EXACTLY_ONCE
 from tailrace.config.validation import MISSING_KEY, NOT_AVAILABLE, UNKNOWN_KEY, WRONG_VALUE
 from tailrace.engine.stored import StoredSink
 from tailrace.errors import Code, ConfigurationError
@@ -153,6 +153,8 @@ REFUSED: list[tuple[str, Code, str, str, str]] = [
     ("numbers} => numbers}\n  - {type: file, path: b, format: numbers}", NAME_TAKEN, "5:5", "line 4", "name"),
     ("numbers} => numbers}\n  - {type: lines, name: file, path: b, format: numbers}", NAME_TAKEN, "5:25",
      "line 4", "name"),
+    ("type: file, path: out.json => type: stdout, name: a}\n  - {type: stdout, name: b", NOT_ALONE, "5:12",
+     "the sink in line 4 is of type stdout too", "Keep one"),
     ("numbers} => numbers}\n  - file", WRONG_VALUE, "5:5", "sinks.1 is 'file'", "mapping"),
     ("numbers} => numbers}\ntransforms: [{type: od}]", plugins.UNKNOWN_PLUGIN, "5:21", "transform", "odd"),
     ("numbers} => numbers}\ntransforms:", WRONG_VALUE, "5:12", "transforms is empty", "list"),

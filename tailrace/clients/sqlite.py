@@ -102,11 +102,11 @@ class Kind:
 class SqliteFile:
     """One connection to one file. It belongs to the thread that opened it."""
 
-    def __init__(self, path: Path, kind: Kind, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, real: Path, kind: Kind, connection: sqlite3.Connection) -> None:
         self.path = path
         self.kind = kind
         self.connection = connection
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = real.with_name(real.name + "-wal")
         self._checkpoint_at = _WAL_BYTES
         self._inode: tuple[int, int] | None = None
 
@@ -117,11 +117,12 @@ class SqliteFile:
         Raises Retry (locked, disk full, I/O) or Stop (not writable, damaged, foreign, of another version).
         """
         _refuse_folder(path)
-        _make_folder(path.parent)
-        created = not _exists(path)
+        real = _real(path)
+        _make_folder(real.parent)
+        created = not _exists(real)
         with _policies(path):
-            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-        file = cls(path, kind, connection)
+            connection = sqlite3.connect(real, timeout=_PATIENCE, isolation_level=None)
+        file = cls(path, real, kind, connection)
         try:
             with file._policies():
                 if not file._recognise():
@@ -131,8 +132,8 @@ class SqliteFile:
                 connection.execute("PRAGMA secure_delete = 0")  # pages given up need not be overwritten
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see _bound_wal
             if created:
-                _sync_folder(path.parent)
-            file._inode = _inode(path)
+                _sync_folder(real.parent)
+            file._inode = _inode(real)
         except BaseException:
             connection.close()
             raise
@@ -144,14 +145,15 @@ class SqliteFile:
         _refuse_folder(path)
         if not _exists(path):
             return None
+        real = _real(path)
         with _policies(path):
-            uri = f"{path.absolute().as_uri()}?mode=ro"
+            uri = f"{real.as_uri()}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
-        file = cls(path, kind, connection)
+        file = cls(path, real, kind, connection)
         try:
             with file._policies():
                 recognised = file._recognise()
-            file._inode = _inode(path)
+            file._inode = _inode(real)
         except BaseException:
             connection.close()
             raise
@@ -335,8 +337,9 @@ def _primary(error: sqlite3.Error) -> int | None:
 def refuse_unwritable(path: Path) -> None:
     """Stop unless this user may write a file at the path, or make it with the folders above it."""
     _refuse_folder(path)
-    existing = next(one for one in (path, *path.parents) if _exists(one))
-    folder = path.parent if existing == path else existing
+    real = _real(path)
+    existing = next(one for one in (real, *real.parents) if _exists(one))
+    folder = real.parent if existing == real else existing
     if not folder.is_dir():
         found = f"{folder} is not a folder"
     elif not os.access(folder, os.W_OK) or not os.access(existing, os.W_OK):
@@ -350,6 +353,11 @@ def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         found = "the path leads to a folder"
         raise Stop(NOT_WRITABLE, found, "Name a file in it, or another path.", where=str(path))
+
+
+def _real(path: Path) -> Path:
+    """What the path leads to, a link followed: SQLite puts -wal beside that. It need not exist."""
+    return Path(os.path.realpath(path))
 
 
 def _exists(path: Path) -> bool:

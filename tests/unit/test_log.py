@@ -25,6 +25,7 @@ from tailrace.clients.sqlite import (
     NOT_WRITABLE,
     OTHER_VERSION,
     SqliteFile,
+    refuse_unwritable,
 )
 from tailrace.errors import Code, Fenced, Gap, Retry, Stop
 from tailrace.log import Entry, Reader, Retention, Writer, retention
@@ -224,6 +225,35 @@ def test_a_file_that_was_taken_away_stops_the_writer(
     moved.rename(gone)
     writer.append({"a": events(2)}, point(2))
     assert len(read_all(reader, "a")) == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_is_followed(tmp_path: Path, path: Path, closing: contextlib.ExitStack, exists: bool) -> None:
+    """Also one whose file, with its folder, is still to be made."""
+    disk = tmp_path / "disk" / "sub" / "other.db"
+    path.symlink_to(disk)
+    if exists:
+        open_writer(disk, closing).close()
+    refuse_unwritable(path)
+    writer = open_writer(path, closing)
+    writer.append({"a": events(1)}, point(1))
+    reader = open_reader(path, closing)
+    assert not reader.wait(0)
+    writer.append({"a": events(2)}, point(2))
+    assert reader.wait(10)
+    assert len(read_all(reader, "a")) == 2
+    assert sorted(found.name for found in disk.parent.iterdir()) == [
+        "other.db",
+        "other.db-shm",
+        "other.db-wal",
+    ]
+    assert path.is_symlink()
+    path.unlink()
+    path.symlink_to(tmp_path / "somewhere else.db")
+    for use in (lambda: writer.append({"a": events(3)}, point(3)), lambda: reader.wait(10)):
+        with pytest.raises(Stop) as refused:
+            use()
+        assert refused.value.code is MOVED
 
 
 def make_foreign(path: Path) -> None:

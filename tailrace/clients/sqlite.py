@@ -80,7 +80,8 @@ _REMEDIES: Final = {
     LOCKED: "Nothing, if that process ends its commit soon. If it hangs or is stopped, continue or end it.",
     FULL: "Free space on its file system; it goes on by itself.",
     IO_ERROR: "Look into the system's log (dmesg), and at quotas and limits; it goes on once writing works.",
-    NOT_WRITABLE: "Make the folder and the file, with -wal and -shm beside it, writable for this user.",
+    NOT_WRITABLE: "Make the folder and the file, with -wal and -shm beside it, readable and writable for "
+    "this user.",
     DAMAGED: "Keep a copy, then restore the file from a backup or recover it with: sqlite3 FILE .recover",
     FOREIGN: "Choose another path.",
 }
@@ -132,7 +133,8 @@ class SqliteFile:
                 connection.execute("PRAGMA secure_delete = 0")  # pages given up need not be overwritten
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see _bound_wal
             if created:
-                _sync_folder(real.parent)
+                with _policies(path):
+                    _sync_folder(real.parent)
             file._inode = _inode(real)
         except BaseException:
             connection.close()
@@ -313,6 +315,8 @@ def _policies(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _policy(error, path) from error
+    except OSError as error:
+        raise Stop(NOT_WRITABLE, str(error), _REMEDIES[NOT_WRITABLE], where=str(path)) from error
 
 
 def _policy(error: sqlite3.Error, path: Path, *, committing: bool = False) -> Exception:
@@ -350,7 +354,7 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         found = "the path leads to a folder"
         raise Stop(NOT_WRITABLE, found, "Name a file in it, or another path.", where=str(path))
 
@@ -361,13 +365,10 @@ def _real(path: Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
-    try:
+    with _policies(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise Stop(NOT_WRITABLE, str(error), _REMEDIES[NOT_WRITABLE], where=str(path)) from error
-    return True
+        return True
+    return False
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
@@ -381,12 +382,10 @@ def _inode(path: Path) -> tuple[int, int] | None:
 def _make_folder(folder: Path) -> None:
     """Make the folder and those above it, each entry durable."""
     missing = [path for path in (folder, *folder.parents) if not _exists(path)]
-    try:
+    with _policies(folder):
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
             _sync_folder(path.parent)
-    except OSError as error:
-        raise Stop(NOT_WRITABLE, str(error), _REMEDIES[NOT_WRITABLE], where=str(folder)) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,6 +306,47 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Stop) as refused:
         Writer(tmp_path / "file" / "sub" / "events.db", SINK, KEEP)
+    assert refused.value.code is NOT_WRITABLE
+
+
+def refusals(path: Path) -> Iterator[Code]:
+    """What whoever would use the path is told."""
+    for use in (lambda: Writer(path, SINK, KEEP), lambda: Reader(path), lambda: refuse_unwritable(path)):
+        with pytest.raises(Stop) as refused:
+            use()
+        assert str(path) in str(refused.value)
+        yield refused.value.code
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    for path in (tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "events.db"):
+        assert set(refusals(path)) == {NOT_WRITABLE}
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """A folder whose permissions bind this process, root or not, and may be changed by the test."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own lie in one that root alone may enter
+        if user == 0:
+            os.chown(folder, 65534, -1)
+            os.seteuid(65534)
+        yield Path(folder)
+        os.seteuid(user)
+        os.chmod(folder, 0o700)
+
+
+def test_a_folder_that_may_not_be_entered(closed_folder: Path) -> None:
+    closed_folder.chmod(0)
+    for path in (closed_folder / "events.db", closed_folder / "sub" / "events.db"):
+        assert set(refusals(path)) == {NOT_WRITABLE}
+
+
+def test_a_folder_that_may_not_be_read(closed_folder: Path) -> None:
+    """It cannot be synced, so that a new file in it would not be durable."""
+    closed_folder.chmod(0o300)
+    with pytest.raises(Stop, match="Permission denied") as refused:
+        Writer(closed_folder / "events.db", SINK, KEEP)
     assert refused.value.code is NOT_WRITABLE
 
 

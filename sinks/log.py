@@ -24,6 +24,8 @@ from tailrace.topics import TopicTemplate, TopicTemplateText
 from tailrace.worker_thread import WorkerThread
 
 _LITTLE_SPACE: Final = 1024**3  # bytes
+_MOST_HOURS: Final = 10**9  # these and the bytes fit into SQLite's integers, the hours as µs
+_MOST_BYTES: Final = 10**18
 
 
 class LogSettings(Declaration):
@@ -37,11 +39,14 @@ class LogSettings(Declaration):
     retention_hours: float | None = Field(
         default=None,
         gt=0,
+        le=_MOST_HOURS,
+        allow_inf_nan=False,
         description="Events are kept for so long, or up to an hour longer. Default: for ever.",
     )
     retention_bytes: ByteSize | None = Field(
         default=None,
         gt=0,
+        le=_MOST_BYTES,
         description="So many bytes of the newest keys and values are kept per topic, or a little more: "
         "`10 GB`. Default: all.",
     )

@@ -140,15 +140,21 @@ class Reader:
     def at_time(self, topic: str, timestamp: int) -> int:
         """The offset of the topic's first event committed at or after a time (µs since the epoch); its end
         where there is none. Events after it may be older: databases' clocks are not monotonic."""
-        return self._first(topic, "newest >= ?", "timestamp >= ?", (timestamp,), timestamp)
-
-    def at_position(self, topic: str, position: str, ordinal: int = 0, index: int = 0) -> int:
-        """The offset of the topic's first event at or after a place in the source's log; its end where there
-        is none."""
-        identity = (position, ordinal, index)
-        return self._first(
-            topic, "position >= ?", '(position, ordinal, "index") >= (?, ?, ?)', identity, position
-        )
+        with self._file.reading() as connection:
+            id, _, end = self._find(topic)
+            segment = connection.execute(
+                "SELECT base FROM segment WHERE topic = ? AND base < next AND newest >= ? "
+                "ORDER BY base LIMIT 1",
+                (id, timestamp),
+            ).fetchone()
+            if segment is None:
+                return end
+            row = connection.execute(
+                f'SELECT "offset" FROM {events_table(id)} WHERE "offset" >= ? AND timestamp >= ? '
+                'ORDER BY "offset" LIMIT 1',
+                (*segment, timestamp),
+            ).fetchone()
+            return end if row is None else int(row[0])
 
     def wait(self, seconds: float) -> bool:
         """Wait until something was committed since the last call; False when the time is over first.
@@ -189,26 +195,6 @@ class Reader:
                 where=str(self._file.path),
             )
         return id, first, next
-
-    def _first(
-        self, topic: str, segments: str, events: str, wanted: Sequence[int | str], bound: int | str
-    ) -> int:
-        """The first event that fulfils `events`, looked for in the first segment that fulfils `segments`."""
-        with self._file.reading() as connection:
-            id, _, end = self._find(topic)
-            row = connection.execute(
-                f"SELECT base FROM segment WHERE topic = ? AND base < next AND {segments} "
-                "ORDER BY base LIMIT 1",
-                (id, bound),
-            ).fetchone()
-            if row is None:
-                return end
-            row = connection.execute(
-                f'SELECT "offset" FROM {events_table(id)} WHERE "offset" >= ? AND {events} '
-                'ORDER BY "offset" LIMIT 1',
-                (*row, *wanted),
-            ).fetchone()
-            return end if row is None else int(row[0])
 
     def _out_of_range(self, topic: str, offset: int, first: int, next: int) -> Stop:
         where = f"{self._file.path}, {topic}"

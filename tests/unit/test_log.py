@@ -478,41 +478,24 @@ def test_waiting_ends_with_a_commit(path: Path, closing: contextlib.ExitStack) -
 
 @settings(max_examples=30, deadline=None)
 @given(
-    st.lists(st.lists(st.tuples(*[st.integers(0, 20)] * 2), min_size=1, max_size=6), min_size=1, max_size=8),
+    st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=6), min_size=1, max_size=8),
     st.integers(0, 21),
     st.integers(1, 8),
 )
-def test_times_and_positions_are_found(
-    tmp_path_factory: pytest.TempPathFactory,
-    commits: list[list[tuple[int, int]]],
-    wanted: int,
-    segment: int,
+def test_times_are_found(
+    tmp_path_factory: pytest.TempPathFactory, commits: list[list[int]], wanted: int, segment: int
 ) -> None:
-    """Also where timestamps and positions do not grow: the first event that fits, whatever follows it."""
+    """Also where timestamps do not grow: the first event that fits, whatever follows it."""
     path = tmp_path_factory.mktemp("log") / "events.db"
-    stored = [(timestamp, number) for commit in commits for timestamp, number in commit]
+    stored = [timestamp for commit in commits for timestamp in commit]
     with pytest.MonkeyPatch.context() as patch, contextlib.closing(Writer(path, SINK, KEEP)) as writer:
         patch.setattr(writer_module, "SEGMENT_BYTES", segment)
         for commit in commits:
-            rows = [field for timestamp, number in commit for field in event(number, timestamp=timestamp)]
+            rows = [field for timestamp in commit for field in event(1, timestamp=timestamp)]
             writer.append({"a": rows}, point())
     with contextlib.closing(Reader(path)) as reader:
-        at_time = [offset for offset, (timestamp, _) in enumerate(stored) if timestamp >= wanted]
+        at_time = [offset for offset, timestamp in enumerate(stored) if timestamp >= wanted]
         assert reader.at_time("a", wanted) == min(at_time, default=len(stored))
-        at = [offset for offset, (_, number) in enumerate(stored) if number >= wanted]
-        assert reader.at_position("a", f"{wanted:08}") == min(at, default=len(stored))
-
-
-def test_a_position_inside_a_transaction(path: Path, closing: contextlib.ExitStack) -> None:
-    rows = [
-        field
-        for place in ((1, 0, 0), (1, 0, 2), (1, 10, 0), (2, 0, 0))
-        for field in (None, 1, f"{place[0]:08}", place[1], place[2], b"k", b"v")
-    ]
-    open_writer(path, closing).append({"a": rows}, point())
-    reader = open_reader(path, closing)
-    found = [reader.at_position("a", "00000001", *rest) for rest in ((), (0, 1), (1,), (9, 9), (10, 1))]
-    assert found == [0, 1, 2, 2, 3]
 
 
 def test_old_events_go_and_offsets_stay(path: Path, closing: contextlib.ExitStack) -> None:

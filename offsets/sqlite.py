@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
 from pydantic import Field
 
 from tailrace import claims
-from tailrace.abc import Declaration
+from tailrace.abc import Declaration, Finding
 from tailrace.checkpoint import Checkpoint
-from tailrace.clients.sqlite import Kind, SqliteFile
+from tailrace.clients.sqlite import Kind, SqliteFile, refuse_unwritable
+from tailrace.errors import Stop
 from tailrace.failpoints import failpoint
 from tailrace.worker_thread import WorkerThread
 
@@ -51,6 +53,9 @@ class SqliteOffsetStore:
         self._file: SqliteFile | None = None
         self._thread = WorkerThread("offsets")
 
+    async def check(self) -> Sequence[Finding]:
+        return await self._thread.call(self._check)
+
     async def peek(self, sink: str) -> Checkpoint | None:
         return await self._thread.call(claims.peek, self._path, OFFSETS, sink)
 
@@ -67,6 +72,17 @@ class SqliteOffsetStore:
     async def close(self) -> None:
         await self._thread.call(self._close)
         self._thread.end()
+
+    def _check(self) -> Sequence[Finding]:
+        title = f"offset store {self._path}"
+        try:
+            file = SqliteFile.read(self._path, OFFSETS)
+            if file is not None:
+                file.close()
+            refuse_unwritable(self._path)
+        except Stop as error:
+            return [Finding(title, error.found, error)]
+        return [Finding(title, "will be made" if file is None else "found")]
 
     def _claim(self, sink: str) -> tuple[int, Checkpoint | None]:
         self._close()  # a claim follows trouble, or is the first: it begins with a fresh connection

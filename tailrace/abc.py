@@ -190,6 +190,9 @@ class Sink(Protocol):
 class OffsetStore(Protocol):
     """Keeps the checkpoints of sinks that cannot keep their own. One row per sink identity."""
 
+    async def check(self) -> Sequence[Finding]:
+        """Everything that must hold before a start. Creates and fences nothing."""
+
     async def peek(self, sink: str) -> Checkpoint | None:
         """Read without fencing."""
 

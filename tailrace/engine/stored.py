@@ -35,7 +35,7 @@ class StoredSink:
         self.unit = sink.unit
 
     async def check(self) -> Sequence[Finding]:
-        return await self._sink.check()
+        return [*await self._sink.check(), *await self._store.check()]
 
     async def peek(self) -> Checkpoint | None:
         return await self._store.peek(self.identity)

@@ -172,6 +172,15 @@ class OffsetStoreAcceptance:
             await old.save("orders/stdout", epoch, checkpoint(2, {"lsn": "0/2"}))
         assert await stores().peek("orders/stdout") is None
 
+    async def test_check_finds_no_fault_and_changes_nothing(self, stores: _Stores) -> None:
+        assert [finding for finding in await stores().check() if finding.error is not None] == []
+        assert await stores().peek("orders/stdout") is None
+        running = stores()
+        epoch, _ = await running.claim("orders/stdout")
+        await stores().check()
+        await running.save("orders/stdout", epoch, checkpoint(1, {"lsn": "0/1"}))
+        assert [finding for finding in await stores().check() if finding.error is not None] == []
+
     async def test_close_is_legal_in_any_state(self, stores: _Stores) -> None:
         fresh, claimed = stores(), stores()
         await claimed.claim("orders/stdout")

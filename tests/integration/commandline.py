@@ -110,8 +110,8 @@ def the_problem(stderr: str, code: str) -> Problem:
 
 
 class Pipeline:
-    """A pipeline on one database with a table `t` (id, x). `source` and `sinks` may be changed: the file is
-    written anew before each command."""
+    """A pipeline on one database with a table `t` (id, x). `source`, `sinks` and `offsets` may be changed:
+    the file is written anew before each command."""
 
     def __init__(self, folder: Path, server: Postgres, database: str) -> None:
         self.server = server
@@ -126,6 +126,7 @@ class Pipeline:
             "snapshot": "never",
         }
         self.sinks: list[dict[str, Any]] = [{"type": "log", "path": "log.db"}]
+        self.offsets: dict[str, Any] = {"type": "sqlite", "path": "data/offsets.db"}
         self.sql("CREATE TABLE t (id int PRIMARY KEY, x text)")
 
     @property
@@ -152,7 +153,12 @@ class Pipeline:
 
     def write(self) -> Path:
         """The file as it is to be now."""
-        document = {"name": self.name, "source": self.source, "sinks": self.sinks}
+        document = {
+            "name": self.name,
+            "source": self.source,
+            "sinks": self.sinks,
+            "offsets": self.offsets,
+        }
         self.file.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
         return self.file
 

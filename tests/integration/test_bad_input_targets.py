@@ -132,6 +132,23 @@ def test_teardown_of_what_can_be_reached(pipeline: Pipeline) -> None:
     assert tailrace("teardown", pipeline.write(), "--yes").out == "nothing is there\n"
 
 
+def test_an_offset_store_that_cannot_be_made(pipeline: Pipeline) -> None:
+    """Doctor and a start tell it, before anything is made on the server."""
+    (pipeline.folder / "notes").touch()
+    pipeline.sinks = [{"type": "stdout"}]
+    pipeline.offsets = {"type": "sqlite", "path": "notes/offsets.db"}
+    assert list(pipeline.faults()) == ["TR-SQLITE-003"]
+    problem = pipeline.refused("TR-SQLITE-003")
+    assert problem.where == str(pipeline.folder / "notes" / "offsets.db")
+    assert pipeline.sql("SELECT FROM pg_publication") == []
+    pipeline.offsets["path"] = "offsets.db"
+    said = tailrace("run", pipeline.write(), "--until-current")
+    assert said.code == 0, said.err
+    pipeline.insert(1)
+    (line,) = tailrace("run", pipeline.write(), "--until-current").out.splitlines()
+    assert json.loads(line)["key"] == {"id": 1}
+
+
 @pytest.fixture
 def kafka_pipeline(pipeline: Pipeline, kafka: Kafka) -> Pipeline:
     """The pipeline into Kafka instead, one partition a topic: the order in it is the log's."""

@@ -60,6 +60,37 @@ def test_a_warning_keeps_nothing_from_starting(pipeline_file: Path) -> None:
     assert "  ! folder: will be missed\n    → mkdir " in result.stdout
 
 
+LINES = "type: lines, path: out.txt"
+
+
+def test_an_offset_store_is_a_check_of_the_sinks_that_need_it(pipeline_file: Path) -> None:
+    pipeline_file.write_text(pipeline_file.read_text().replace("type: file, path: out.json", LINES))
+    store = pipeline_file.parent / "data" / "offsets.db"
+    result = doctor(pipeline_file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"lines\n  ✓ offset store {store}: will be made\n" in result.stdout
+    assert not store.parent.exists()
+
+
+def test_an_offset_store_that_cannot_be_made(pipeline_file: Path) -> None:
+    log = pipeline_file.with_name("log.txt")
+    text = pipeline_file.read_text().replace("type: file, path: out.json", LINES)
+    pipeline_file.write_text(f"{text}offsets: {{type: sqlite, path: log.txt/offsets.db}}\n")
+    result = doctor(pipeline_file)
+    assert result.exit_code == 1
+    assert f"✗ offset store {log}/offsets.db: {log} is not a folder (TR-SQLITE-003)" in result.stdout
+
+
+def test_an_offset_store_that_is_something_else(pipeline_file: Path) -> None:
+    text = pipeline_file.read_text().replace("type: file, path: out.json", LINES)
+    pipeline_file.write_text(f"{text}offsets: {{type: sqlite, path: notes.txt}}\n")
+    pipeline_file.with_name("notes.txt").write_text("the notes of somebody\n" * 100)
+    result = doctor(pipeline_file)
+    assert result.exit_code == 1
+    assert f"✗ offset store {pipeline_file.with_name('notes.txt')}: " in result.stdout
+    assert "(TR-SQLITE-005)" in result.stdout
+
+
 def test_json(pipeline_file: Path) -> None:
     log = pipeline_file.with_name("log.txt")
     log.unlink()

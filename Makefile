@@ -11,7 +11,7 @@ PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers crash mutants bench bench-memory clean-room java
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ lint: $(INSTALLED) ## ruff and mypy
 
 servers: $(INSTALLED) java ## Fetch the PostgreSQL and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
+
+golden: $(INSTALLED) java ## Record anew what a real Debezium writes, on every version of PostgreSQL
+	$(VENV)/bin/python -m tests.golden
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
 	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md

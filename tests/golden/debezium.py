@@ -1,0 +1,94 @@
+"""Runs the real Debezium on the corpus: its connector in its embedded engine, with JsonConverter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from tests.golden.changes import LAST
+from tests.golden.corpus import execute, prepare
+from tests.golden.recording import Recorder, Recording
+from tests.servers import Postgres
+from tests.servers.artefacts import install, maven_jars
+from tests.servers.kafka import java
+from tests.waiting import wait_until
+
+#: The newest of which Maven has every part.
+VERSION: Final = "3.6.1.Final"
+
+_ARTEFACTS: Final = (
+    *(f"io.debezium:debezium-{name}:{VERSION}" for name in ("api", "embedded", "connector-postgres")),
+    "org.slf4j:slf4j-simple:1.7.36",  # tells why the connector stops
+)
+_JVM: Final = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Duser.timezone=UTC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+)
+_PROGRAM: Final = Path(__file__).with_name("Engine.java")
+
+
+def record(server: Postgres) -> Recording:
+    """What Debezium makes of the corpus on a server."""
+    database = server.create_database()
+    prepare(server, database)
+    recorder = Recorder(database)
+    with _engine(server, database) as lines:
+        execute(server, database)
+        table = ""
+        while table != LAST:
+            line = lines.readline()
+            if not line:
+                raise RuntimeError("Debezium ended before the corpus did")
+            if (value := json.loads(line)["value"]) is not None:  # a tombstone follows its delete
+                table = value["payload"]["source"]["table"]
+            recorder.add(table, line)
+    server.drop_database(database)
+    return recorder.recording
+
+
+@contextmanager
+def _engine(server: Postgres, database: str) -> Iterator[IO[str]]:
+    """The lines of an engine that streams, with the connector's default settings but for the snapshot."""
+    properties = {
+        "name": "golden",
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "plugin.name": "pgoutput",
+        "snapshot.mode": "no_data",
+        "topic.prefix": database,
+        "slot.name": database,
+        "database.hostname": server.host,
+        "database.port": server.port,
+        "database.user": "postgres",
+        "database.password": "",
+        "database.dbname": database,
+        "offset.storage": "org.apache.kafka.connect.storage.MemoryOffsetBackingStore",
+        "converter.schemas.enable": "true",
+    }
+    command = [java(), *_JVM, "-cp", str(jars() / "*"), str(_PROGRAM)]
+    command += [f"{name}={value}" for name, value in properties.items()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as engine:
+        assert engine.stdout
+
+        def streaming() -> bool:
+            assert engine.poll() is None, "Debezium did not start"
+            slots = "SELECT true FROM pg_replication_slots WHERE slot_name = %s AND active"
+            return bool(server.execute(slots, (database,)))
+
+        try:
+            wait_until(streaming, "Debezium to stream", 60)
+            yield engine.stdout
+        finally:
+            engine.kill()
+
+
+def jars() -> Path:
+    """The folder with the jars of the connector, fetched if need be."""
+    return install(f"debezium-{VERSION}", lambda into: maven_jars([*_ARTEFACTS], into, transitive=True))

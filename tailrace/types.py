@@ -31,7 +31,12 @@ class Kind(enum.Enum):
     TIMESTAMPTZ = "timestamptz"  # int µs since the epoch, or ±math.inf; `2026-01-31 13:14:15.1+00`
     UUID = "uuid"  # str, lower case with hyphens; itself
     JSON = "json"  # str, as the database wrote it; itself
+    XML = "xml"  # str, as the database wrote it; itself
     ENUM = "enum"  # str; itself
+    BITS = "bits"  # str of `0` and `1`; itself
+    INTERVAL = "interval"  # (int months, int days, int µs), or ±math.inf; no canonical text
+    POINT = "point"  # (float x, float y); no canonical text
+    MAP = "map"  # dict of str to str or None; no canonical text
     ARRAY = "array"  # list of the element's values or None, nested for more dimensions; no canonical text
 
 
@@ -42,6 +47,6 @@ class LogicalType(msgspec.Struct, frozen=True):
     native: str
     precision: int | None = None  # DECIMAL: digits in all; temporal kinds: digits of the fraction
     scale: int | None = None  # DECIMAL: digits after the point; None: it varies from value to value
-    length: int | None = None  # STRING: the declared limit in characters
+    length: int | None = None  # STRING: the declared limit in characters; BITS: in bits
     labels: tuple[str, ...] = ()  # ENUM: its labels in their order
     element: LogicalType | None = None  # ARRAY: what it holds

@@ -18,6 +18,7 @@ from tailrace.clients.postgres.connection import Session
 SESSION_SETTINGS: Final[Mapping[str, str]] = {
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
+    "lc_monetary": "C",
     "extra_float_digits": "3",
     "bytea_output": "hex",
     "TimeZone": "UTC",
@@ -99,14 +100,18 @@ _PRIMARY_KEY: Final = SQL("""
     ORDER BY k.place
     """)
 
+# An array is what its element's type names as its array: int2vector and oidvector only look like some.
 _TYPES: Final = SQL("""
-    WITH wanted AS (
+    WITH RECURSIVE wanted AS (
         SELECT unnest(%s::oid[]) AS oid
-        UNION SELECT typelem FROM pg_type WHERE oid = ANY (%s::oid[]) AND typcategory = 'A')
+        UNION SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END
+        FROM wanted JOIN pg_type t USING (oid) WHERE t.typtype = 'd' OR t.typelem <> 0)
     SELECT t.oid, n.nspname, t.typname, t.typtype::text,
-           CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END, t.typdelim::text,
-           ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder)
+           CASE WHEN e.typarray = t.oid THEN e.oid ELSE 0 END, t.typdelim::text,
+           ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder),
+           t.typbasetype, t.typtypmod
     FROM wanted JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace
+         LEFT JOIN pg_type e ON e.oid = t.typelem
     """)
 
 _EMIT: Final = SQL("SELECT pg_logical_emit_message(true, %s, ''::text)")
@@ -211,13 +216,13 @@ class Catalogue:
         return [ColumnFacts(*row) for row in rows]
 
     async def types(self, oids: Collection[int]) -> dict[int, TypeDetails]:
-        """Details by oid, of these types and of what arrays among them hold."""
+        """Details by oid, of these types, of what arrays among them hold and of what domains stand on."""
         if not oids:
             return {}
-        rows = await self._session.query(_TYPES, (list(oids), list(oids)))
+        rows = await self._session.query(_TYPES, (list(oids),))
         return {
-            oid: TypeDetails(oid, schema, name, typtype, element, delimiter, tuple(labels))
-            for oid, schema, name, typtype, element, delimiter, labels in rows
+            oid: TypeDetails(oid, schema, name, typtype, element, delimiter, tuple(labels), base, typmod)
+            for oid, schema, name, typtype, element, delimiter, labels, base, typmod in rows
         }
 
     async def describe(self, relation: Undescribed) -> RelationDetails:

@@ -16,8 +16,13 @@ FULL: Final = "f"
 _IDENTITIES: Final = ("d", "n", FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
 _NEVER_TOASTED: Final = frozenset(
-    kind for kind in Kind if kind not in (Kind.STRING, Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.ARRAY)
-)
+    kind
+    for kind in Kind
+    if kind
+    not in (
+        Kind.STRING, Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.XML, Kind.BITS, Kind.MAP, Kind.ARRAY,
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

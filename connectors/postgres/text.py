@@ -22,6 +22,11 @@ _INFINITIES: Final = {b"infinity": math.inf, b"-infinity": -math.inf}
 
 _DATE: Final = re.compile(rb"(\d{4,7})-(\d\d)-(\d\d)")
 _TIME: Final = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
+_MONEY: Final = re.compile(rb"(-?)\$([\d,]+\.\d\d)")
+_INTERVAL: Final = re.compile(  # each part behind a blank
+    rb"(?: ([+-]?\d+) years?)?(?: ([+-]?\d+) mons?)?(?: ([+-]?\d+) days?)?"
+    rb"(?: ([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?"
+)
 _OFFSET: Final = re.compile(rb"([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?")
 
 
@@ -40,6 +45,41 @@ def decimal(text: bytes) -> Decimal:
         return Decimal(text.decode("ascii"))
     except InvalidOperation:
         raise ValueError(f"not a number: {text!r}") from None
+
+
+def money(text: bytes) -> Decimal:
+    """An amount as the locale C writes it: `-$1,234.50`."""
+    if not (found := _MONEY.fullmatch(text)):
+        raise ValueError(f"not an amount of money: {text!r}")
+    sign, digits = found.groups()
+    return Decimal((sign + digits.replace(b",", b"")).decode())
+
+
+def bits(text: bytes) -> str:
+    """Zeros and ones, possibly none."""
+    if text.strip(b"01"):
+        raise ValueError(f"not a bit string: {text!r}")
+    return text.decode()
+
+
+def point(text: bytes) -> tuple[float, float]:
+    """`(1.5,-2)`."""
+    x, comma, y = text[1:-1].partition(b",")
+    if text[:1] != b"(" or text[-1:] != b")" or not comma:
+        raise ValueError(f"not a point: {text!r}")
+    return float(x), float(y)
+
+
+def interval(text: bytes) -> tuple[int, int, int] | float:
+    """Months, days and µs, each with its own sign; infinite ones are infinite numbers."""
+    if (infinite := _INFINITIES.get(text)) is not None:
+        return infinite
+    if not text or not (found := _INTERVAL.fullmatch(b" " + text)):
+        raise ValueError(f"not an interval: {text!r}")
+    years, months, days, sign, hours, minutes, seconds, fraction = found.groups(default=b"0")
+    clock = (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
+    microseconds = clock * _SECOND + int(fraction.ljust(6, b"0"))
+    return int(years) * 12 + int(months), int(days), -microseconds if sign == b"-" else microseconds
 
 
 def binary(text: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from connectors.postgres import text
 from connectors.postgres.arrays import array
+from connectors.postgres.hstore import hstore
 from tailrace.errors import NotReady, code
 from tailrace.events import Column
 from tailrace.types import Kind, LogicalType
@@ -30,9 +31,11 @@ class TypeDetails:
     schema: str
     name: str
     typtype: str  # b base, c composite, d domain, e enum, p pseudo, r range, m multirange
-    element: int = 0  # the element type's oid if this is an array (typcategory A), else 0
+    element: int = 0  # the element type's oid if this is an array, else 0
     delimiter: str = ","  # typdelim
     labels: tuple[str, ...] = ()  # of an enum, in enumsortorder
+    base: int = 0  # the oid of the type that this is a domain over, else 0
+    typmod: int = -1  # of that type, where the domain fixes one
 
 
 def _plain(kind: Kind, name: str, typmod: int) -> LogicalType:
@@ -41,6 +44,14 @@ def _plain(kind: Kind, name: str, typmod: int) -> LogicalType:
 
 def _limited(kind: Kind, name: str, typmod: int) -> LogicalType:
     return LogicalType(kind, name, length=typmod - 4 if typmod >= 0 else None)
+
+
+def _bits(kind: Kind, name: str, typmod: int) -> LogicalType:
+    return LogicalType(kind, name, length=typmod if typmod >= 0 else None)
+
+
+def _money(kind: Kind, name: str, typmod: int) -> LogicalType:
+    return LogicalType(kind, name, scale=2)  # of the locale C, which the session is pinned to
 
 
 def _timed(kind: Kind, name: str, typmod: int) -> LogicalType:
@@ -63,6 +74,7 @@ class _Scalar:
     kind: Kind
     value: Value
     logical: Callable[[Kind, str, int], LogicalType] = _plain  # of kind, name and type modifier
+    text: bool = True  # the server writes it as the canonical text of its kind
 
 
 _SCALARS: Final = {
@@ -74,24 +86,39 @@ _SCALARS: Final = {
     21: _Scalar("int2", 1005, Kind.INT16, int),
     23: _Scalar("int4", 1007, Kind.INT32, int),
     25: _Scalar("text", 1009, Kind.STRING, bytes.decode),
+    26: _Scalar("oid", 1028, Kind.INT64, int),
     114: _Scalar("json", 199, Kind.JSON, bytes.decode),
+    142: _Scalar("xml", 143, Kind.XML, bytes.decode),
+    600: _Scalar("point", 1017, Kind.POINT, text.point, text=False),
+    650: _Scalar("cidr", 651, Kind.STRING, bytes.decode),
     700: _Scalar("float4", 1021, Kind.FLOAT32, float),
     701: _Scalar("float8", 1022, Kind.FLOAT64, float),
+    774: _Scalar("macaddr8", 775, Kind.STRING, bytes.decode),
+    790: _Scalar("money", 791, Kind.DECIMAL, text.money, _money, text=False),
+    829: _Scalar("macaddr", 1040, Kind.STRING, bytes.decode),
+    869: _Scalar("inet", 1041, Kind.STRING, bytes.decode),
     1042: _Scalar("bpchar", 1014, Kind.STRING, bytes.decode, _limited),
     1043: _Scalar("varchar", 1015, Kind.STRING, bytes.decode, _limited),
     1082: _Scalar("date", 1182, Kind.DATE, text.days),
     1083: _Scalar("time", 1183, Kind.TIME, text.time, _timed),
     1114: _Scalar("timestamp", 1115, Kind.TIMESTAMP, text.timestamp, _timed),
     1184: _Scalar("timestamptz", 1185, Kind.TIMESTAMPTZ, text.timestamp_with_offset, _timed),
+    1186: _Scalar("interval", 1187, Kind.INTERVAL, text.interval, text=False),
     1266: _Scalar("timetz", 1270, Kind.TIMETZ, text.time_with_offset, _timed),
+    1560: _Scalar("bit", 1561, Kind.BITS, text.bits, _bits),
+    1562: _Scalar("varbit", 1563, Kind.BITS, text.bits, _bits),
     1700: _Scalar("numeric", 1231, Kind.DECIMAL, text.decimal, _numeric),
     2950: _Scalar("uuid", 2951, Kind.UUID, bytes.decode),
+    3614: _Scalar("tsvector", 3643, Kind.STRING, bytes.decode),
     3802: _Scalar("jsonb", 3807, Kind.JSON, bytes.decode),
 }
 
 _ELEMENTS: Final = {scalar.array: oid for oid, scalar in _SCALARS.items()}  # by the array's oid
 
-_TYPTYPES: Final = {"c": "composite", "d": "domain", "p": "pseudo", "r": "range", "m": "multirange"}
+_REFUSED: Final = frozenset({"geometry", "geography", "raster", "vector", "halfvec", "sparsevec"})
+"""Types of extensions whose text is not what readers of these values expect."""
+
+_KINDS: Final = {"c": "composite", "d": "domain", "p": "pseudo", "r": "range", "m": "multirange"}
 
 
 def is_known(oid: int) -> bool:
@@ -114,27 +141,37 @@ def column(
             f"Leave the table out: add it to exclude: under source: as {table}",
             where=table,
         )
-    type, value = mapped
-    return Column(name, type, optional, value, text=type.kind is not Kind.ARRAY)
+    type, value, is_text = mapped
+    return Column(name, type, optional, value, text=is_text)
 
 
-def _map(oid: int, typmod: int, types: Mapping[int, TypeDetails]) -> tuple[LogicalType, Value] | None:
+def _map(oid: int, typmod: int, types: Mapping[int, TypeDetails]) -> tuple[LogicalType, Value, bool] | None:
+    """The type, the reader of its values, and whether the server writes its canonical text."""
     if scalar := _SCALARS.get(oid):
-        return scalar.logical(scalar.kind, scalar.name, typmod), scalar.value
+        return scalar.logical(scalar.kind, scalar.name, typmod), scalar.value, scalar.text
     details = types.get(oid)
-    if details and details.typtype == "e":
-        name = f"{details.schema}.{details.name}"
-        return LogicalType(Kind.ENUM, name, labels=details.labels), bytes.decode
-    # Built-in types that look like arrays but are written otherwise (int2vector) are not in _ELEMENTS.
-    element = _ELEMENTS.get(oid) or (details.element if details and details.typtype == "b" else 0)
-    of = types.get(element)
-    if oid in _ELEMENTS or (of and of.typtype == "e"):
+    if element := _ELEMENTS.get(oid) or (details.element if details else 0):
         mapped = _map(element, typmod, types)
-        assert mapped
-        type, value = mapped
-        delimiter = of.delimiter if of else ","
-        return LogicalType(Kind.ARRAY, f"{type.native}[]", element=type), array(value, delimiter.encode())
-    return None
+        if mapped is None:
+            return None
+        type, value, _ = mapped
+        delimiter = types[element].delimiter if element in types else ","
+        return (
+            LogicalType(Kind.ARRAY, f"{type.native}[]", element=type),
+            array(value, delimiter.encode()),
+            False,
+        )
+    if details is None or details.typtype == "p" or details.name in _REFUSED:
+        return None
+    if details.typtype == "d":
+        return _map(details.base, details.typmod, types)
+    if details.typtype == "e":
+        name = f"{details.schema}.{details.name}"
+        return LogicalType(Kind.ENUM, name, labels=details.labels), bytes.decode, True
+    if details.name == "hstore":
+        return LogicalType(Kind.MAP, details.name), hstore, False
+    # Ranges, composites, what extensions bring: the server's own text, which loses nothing.
+    return LogicalType(Kind.STRING, details.name), bytes.decode, True
 
 
 def _name(oid: int, types: Mapping[int, TypeDetails]) -> str:
@@ -146,5 +183,5 @@ def _name(oid: int, types: Mapping[int, TypeDetails]) -> str:
     name = f"{details.name[1:]}[]" if is_array else details.name
     schema = "" if details.schema == "pg_catalog" else f"{details.schema}."
     of = types.get(details.element, details) if is_array else details
-    what = _TYPTYPES.get(of.typtype)
+    what = _KINDS.get(of.typtype)
     return f"{schema}{name}" + (f" ({'of ' if is_array else ''}a {what} type)" if what else "")

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
 from tailrace.events import Column, Table
-from tailrace.formats.connect_values import in_milliseconds
+from tailrace.formats.connect_values import in_milliseconds, is_one_bit
 from tailrace.types import Kind, LogicalType
 
 Schema: TypeAlias = dict[str, Any]
@@ -32,8 +32,17 @@ _TYPES: Final[dict[Kind, tuple[str, str | None]]] = {
     Kind.TIMESTAMPTZ: ("string", "io.debezium.time.ZonedTimestamp"),
     Kind.UUID: ("string", "io.debezium.data.Uuid"),
     Kind.JSON: ("string", "io.debezium.data.Json"),
+    Kind.MAP: ("string", "io.debezium.data.Json"),
+    Kind.XML: ("string", "io.debezium.data.Xml"),
+    Kind.INTERVAL: ("int64", "io.debezium.time.MicroDuration"),
     Kind.ENUM: ("string", "io.debezium.data.Enum"),
 }
+
+
+# Texts that have a name of their own there.
+_NATIVE: Final = {"tsvector": "io.debezium.data.Tsvector", "ltree": "io.debezium.data.Ltree"}
+
+_UNBOUNDED: Final = 2**31 - 1  # bits
 
 
 def type_schema(type: LogicalType, *, optional: bool) -> Schema:
@@ -59,11 +68,20 @@ def type_schema(type: LogicalType, *, optional: bool) -> Schema:
     if type.kind is Kind.TIMESTAMP:
         unit = "Timestamp" if in_milliseconds(type) else "MicroTimestamp"
         return _named("int64", f"io.debezium.time.{unit}", optional)
+    if type.kind is Kind.BITS:
+        if is_one_bit(type):
+            return _primitive("boolean", optional=optional)
+        length = _UNBOUNDED if type.length is None else type.length
+        return _named("bytes", "io.debezium.data.Bits", optional, {"length": str(length)})
+    if type.kind is Kind.POINT:
+        return _point(optional)
     if type.kind is Kind.ARRAY:
         if type.element is None:
             raise ValueError(f"array type {type.native} has no element type")
         return {"type": "array", "items": type_schema(type.element, optional=True), "optional": optional}
     connect, name = _TYPES[type.kind]
+    if type.kind is Kind.STRING:
+        name = _NATIVE.get(type.native)
     if name is None:
         return _primitive(connect, optional=optional)
     if type.kind is Kind.ENUM:
@@ -151,6 +169,22 @@ def _source(table: Table) -> Schema:
     ]
     struct = _struct(fields, f"io.debezium.connector.{origin.connector}.Source", optional=False, version=1)
     return _field(struct, "source")
+
+
+def _point(optional: bool) -> Schema:
+    return {
+        "type": "struct",
+        "fields": [
+            _field(_primitive("double"), "x"),
+            _field(_primitive("double"), "y"),
+            _field(_primitive("bytes", optional=True), "wkb"),
+            _field(_primitive("int32", optional=True), "srid"),
+        ],
+        "optional": optional,
+        "name": "io.debezium.data.geometry.Point",
+        "version": 1,
+        "doc": "Geometry (POINT)",
+    }
 
 
 def _primitive(type: str, *, optional: bool = False) -> Schema:

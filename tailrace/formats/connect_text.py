@@ -45,7 +45,7 @@ def text_expression(type: LogicalType, by_value: TextEncoder) -> Expression:
     kind = type.kind
     if kind in (Kind.INT16, Kind.INT32, Kind.INT64):
         return Expression("{f}")
-    if kind in (Kind.STRING, Kind.JSON, Kind.ENUM):
+    if kind in (Kind.STRING, Kind.JSON, Kind.XML, Kind.ENUM):
         return Expression("json_string({f}.decode())", {"json_string": json_string})
     if kind is Kind.BOOLEAN:
         return Expression("booleans[{f}]", {"booleans": {b"t": b"true", b"f": b"false"}})

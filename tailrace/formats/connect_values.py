@@ -6,12 +6,16 @@
 | FLOAT32, FLOAT64 | a number with a point or an exponent; `"NaN"`, `"Infinity"`, `"-Infinity"` |
 | DECIMAL with a scale | base64 of the unscaled integer in two's complement, big-endian, as few bytes as do |
 | DECIMAL without one | `{"scale":2,"value":"…"}`, the value as above, its trailing zeros stripped |
-| STRING, JSON, UUID, ENUM | a string |
+| STRING, JSON, XML, UUID, ENUM | a string |
 | BYTES | base64 |
 | DATE | days since 1970-01-01 |
 | TIME, TIMESTAMP | milliseconds up to a precision of 3 digits, else microseconds |
 | TIMETZ | `"11:51:30.123789Z"`: UTC, as many digits as there are |
 | TIMESTAMPTZ | `"2026-01-31T12:14:15.100000Z"`: UTC, as many digits as the column has |
+| INTERVAL | microseconds, a month of 30.4375 days; infinity is the end of 64 bits |
+| BITS | base64, the last bit first, as few bytes as do; of one bit `true` or `false` |
+| POINT | `{"x":1.5,"y":-2.0,"wkb":"…","srid":null}`, the same point as WKB |
+| MAP | a string that holds a JSON object |
 | ARRAY | an array, nested for more dimensions |
 
 `connect_text` writes the same out of canonical text without making the value.
@@ -27,6 +31,7 @@ from collections.abc import Callable
 from ctypes import c_float
 from datetime import date
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from struct import Struct
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -47,8 +52,11 @@ _TIMESTAMP_INFINITY: Final = 9_223_372_036_825_200_000
 _TIMESTAMP_MINUS_INFINITY: Final = -9_223_372_036_832_400_000
 
 _BITS: Final = {Kind.INT16: 16, Kind.INT32: 32, Kind.INT64: 64}
-_TEXTS: Final = frozenset({Kind.STRING, Kind.JSON, Kind.UUID, Kind.ENUM})
+_TEXTS: Final = frozenset({Kind.STRING, Kind.JSON, Kind.XML, Kind.UUID, Kind.ENUM})
+_MONTH: Final = 2_629_800_000_000  # µs: a twelfth of 365.25 days
+_POINT: Final = Struct("<BIdd")  # WKB: little-endian, kind 1, x, y
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_MOST: Final = 2**63 - 1
 _CYCLE: Final = date(400, 12, 31).toordinal()  # days in 400 years, after which the calendar repeats
 
 json_string: Final = msgspec.json.Encoder().encode
@@ -70,6 +78,8 @@ def value_encoder(type: LogicalType, *, nested: bool = True) -> Encoder:
         return _milliseconds(_timestamp) if in_milliseconds(type) else _timestamp
     if kind is Kind.TIMESTAMPTZ:
         return _zoned_timestamp(fraction_digits(type))
+    if kind is Kind.BITS:
+        return _bit if is_one_bit(type) else _bits
     if kind is Kind.ARRAY:
         if type.element is None:
             raise ValueError(f"array type {type.native} has no element type")
@@ -85,6 +95,11 @@ def fraction_digits(type: LogicalType) -> int:
 def in_milliseconds(type: LogicalType) -> bool:
     """Whether Debezium's adaptive precision counts this TIME or TIMESTAMP in ms rather than µs."""
     return fraction_digits(type) <= 3
+
+
+def is_one_bit(type: LogicalType) -> bool:
+    """Whether these BITS are a boolean: `bit(1)`, not a `varbit` that may be empty."""
+    return type.length == 1 and type.native == "bit"
 
 
 def base64_string(data: bytes) -> bytes:
@@ -222,6 +237,35 @@ def _milliseconds(microseconds: Encoder) -> Encoder:
     return lambda value: b"%d" % (int(microseconds(value)) // 1000)
 
 
+def _interval(value: Any) -> bytes:
+    if isinstance(value, float) and math.isinf(value):
+        return b"%d" % (_MOST if value > 0 else -_MOST)
+    months, days, microseconds = value
+    return b"%d" % max(-_MOST, min(months * _MONTH + days * DAY + microseconds, _MOST))
+
+
+def _bit(value: Any) -> bytes:
+    return _boolean({"0": False, "1": True}[value])
+
+
+def _bits(value: Any) -> bytes:
+    number = int(f"0{value}", 2)
+    return base64_string(number.to_bytes((number.bit_length() + 7) // 8, "little"))
+
+
+def _point(value: Any) -> bytes:
+    x, y = value
+    wkb = base64_string(_POINT.pack(1, 1, x, y))
+    return b'{"x":%b,"y":%b,"wkb":%b,"srid":null}' % (_float64(x), _float64(y), wkb)
+
+
+def _map(value: Any) -> bytes:
+    if not isinstance(value, dict):
+        raise ValueError("not a map")
+    pairs = [json_string(k) + b":" + (b"null" if v is None else json_string(v)) for k, v in value.items()]
+    return json_string((b"{%b}" % b",".join(pairs)).decode())
+
+
 def _zoned_time(value: Any) -> bytes:
     time, east = value
     _time(time)
@@ -281,6 +325,9 @@ _PLAIN: Final[dict[Kind, Encoder]] = {
     Kind.BYTES: _bytes,
     Kind.DATE: _date,
     Kind.TIMETZ: _zoned_time,
+    Kind.INTERVAL: _interval,
+    Kind.POINT: _point,
+    Kind.MAP: _map,
 }
 
 
@@ -293,9 +340,9 @@ def unavailable(type: LogicalType) -> bytes | None:
     """
     data = UNAVAILABLE.encode()
     kind = type.kind
-    if kind in _TEXTS or kind in (Kind.TIMETZ, Kind.TIMESTAMPTZ):
+    if kind in _TEXTS or kind in (Kind.TIMETZ, Kind.TIMESTAMPTZ, Kind.MAP):
         return json_string(UNAVAILABLE)
-    if kind is Kind.BYTES:
+    if kind is Kind.BYTES or (kind is Kind.BITS and not is_one_bit(type)):
         return base64_string(data)
     if kind is Kind.DECIMAL:
         value = int.from_bytes(data, "big", signed=True)

@@ -7,6 +7,7 @@ import pytest
 from tailrace.abc import Finding
 from tailrace.errors import Retry, TailraceError
 from tests.integration.following import Follower, following
+from tests.integration.geometry import GEOMETRY
 from tests.servers import Postgres, PostgresServer
 from tests.waiting import eventually
 
@@ -132,13 +133,15 @@ async def test_every_rule_of_identity_is_the_servers_own(postgres: Postgres, pos
 
 async def test_types_that_are_not_supported(postgres: Postgres, postgres_database: str) -> None:
     postgres.execute(
-        "CREATE DOMAIN positive AS int; CREATE TYPE pair AS (a int, b int);"
-        "CREATE TABLE t (id int PRIMARY KEY, p positive, c pair, b box, ok text[])",
+        f"{GEOMETRY} CREATE DOMAIN place AS geometry;"
+        "CREATE TABLE t (id int PRIMARY KEY, a geometry, b geometry[], c place, ok text[])",
         database=postgres_database,
     )
     errors = [f.error for f in await _check(Follower(postgres, postgres_database)) if f.error]
     assert [error.code.id for error in errors] == ["TR-PG-102"] * 3
-    for error, name in zip(errors, ("positive", "pair", "box"), strict=True):
+    for error, name in zip(
+        errors, ("public.geometry", "public.geometry[]", "public.place (a domain type)"), strict=True
+    ):
         assert name in error.found
         assert error.where == "public.t"
 

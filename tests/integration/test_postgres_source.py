@@ -5,6 +5,7 @@ import pytest
 from tailrace.errors import TailraceError
 from tailrace.events import ABSENT, UNCHANGED, SchemaChange
 from tests.integration.following import Follower, changes, following, tell
+from tests.integration.geometry import GEOMETRY
 from tests.servers import Postgres
 
 
@@ -258,9 +259,9 @@ def test_what_is_no_position(text: str) -> None:
 async def test_an_unsupported_type_that_appears_later_stops_the_stream_by_name(
     postgres: Postgres, postgres_database: str
 ) -> None:
-    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    postgres.execute(f"{GEOMETRY} CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
     async with following(postgres, postgres_database) as follower:
-        follower.sql("ALTER TABLE t ADD COLUMN where_it_is point; INSERT INTO t VALUES (1, '(1,2)')")
+        follower.sql("ALTER TABLE t ADD COLUMN where_it_is geometry; INSERT INTO t VALUES (1, '(1,2)')")
         with pytest.raises(TailraceError) as stopped:
             await follower.until()
         assert stopped.value.code.id == "TR-PG-102"

@@ -291,3 +291,43 @@ def test_names_are_escaped() -> None:
     assert read["after"] == {name: "1", "b" + name: None}
     assert read["source"]["table"] == name
     assert msgspec.json.decode(record.key or b"") == {name: "1"}
+
+
+INTERVAL = LogicalType(Kind.INTERVAL, "interval")
+POINT = LogicalType(Kind.POINT, "point")
+BIT = LogicalType(Kind.BITS, "bit", length=1)
+BITS_70 = LogicalType(Kind.BITS, "bit", length=70)
+VARBIT_1 = LogicalType(Kind.BITS, "varbit", length=1)
+HSTORE = LogicalType(Kind.MAP, "hstore")
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "json"),
+    [
+        (INTERVAL, (14, 3, 14_706_789_000), "37091106789000"),
+        (INTERVAL, (-14, 3, -14_706_000_000), "-36572706000000"),
+        (INTERVAL, (2_136_000_000, 0, 0), "9223372036854775807"),
+        (INTERVAL, (-2_136_000_000, 0, 0), "-9223372036854775807"),
+        (INTERVAL, math.inf, "9223372036854775807"),
+        (INTERVAL, -math.inf, "-9223372036854775807"),
+        (BIT, "1", "true"),
+        (BIT, "0", "false"),
+        (VARBIT_1, "", '""'),
+        (VARBIT_1, "1", '"AQ=="'),
+        (BITS_70, "1" + "0" * 69, '"AAAAAAAAAAAg"'),
+        (BITS_70, "0" * 70, '""'),
+        (BITS_70, "10101".rjust(70, "0"), '"FQ=="'),
+        (POINT, (1.5, -2.25), '{"x":1.5,"y":-2.25,"wkb":"AQEAAAAAAAAAAAD4PwAAAAAAAALA","srid":null}'),
+        (
+            POINT,
+            (math.nan, math.inf),
+            '{"x":"NaN","y":"Infinity","wkb":"AQEAAAAAAAAAAAD4fwAAAAAAAPB/","srid":null}',
+        ),
+        (HSTORE, {"a": "1", "b c": None}, r'"{\"a\":\"1\",\"b c\":null}"'),
+        (HSTORE, {}, '"{}"'),
+        (LogicalType(Kind.XML, "xml"), "<a>ü</a>", '"<a>ü</a>"'),
+    ],
+)
+def test_values_that_a_real_debezium_wrote(type: LogicalType, value: Any, json: str) -> None:
+    assert value_encoder(type)(value).decode() == json
+    assert value_encoder(array(type))([value, None]).decode() == f"[{json},null]"

@@ -309,7 +309,7 @@ def test_only_what_the_catalogue_must_tell_is_asked_for() -> None:
     columns = [
         ("id", INT4, True),
         ("m", 20001, False),
-        ("p", 600, False),
+        ("p", 603, False),
         ("ms", 20002, False),
         ("n", 20001, False),
     ]
@@ -323,7 +323,7 @@ def test_only_what_the_catalogue_must_tell_is_asked_for() -> None:
     assert (first.oid, first.schema, first.name, first.types) == (ITEMS, "public", "item", ())
     second = decoder.describe(DETAILS[ITEMS])
     assert second
-    assert (second.name, second.types) == ("moods", (20001, 600, 20002))
+    assert (second.name, second.types) == ("moods", (20001, 603, 20002))
     with pytest.raises(RuntimeError):
         decoder.feed([])
     with pytest.raises(NotReady, match="column m is of type with oid 20001, which no longer exists") as error:

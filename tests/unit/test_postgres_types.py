@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.postgres import text
 from connectors.postgres.arrays import array
+from connectors.postgres.hstore import hstore
 from connectors.postgres.types import TypeDetails, column, is_known
 from tailrace.errors import NotReady
 from tailrace.types import Kind, LogicalType
@@ -18,7 +19,26 @@ from tests.unit import pgoutput
 
 MOOD = TypeDetails(20001, "public", "mood", "e", labels=("sad", "so, so"))
 MOODS = TypeDetails(20002, "public", "_mood", "b", element=20001)
-TYPES = {type.oid: type for type in (MOOD, MOODS)}
+PRICE = TypeDetails(20005, "app", "price", "d", base=1700, typmod=(12 << 16 | 2) + 4)
+BARGAIN = TypeDetails(20006, "app", "bargain", "d", base=20005)
+BARGAINS = TypeDetails(20007, "app", "_bargain", "b", element=20006)
+FEELING = TypeDetails(20008, "app", "feeling", "d", base=20001)
+TAGS = TypeDetails(20009, "app", "tags", "d", base=1009)
+ADDRESS = TypeDetails(20010, "app", "address", "c")
+HSTORE = TypeDetails(20011, "public", "hstore", "b")
+RANGE = TypeDetails(3904, "pg_catalog", "int4range", "r")
+RANGES = TypeDetails(3905, "pg_catalog", "_int4range", "b", element=3904)
+BOX = TypeDetails(603, "pg_catalog", "box", "b", delimiter=";")
+BOXES = TypeDetails(1020, "pg_catalog", "_box", "b", element=603)
+VECTOR = TypeDetails(22, "pg_catalog", "int2vector", "b")
+TYPES = {
+    type.oid: type
+    for type in (
+        MOOD, MOODS, PRICE, BARGAIN, BARGAINS, FEELING, TAGS, ADDRESS, HSTORE, RANGE, RANGES, BOX, BOXES,
+        VECTOR,
+    )
+}  # fmt: skip
+DECIMAL_12_2 = LogicalType(Kind.DECIMAL, "numeric", precision=12, scale=2)
 
 
 def logical(oid: int, typmod: int = -1) -> LogicalType:
@@ -36,7 +56,32 @@ def logical(oid: int, typmod: int = -1) -> LogicalType:
         (21, -1, LogicalType(Kind.INT16, "int2")),
         (23, -1, LogicalType(Kind.INT32, "int4")),
         (25, -1, LogicalType(Kind.STRING, "text")),
+        (26, -1, LogicalType(Kind.INT64, "oid")),
         (114, -1, LogicalType(Kind.JSON, "json")),
+        (142, -1, LogicalType(Kind.XML, "xml")),
+        (600, -1, LogicalType(Kind.POINT, "point")),
+        (650, -1, LogicalType(Kind.STRING, "cidr")),
+        (774, -1, LogicalType(Kind.STRING, "macaddr8")),
+        (790, -1, LogicalType(Kind.DECIMAL, "money", scale=2)),
+        (829, -1, LogicalType(Kind.STRING, "macaddr")),
+        (869, -1, LogicalType(Kind.STRING, "inet")),
+        (1186, -1, LogicalType(Kind.INTERVAL, "interval")),
+        (1560, 1, LogicalType(Kind.BITS, "bit", length=1)),
+        (1562, 70, LogicalType(Kind.BITS, "varbit", length=70)),
+        (1562, -1, LogicalType(Kind.BITS, "varbit")),
+        (3614, -1, LogicalType(Kind.STRING, "tsvector")),
+        (22, -1, LogicalType(Kind.STRING, "int2vector")),
+        (603, -1, LogicalType(Kind.STRING, "box")),
+        (1020, -1, LogicalType(Kind.ARRAY, "box[]", element=LogicalType(Kind.STRING, "box"))),
+        (3904, -1, LogicalType(Kind.STRING, "int4range")),
+        (3905, -1, LogicalType(Kind.ARRAY, "int4range[]", element=LogicalType(Kind.STRING, "int4range"))),
+        (20005, -1, DECIMAL_12_2),
+        (20006, -1, DECIMAL_12_2),
+        (20007, -1, LogicalType(Kind.ARRAY, "numeric[]", element=DECIMAL_12_2)),
+        (20008, -1, LogicalType(Kind.ENUM, "public.mood", labels=("sad", "so, so"))),
+        (20009, -1, LogicalType(Kind.ARRAY, "text[]", element=LogicalType(Kind.STRING, "text"))),
+        (20010, -1, LogicalType(Kind.STRING, "address")),
+        (20011, -1, LogicalType(Kind.MAP, "hstore")),
         (700, -1, LogicalType(Kind.FLOAT32, "float4")),
         (701, -1, LogicalType(Kind.FLOAT64, "float8")),
         (1042, 9, LogicalType(Kind.STRING, "bpchar", length=5)),
@@ -80,31 +125,27 @@ def logical(oid: int, typmod: int = -1) -> LogicalType:
 )
 def test_types_are_mapped(oid: int, typmod: int, expected: LogicalType) -> None:
     assert logical(oid, typmod) == expected
-    assert is_known(oid) == (oid < 16384)
+    assert is_known(oid) == (oid not in TYPES)
     mapped = column("public.t", "c", oid, typmod, optional=False, types=TYPES)
-    assert mapped.text == (expected.kind is not Kind.ARRAY)
+    without = {Kind.ARRAY, Kind.INTERVAL, Kind.POINT, Kind.MAP}
+    assert mapped.text == (expected.kind not in without and expected.native != "money")
     assert (mapped.name, mapped.optional) == ("c", False)
 
 
 @pytest.mark.parametrize(
     ("details", "said"),
     [
-        (TypeDetails(600, "pg_catalog", "point", "b"), "point"),
-        (TypeDetails(790, "pg_catalog", "money", "b"), "money"),
-        (TypeDetails(1186, "pg_catalog", "interval", "b"), "interval"),
-        (TypeDetails(2205, "pg_catalog", "regclass", "b"), "regclass"),
-        (TypeDetails(22, "pg_catalog", "int2vector", "b", element=21), "int2vector"),
-        (TypeDetails(3904, "pg_catalog", "int4range", "r"), "int4range (a range type)"),
-        (TypeDetails(20003, "app", "address", "c"), "app.address (a composite type)"),
-        (TypeDetails(20003, "app", "email", "d"), "app.email (a domain type)"),
-        (TypeDetails(20003, "app", "_email", "b", element=20004), "app.email[] (of a domain type)"),
         (TypeDetails(20003, "public", "geometry", "b"), "public.geometry"),
+        (TypeDetails(20003, "public", "vector", "b"), "public.vector"),
+        (TypeDetails(20003, "app", "place", "d", base=20004), "app.place (a domain type)"),
+        (TypeDetails(20003, "public", "_geometry", "b", element=20004), "public.geometry[]"),
+        (TypeDetails(2276, "pg_catalog", "any", "p"), "any (a pseudo type)"),
         (None, "with oid 20003, which no longer exists"),
     ],
 )
 def test_every_other_type_is_refused_by_name(details: TypeDetails | None, said: str) -> None:
     oid = details.oid if details else 20003
-    types = {20004: TypeDetails(20004, "app", "email", "d"), **({oid: details} if details else {})}
+    types = {20004: TypeDetails(20004, "public", "geometry", "b"), **({oid: details} if details else {})}
     assert not is_known(oid)
     with pytest.raises(NotReady) as error:
         column("public.t", "where", oid, -1, optional=True, types=types)
@@ -185,6 +226,27 @@ def test_times(moment: time) -> None:
         (b"10000-01-01 00:00:00.5+00", text.timestamp_with_offset, 2932897 * 86_400_000_000 + 500_000),
         (b"24:00:00", text.time, 86_400_000_000),
         (b"24:00:00-15:59:59", text.time_with_offset, (86_400_000_000, -57599)),
+        (b"-$92,233,720,368,547,758.08", text.money, Decimal("-92233720368547758.08")),
+        (b"$0.00", text.money, Decimal("0.00")),
+        (b"", text.bits, ""),
+        (b"10100", text.bits, "10100"),
+        (b"(1.5,-2.25)", text.point, (1.5, -2.25)),
+        (b"(-0,1e+300)", text.point, (-0.0, 1e300)),
+        (b"00:00:00", text.interval, (0, 0, 0)),
+        (b"1 year 2 mons 3 days 04:05:06.789", text.interval, (14, 3, 14_706_789_000)),
+        (b"-1 years -2 mons +3 days -04:05:06", text.interval, (-14, 3, -14_706_000_000)),
+        (b"-00:00:00.000001", text.interval, (0, 0, -1)),
+        (b"1 mon -1 days", text.interval, (1, -1, 0)),
+        (b"-178000000 years", text.interval, (-2_136_000_000, 0, 0)),
+        (b"2562047788:00:54.775807", text.interval, (0, 0, 9_223_372_036_854_775_807)),
+        (b"infinity", text.interval, math.inf),
+        (b"-infinity", text.interval, -math.inf),
+        (b"", hstore, {}),
+        (
+            rb'"a"=>"1", "b c"=>NULL, "\\"=>"NULL", "\""=>", "',
+            hstore,
+            {"a": "1", "b c": None, "\\": "NULL", '"': ", "},
+        ),
         (b"t", text.boolean, True),
         (b"f", text.boolean, False),
         (b"\\x", text.binary, b""),
@@ -208,6 +270,12 @@ def test_nan() -> None:
         (text.boolean, ["", "true", "T", "0"]),
         (text.binary, ["", "00", "\\x0", "\\xzz", "x00", "\\000"]),
         (text.decimal, ["", "one", "1,5", "0x1", "ä"]),
+        (text.money, ["", "12.34", "$12", "$1.2", "-12.34$", "$", "($1.00)", "$.00"]),
+        (text.bits, ["2", "0 1", "b01"]),
+        (text.point, ["", "1,2", "(1)", "(1,2", "(1,2,3)", "(a,b)", "(,)"]),
+        (text.interval, ["", " ", "1 day 2 years", "P1Y", "1 month", "1:2:3", "00:00:00 1 day", "1 day "]),
+        (hstore, ["a=>1", '"a"=>1', '"a"=>"1",', '"a"=>"1","b"=>"2"', '"a"', '"a"=>"1"x', '"a"=>NULL, ']),
+        (hstore, ['"a=>"1"', " "]),
         (text.days, ["", "today", "2026-1-1", "2026-13-01", "2026-02-30", "2026-01-01 AD", "26-01-01"]),
         (text.days, ["0000-01-01", "BC", " BC"]),
         (text.time, ["", "1:00:00", "25:00:00", "24:00:01", "23:60:00", "23:00:60", "00:00:00.", "00:00"]),

@@ -83,7 +83,8 @@ def value_encoder(type: LogicalType, *, nested: bool = True) -> Encoder:
     if kind is Kind.ARRAY:
         if type.element is None:
             raise ValueError(f"array type {type.native} has no element type")
-        return _array(value_encoder(type.element), nested)
+        encode = value_encoder(type.element, nested=nested)
+        return _array(encode, nested, of_arrays=type.element.kind is Kind.ARRAY)
     return _PLAIN[kind]
 
 
@@ -300,11 +301,11 @@ def _iso_date(days: int) -> str:
     return f"{sign}{abs(year):04}-{moment.month:02}-{moment.day:02}"
 
 
-def _array(element: Encoder, nested: bool) -> Encoder:
+def _array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
     def item(value: Any) -> bytes:
         if value is None:
             return b"null"
-        if not isinstance(value, list):
+        if of_arrays or not isinstance(value, list):
             return element(value)
         if not nested:
             raise ValueError("an array of more than one dimension does not fit a Connect schema")

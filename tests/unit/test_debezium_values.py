@@ -331,3 +331,11 @@ HSTORE = LogicalType(Kind.MAP, "hstore")
 def test_values_that_a_real_debezium_wrote(type: LogicalType, value: Any, json: str) -> None:
     assert value_encoder(type)(value).decode() == json
     assert value_encoder(array(type))([value, None]).decode() == f"[{json},null]"
+
+
+def test_an_array_of_arrays_is_no_array_of_two_dimensions() -> None:
+    """Of a domain over an array: a Connect schema has a form for it."""
+    lists = array(array(INT32))
+    assert value_encoder(lists, nested=False)([[1, None], None, []]) == b"[[1,null],null,[]]"
+    with pytest.raises(ValueError, match="more than one dimension"):
+        value_encoder(lists, nested=False)([[[1]]])

@@ -170,6 +170,11 @@ class Batch:
         self.timestamp = timestamp
         self._encoded: dict[Format, Sequence[Record]] = {}
 
+    @property
+    def changes(self) -> int:
+        """How many of the events are changes; counted at each call."""
+        return len(self.events) - list(map(type, self.events)).count(SchemaChange)
+
     def encoded(self, format: Format) -> Sequence[Record]:
         """The batch's records under a format: encoded once, shared by all sinks with that format."""
         records = self._encoded.get(format)

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from tailrace.abc import Finding
+from tailrace.abc import Finding, Sink, Source
 from tailrace.cli.failure import FAILED
 from tailrace.cli.installed import check_packages
 from tailrace.cli.output import file_argument, json_option, write, write_json
 from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
+from tailrace.engine.start import rehearse
 from tailrace.errors import TailraceError
 from tailrace.redact import redact
 
@@ -57,17 +58,18 @@ def doctor(file: str, as_json: bool) -> None:
 
 async def _examine(config: PipelineConfig) -> list[_Line]:
     lines = [_Line("tailrace", finding) for finding in check_packages()]
-    source = make_source(config)
+    source, sinks = make_source(config), make_sinks(config)
     try:
         lines += [_Line("source", finding) async for finding in _findings(source.check())]
-    finally:
-        await source.close()
-    for sink in make_sinks(config):
-        name = sink.identity.partition("/")[2]
-        try:
+        for sink in sinks:
+            name = sink.identity.partition("/")[2]
             lines += [_Line(name, finding) async for finding in _findings(sink.check())]
             lines.append(_Line(name, await _checkpoint(sink.peek())))
-        finally:
+        if not any(line.finding.error for line in lines):  # else a start would not come so far
+            lines.append(_Line("start", await _positions(source, sinks)))
+    finally:
+        await source.close()
+        for sink in sinks:
             await sink.close()
     return lines
 
@@ -86,6 +88,17 @@ async def _checkpoint(peek: Awaitable[Any]) -> Finding:
         return Finding("checkpoint", show_checkpoint(await peek))
     except TailraceError as error:
         return Finding("checkpoint", error.found, error=error)
+
+
+async def _positions(source: Source, sinks: Sequence[Sink]) -> Finding:
+    title = "positions"
+    try:
+        goes_on = await rehearse(source, sinks)
+    except TailraceError as error:
+        return Finding(title, error.found, error=error)
+    return Finding(
+        title, "the server has what follows them" if goes_on else "none yet: it will be a first start"
+    )
 
 
 def _print(lines: Sequence[_Line]) -> None:

@@ -75,17 +75,53 @@ async def _resume(
     source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity
 ) -> list[Checkpoint]:
     """Each row of the table: from the claims to checkpoints that all hold a position."""
+    _refuse_states(sinks, stored, anchored=bool(await source.anchored()))
     if all(checkpoint.position is None for checkpoint in stored):
-        if await source.anchored() and all(checkpoint.is_empty for checkpoint in stored):
-            raise Stop(
-                LOST_CHECKPOINTS,
-                "the server keeps its log for this pipeline, and no sink holds a position",
-                "If the sinks' data is to go on, restore the checkpoints or give each sink a position "
-                "(tailrace offsets set FILE --sink NAME --at POSITION). "
-                "To begin anew: tailrace teardown FILE.",
-            )
         return await _first_start(source, sinks, stored, identity)
     return await _join_started(sinks, stored)
+
+
+async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
+    """Raise what a start would raise for the positions that the sinks hold now; whether there are any. Claims
+    and changes nothing: the pipeline may run beside it."""
+    identity = await source.identify()
+    nothing = Checkpoint(Owner.this_process())
+    stored = [await sink.peek() or nothing for sink in sinks]
+    while True:
+        try:
+            for sink, checkpoint in zip(sinks, stored, strict=True):
+                refuse_foreign(checkpoint, sink, identity)
+            _refuse_states(sinks, stored, anchored=bool(await source.anchored()))
+            for checkpoint in stored:
+                if checkpoint.position is not None:
+                    await source.verify(checkpoint)
+            return any(checkpoint.position is not None for checkpoint in stored)
+        except Stop:
+            found, stored = stored, [await sink.peek() or nothing for sink in sinks]
+            if found == stored:  # else the pipeline runs, and has moved on since
+                raise
+
+
+def _refuse_states(sinks: Sequence[Sink], stored: Sequence[Checkpoint], *, anchored: bool) -> None:
+    """The rows of the table on which a person must decide."""
+    started = {checkpoint.start for checkpoint in stored if checkpoint.position is not None}
+    if not started and anchored and all(checkpoint.is_empty for checkpoint in stored):
+        raise Stop(
+            LOST_CHECKPOINTS,
+            "the server keeps its log for this pipeline, and no sink holds a position",
+            "If the sinks' data is to go on, restore the checkpoints or give each sink a position "
+            "(tailrace offsets set FILE --sink NAME --at POSITION). "
+            "To begin anew: tailrace teardown FILE.",
+        )
+    for sink, checkpoint in zip(sinks, stored, strict=True):
+        if started and checkpoint.position is None and checkpoint.start not in started:
+            raise Stop(
+                ADDED_SINK,
+                f"{sink.identity} holds no position, other sinks of the pipeline do",
+                "Say where it begins: tailrace offsets set FILE "
+                f"--sink {sink.identity.partition('/')[2]} --at POSITION "
+                "(tailrace offsets show FILE prints where the others stand).",
+            )
 
 
 async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
@@ -138,20 +174,12 @@ async def _first_start(
 
 async def _join_started(sinks: Sequence[Sink], stored: list[Checkpoint]) -> list[Checkpoint]:
     """Some sinks hold a position. Those that were cut off in the same first start take its origin: nothing
-    can have flowed before the last of them had it. Any other sink without a position is refused."""
+    can have flowed before the last of them had it."""
     started = {checkpoint.start: checkpoint for checkpoint in stored if checkpoint.position is not None}
     joined = []
     for sink, checkpoint in zip(sinks, stored, strict=True):
         if checkpoint.position is None:
-            first = started.get(checkpoint.start)
-            if first is None:
-                raise Stop(
-                    ADDED_SINK,
-                    f"{sink.identity} holds no position, other sinks of the pipeline do",
-                    "Say where it begins: tailrace offsets set FILE "
-                    f"--sink {sink.identity.partition('/')[2]} --at POSITION "
-                    "(tailrace offsets show FILE prints where the others stand).",
-                )
+            first = started[checkpoint.start]
             checkpoint = replace(
                 checkpoint,
                 sequence=checkpoint.sequence + 1,

@@ -57,8 +57,8 @@ class UnitOfDelivery:
 
     @property
     def events(self) -> int:
-        """How many events it holds."""
-        return sum(len(batch.events) for batch in self.batches)
+        """How many changes it holds: what people count as events."""
+        return sum(batch.changes for batch in self.batches)
 
     @property
     def timestamp(self) -> int | None:

@@ -69,6 +69,7 @@ def test_the_slot_is_dropped(pipeline: Pipeline) -> None:
     pipeline.sql(f"SELECT pg_drop_replication_slot('{pipeline.slot}')")
     pipeline.insert(2)
     problem = pipeline.refused("TR-PG-310")
+    assert list(pipeline.faults()) == ["TR-PG-310"]
     (position,) = pipeline.positions().values()
     assert position in problem.found
     assert pipeline.ids() == [1]
@@ -82,6 +83,7 @@ def test_the_slot_is_dropped_and_created_again(pipeline: Pipeline) -> None:
     pipeline.sql(f"SELECT pg_create_logical_replication_slot('{pipeline.slot}', 'pgoutput')")
     pipeline.insert(3)
     problem = pipeline.refused("TR-PG-312")
+    assert list(pipeline.faults()) == ["TR-PG-312"]
     assert "bytes of log would be left out" in problem.found
     assert pipeline.ids() == [1]
     _begins_anew(pipeline, problem)
@@ -93,6 +95,7 @@ def test_the_slot_is_moved(pipeline: Pipeline) -> None:
     pipeline.sql(f"SELECT pg_replication_slot_advance('{pipeline.slot}', pg_current_wal_flush_lsn())")
     pipeline.insert(3)
     problem = pipeline.refused("TR-PG-312")
+    assert list(pipeline.faults()) == ["TR-PG-312"]
     assert "bytes of log would be left out" in problem.found
     assert pipeline.ids() == [1]
     _begins_anew(pipeline, problem)
@@ -210,6 +213,7 @@ def test_an_added_sink(pipeline: Pipeline) -> None:
     pipeline.sinks.append({"type": "log", "name": "second", "path": "second.db"})
     pipeline.insert(2)
     problem = pipeline.refused("TR-ENG-011")
+    assert list(pipeline.faults()) == ["TR-ENG-011"]
     assert f"{pipeline.name}/second" in problem.found
     assert pipeline.ids() == [1]
     show = problem.command("offsets show", FILE=pipeline.file)
@@ -227,6 +231,7 @@ def test_a_lost_checkpoint(pipeline: Pipeline) -> None:
     _done("offsets", "reset", pipeline.file)
     pipeline.insert(2)
     problem = pipeline.refused("TR-ENG-012")
+    assert list(pipeline.faults()) == ["TR-ENG-012"]
     words = problem.command("offsets set", FILE=pipeline.file, NAME="log", POSITION=position)
     _done(*words)
     pipeline.deliver()
@@ -244,7 +249,7 @@ def test_a_damaged_checkpoint(pipeline: Pipeline) -> None:
     assert pipeline.ids() == [1]
     pipeline.sinks[0]["name"] = "renamed"
     pipeline.write()
-    doctor = _done(*problem.command("doctor", FILE=pipeline.file))
+    doctor = tailrace(*problem.command("doctor", FILE=pipeline.file)).out
     stands = re.search(rf"{pipeline.slot} stands at ([0-9A-F/]+)", doctor)
     assert stands is not None
     _done(*problem.command("offsets set", FILE=pipeline.file, NAME="renamed", POSITION=stands[1]))
@@ -258,6 +263,7 @@ def test_a_lost_log(pipeline: Pipeline) -> None:
     for file in pipeline.folder.glob("log.db*"):
         file.unlink()
     problem = pipeline.refused("TR-ENG-012")
+    assert list(pipeline.faults()) == ["TR-ENG-012"]
     assert pipeline.ids() == []
     _begins_anew(pipeline, problem)
 

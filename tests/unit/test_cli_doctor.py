@@ -34,7 +34,9 @@ def test_everything_is_ready(pipeline_file: Path) -> None:
         "file",
         f"  ✓ folder: {pipeline_file.parent}",
         "  ✓ checkpoint: nothing delivered yet",
-        "all 6 checks passed",
+        "start",
+        "  ✓ positions: none yet: it will be a first start",
+        "all 7 checks passed",
     ]
 
 

@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,7 +111,7 @@ def _utf8(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 @click.argument("topic", callback=_utf8)
 @_file_argument
 @_log_option
-@click.option("--follow", "-f", is_flag=True, help="Wait for more at the end.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for more at the end, and for the topic if need be.")
 @click.option(
     "--from",
     "start",
@@ -142,7 +143,7 @@ def read(
     For people: offset, time of the commit, operation, table, key, fields. With --json: one object a line,
     with key and value as they were delivered.
     """
-    with contextlib.closing(_open(topic, _paths(file, log_path))) as reader:
+    with contextlib.closing(_open(topic, _paths(file, log_path), wait=follow)) as reader:
         wanted = _matcher(key)
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for entries in _pages(reader, topic, start(reader, topic), follow=follow):
@@ -178,8 +179,23 @@ def _leave_if_nobody_reads() -> None:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-def _open(topic: str, paths: Sequence[Path]) -> Reader:
-    """The first of the logs that holds the topic."""
+def _open(topic: str, paths: Sequence[Path], *, wait: bool) -> Reader:
+    """The first of the logs that holds the topic, once there is one."""
+    told = False
+    while True:
+        try:
+            return _first(topic, paths)
+        except Stop as error:
+            if not wait or error.code not in (NO_LOG, UNKNOWN_TOPIC):
+                raise
+            if not told:
+                click.echo(f"waiting for {topic}: {error}", err=True)
+                told = True
+        _leave_if_nobody_reads()
+        time.sleep(_PIPE_SECONDS)
+
+
+def _first(topic: str, paths: Sequence[Path]) -> Reader:
     for path in paths:
         reader = None
         try:

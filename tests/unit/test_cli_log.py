@@ -226,3 +226,15 @@ def test_following_ends_when_nobody_reads(path: Path) -> None:
         wait_until(lambda: reader.poll() is not None, "the reader to leave")
         assert reader.stderr is not None
         assert reader.stderr.read() == ""
+
+
+def test_following_waits_for_the_topic(tmp_path: Path) -> None:
+    path = tmp_path / "later.db"
+    with following(path, "-n", "1") as reader:
+        assert reader.stderr is not None
+        assert "waiting for shop.public.items" in reader.stderr.readline()
+        fill(path, {"another": list(EVENTS[:7])})
+        fill(path, {TOPIC: list(EVENTS[:7])})
+        output, rest = reader.communicate(timeout=30)
+    assert (reader.returncode, rest) == (0, "")
+    assert "id=42" in output

@@ -71,9 +71,9 @@ class StatusLines:
     def end(self, status: PipelineStatus) -> None:
         """The last look: where each sink durably stands."""
         for identity, sink in status.sinks.items():
-            self._log.info(
-                "sink stands", sink=identity, events=sink.events, position=show_position(sink.position)
-            )
+            if sink.position is not None:  # else it was never read
+                position = show_position(sink.position)
+                self._log.info("sink stands", sink=identity, events=sink.events, position=position)
         self._log.info("pipeline ended", pipeline=status.name)
 
     def _state(self, what: str, state: State, error: TailraceError | None, **names: Any) -> None:

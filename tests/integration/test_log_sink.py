@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sinks.log import LogSink
@@ -87,10 +88,7 @@ def assert_complete(path: Path, count: int, size: int = 20, *, whole: bool = Tru
 
 
 def is_stopped(process: Started) -> bool:
-    status = subprocess.run(
-        ["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, text=True, check=False
-    )
-    return status.stdout.strip().startswith("T")
+    return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
 
 
 def test_readers_follow_while_it_is_written(tmp_path: Path, start: Start) -> None:

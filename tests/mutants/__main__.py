@@ -57,7 +57,7 @@ def _judge(mutant: Mutant) -> str | None:
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "data"))
         fault = None if _passes(tree, mutant.test) else "fails without the patch too"
         if fault is None:
-            subprocess.run(["patch", "--strip=1", "--quiet", "--input", mutant.patch], cwd=tree, check=True)
+            subprocess.run(["git", "apply", mutant.patch], cwd=tree, check=True)
             fault = "passes with the patch" if _passes(tree, mutant.test) else None
     print(f"{'FAULT ' if fault else 'caught'}  {mutant.patch.stem}: {mutant.rule}", flush=True)
     if fault:

@@ -13,8 +13,8 @@ from tests.mutants.__main__ import PATCHES, ROOT, Mutant
 @pytest.mark.parametrize("patch", sorted(PATCHES.glob("*.patch")), ids=lambda patch: patch.stem)
 def test_a_mutant_fits_the_tree(patch: Path) -> None:
     mutant = Mutant.read(patch)
-    command = ["patch", "--dry-run", "--strip=1", "--fuzz=0", f"--input={patch}"]
+    command = ["git", "apply", "--check", str(patch)]
     applied = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert applied.returncode == 0, applied.stdout
+    assert applied.returncode == 0, applied.stderr
     file, _, name = mutant.test.partition("::")
     assert f"def {name}" in (ROOT / file).read_text()

@@ -226,7 +226,7 @@ def test_keep_ends_with_the_pipeline(run_demo: RunDemo) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run it as an ordinary user then")
 def test_as_an_ordinary_user(run_demo: RunDemo) -> None:
-    # It may read what belongs to root besides: Python and the checkout may lie below a closed home. For$
+    # It may read what belongs to root besides: Python and the checkout may lie below a closed home. For
     # initdb that is not enough: it asks whether the user himself may run it.
     nobody = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]

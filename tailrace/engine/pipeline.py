@@ -95,7 +95,10 @@ class Pipeline:
                 await stream.run(self._stopping, self._stop_seconds)
             except Diverged:
                 # The server's history changed behind what was read, not necessarily behind what is durable:
-                # begin again from the sinks' checkpoints. If they are beyond it too, the start says so.
+                # begin again from the sinks' checkpoints. If they are beyond it too, the start says so. But a
+                # goal was a place in the old history.
+                if self._goal is not None:
+                    raise
                 self.status.state = State.STARTING
                 await self._release()
 

@@ -65,19 +65,19 @@ async def start(source: Source, sinks: Sequence[Sink], arbiter: Arbiter) -> tupl
         claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
         _all_claimed()
         await arbiter.confirm()  # a process held between two claims may have claimed after a newer one did
-        started = await _resume(source, sinks, claims, identity)
+        started = await _resume(source, sinks, claims, identity, arbiter)
     for checkpoint in started:
         await source.verify(checkpoint)
     return identity, started
 
 
 async def _resume(
-    source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity
+    source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity, arbiter: Arbiter
 ) -> list[Checkpoint]:
     """Each row of the table: from the claims to checkpoints that all hold a position."""
     _refuse_states(sinks, stored, anchored=bool(await source.anchored()))
     if all(checkpoint.position is None for checkpoint in stored):
-        return await _first_start(source, sinks, stored, identity)
+        return await _first_start(source, sinks, stored, identity, arbiter)
     return await _join_started(sinks, stored)
 
 
@@ -147,7 +147,7 @@ def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) ->
 
 
 async def _first_start(
-    source: Source, sinks: Sequence[Sink], claims: list[Checkpoint], identity: Identity
+    source: Source, sinks: Sequence[Sink], claims: list[Checkpoint], identity: Identity, arbiter: Arbiter
 ) -> list[Checkpoint]:
     """`new` in every sink BEFORE there is a slot, the position in every sink before anything may flow."""
     name = str(uuid.uuid4())
@@ -158,6 +158,9 @@ async def _first_start(
     for sink, checkpoint in zip(sinks, news, strict=True):
         await sink.commit(checkpoint)
         _new_stored()
+    await (
+        arbiter.confirm()
+    )  # nothing fences the server: a process that was held would drop a newer one's slot
     origin = await source.anchor()
     _anchored()
     started = [

@@ -132,7 +132,12 @@ class Stream:
         for writer, sink in zip(self._writers, self._sinks, strict=True):
             refuse_foreign(writer.checkpoint, sink, identity)
             await self._source.verify(writer.checkpoint)
-        newest = replace(self._writers[0].checkpoint, position=position, fingerprint=self._source.fingerprint)
+        newest = replace(
+            self._writers[0].checkpoint,
+            position=position,
+            identity=self._writers[0].identity,  # under which it was read; a sink may be stalled since before
+            fingerprint=self._source.fingerprint,
+        )
         await self._source.verify(newest)
         for writer in self._writers:
             writer.identity = identity

@@ -150,6 +150,34 @@ async def test_an_older_process_that_was_held_between_its_claims_ends_alone(tmp_
         await until(delivered(server, *targets.values()))
 
 
+async def test_an_older_process_that_was_held_in_its_first_start_makes_no_anchor(tmp_path: Path) -> None:
+    """A newer one has started meanwhile, and its slot would be taken for one of an attempt that failed."""
+    server, targets = Server(), {name: Target() for name in NAMES}
+    held, continues = asyncio.Event(), asyncio.Event()
+
+    class Held(MemorySink):
+        async def commit(self, checkpoint: Checkpoint) -> None:
+            await super().commit(checkpoint)
+            if checkpoint.is_new:
+                held.set()
+                await continues.wait()
+
+    older = make(tmp_path, server, targets, data_dir="one")
+    older._sinks[-1] = Held(NAMES[-1], targets[NAMES[-1]], Faults(random.Random(0), 0.0))
+    starting = asyncio.create_task(older.run())
+    await held.wait()
+    async with running(make(tmp_path, server, targets, data_dir="two")):
+        await until(at_a_position(*targets.values()))
+        server.commit(4, 4)
+        await until(delivered(server, *targets.values()))
+    slot = server.slot
+    server.commit(2, 2)
+    continues.set()
+    with pytest.raises(Fenced, match="is claimed by process"):
+        await asyncio.wait_for(starting, 10)
+    assert server.slot == slot
+
+
 async def test_a_sink_that_somebody_gave_a_position_is_not_taken_for_committed(tmp_path: Path) -> None:
     """On another machine, where no lock refuses it: under the very number of this process's next commit."""
     server, targets = Server(), {name: Target() for name in NAMES}

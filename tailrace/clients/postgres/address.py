@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECT_SECONDS: Final = 10
+_SILENT_SECONDS: Final = 30  # of a line on which nothing is acknowledged, after which the system ends it
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ class Address:
         parameters: dict[str, str | int] = {
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": program,
+            "tcp_user_timeout": _SILENT_SECONDS * 1000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": _SILENT_SECONDS // 5,
             **self.parameters,
             "client_encoding": "UTF8",
         }

@@ -282,13 +282,27 @@ async def test_wal_level(make_postgres: Callable[..., PostgresServer]) -> None:
 async def test_no_free_slot_and_no_free_sender(make_postgres: Callable[..., PostgresServer]) -> None:
     server = make_postgres(18, {"max_replication_slots": 1, "max_wal_senders": 1, "max_connections": 20})
     server.execute(_TABLE)
-    async with following(server, "postgres"):
+    first = Follower(server, "postgres")
+    try:
+        origin = await first.source.anchor()
+
+        async def streams() -> bool:
+            try:
+                await first.resume(origin)
+            except Retry as error:  # the sender of the step before has not left the only place yet
+                assert error.code.id == "TR-PG-003", error
+                return False
+            return True
+
+        await eventually(streams, "the only sender to be free")
         other = server.create_database()
         server.execute(_TABLE, database=other)
         errors = await _errors(Follower(server, other))
         assert list(errors) == ["TR-PG-003", "TR-PG-204"]
         assert isinstance(errors["TR-PG-003"], Retry)
         assert "max_replication_slots" in errors["TR-PG-204"].remedy
+    finally:
+        await first.close()
 
 
 async def test_a_standby(make_postgres: Callable[..., PostgresServer]) -> None:

@@ -116,7 +116,7 @@ class Stream:
     async def _next(self) -> Batch:
         while True:
             await self._channel.rest()
-            messages, _ = self._channel.drain(_BATCH_BYTES)
+            messages = self._channel.drain(_BATCH_BYTES)
             if messages:
                 self._heard, self._asked = self._clock(), False
                 await self._decode(messages)

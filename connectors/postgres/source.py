@@ -25,6 +25,7 @@ from connectors.postgres.demo import Shop
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
+from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
 from connectors.postgres.tables import Pattern, TableFilter
 from tailrace.abc import Finding, SourceContext
@@ -74,6 +75,7 @@ class PostgresSource:
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
+        self._seen: Slot | None = None  # the slot, when it was last looked for
         self._relations: Relations | None = None
         self._stream: Stream | None = None
         self._acknowledged = 0
@@ -91,17 +93,20 @@ class PostgresSource:
 
     async def anchored(self) -> bool:
         """Whether the slot exists."""
-        return await slot.find(self._session, self._name) is not None
+        self._seen = await slot.find(self._session, self._name)
+        return self._seen is not None
 
     async def anchor(self) -> Position:
-        """Make the publications, then the slot; one that an unfinished attempt left is dropped before."""
+        """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
+        if that is not the one that `anchored` found: then another process has made it since."""
         await self._primary()
-        await slot.drop(self._session, self._name, _PATIENCE)
+        await slot.replace(self._session, self._name, self._seen, _PATIENCE)
         relations = await self._catalogue.relations()
         selected = select(relations, self._tables)
         await self._refuse_uncapturable(relations, selected)
         await publication.create(self._session, *self._publications, selected)
         async with self._replication() as connection:
+            await self._refuse_standby(connection)
             point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
         return WalPosition(point).document()
 
@@ -138,6 +143,7 @@ class PostgresSource:
             identity = await self._identify(connection)
             if identity != self._identity:
                 raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
+            await self._refuse_standby(connection)
             channel = await Channel.start(
                 connection, self._address, self._name, position.end, self._publications
             )
@@ -229,13 +235,23 @@ class PostgresSource:
     async def _primary(self) -> Server:
         server = await self._catalogue.server()
         if server.standby:
-            raise Retry(
-                STANDBY,
-                "the server follows another one",
-                "Nothing during a failover; else let the URL lead to the primary.",
-                where=str(self._address),
-            )
+            raise self._standby()
         return server
+
+    async def _refuse_standby(self, connection: Connection) -> None:
+        """A standby can decode too, from 16 on; with several hosts each connection may end at another one."""
+        ((standby,),) = await rows(connection, self._address, SQL("SELECT pg_is_in_recovery()"))
+        if standby:
+            raise self._standby()
+
+    def _standby(self) -> Retry:
+        return Retry(
+            STANDBY,
+            "the server follows another one",
+            "Nothing during a failover; else let the URL lead to the primary: with several hosts, "
+            "?target_session_attrs=primary.",
+            where=str(self._address),
+        )
 
     async def _publish(self) -> None:
         """See to it that every captured table is published, and nothing of it left out."""

@@ -48,6 +48,7 @@ CHANGED = code(
 )
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
+_PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -83,7 +84,14 @@ class PostgresSource:
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
-        return await Checks(self._session, self._program, self._tables, *self._publications).run()
+        checks = Checks(
+            self._session,
+            self._program,
+            self._tables,
+            *self._publications,
+            failover=self._settings.slot.failover,
+        )
+        return await checks.run()
 
     async def identify(self) -> Identity:
         """System identifier, database and timeline."""
@@ -107,7 +115,13 @@ class PostgresSource:
         await publication.create(self._session, *self._publications, selected)
         async with self._replication() as connection:
             await self._refuse_standby(connection)
-            point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
+            point = await slot.create(
+                connection,
+                self._session,
+                self._name,
+                self._settings.slot_timeout,
+                failover=self._settings.slot.failover,
+            )
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
@@ -125,8 +139,9 @@ class PostgresSource:
                 position, checkpoint.identity.timeline, identity.timeline, history, where
             )
         continuity.check_end(position, await self._catalogue.flushed(), where)
-        found = await slot.find(self._session, self._name)
-        continuity.check_slot(position, self._name, found, identity.database, where)
+        promoted = checkpoint.identity is not None and checkpoint.identity.timeline != identity.timeline
+        found = await slot.settled(self._session, self._name, _PROMOTION_SECONDS if promoted else 0)
+        continuity.check_slot(position, self._name, found, identity.database, where, promoted=promoted)
         if self._redeliver and position.inside and checkpoint.fingerprint != self.fingerprint:
             self._redelivered.append(checkpoint.position)
         else:
@@ -136,7 +151,7 @@ class PostgresSource:
         """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
         position, where = self._standing(resume), str(self._address)
         await self._publish()
-        await slot.idle(self._session, self._name, _PATIENCE)
+        idle = await slot.idle(self._session, self._name, _PATIENCE)
         server = await self._primary()
         connection = await self._connect()
         try:
@@ -144,6 +159,8 @@ class PostgresSource:
             if identity != self._identity:
                 raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
             await self._refuse_standby(connection)
+            if idle is not None and self._settings.slot.failover and not idle.failover:
+                await slot.protect(connection, self._session, self._name)
             channel = await Channel.start(
                 connection, self._address, self._name, position.end, self._publications
             )

@@ -108,6 +108,12 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "Nothing, if the server comes back by itself; else start it.",
         ),
         (
+            r"hot standby mode|session is read-only|session is not read-only",
+            Retry,
+            UNAVAILABLE,
+            "Nothing during a failover; else correct the hosts or target_session_attrs in the URL.",
+        ),
+        (
             r"too many (?:clients|connections)|connection slots are reserved|max_wal_senders",
             Retry,
             TOO_MANY,

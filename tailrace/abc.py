@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -356,6 +356,43 @@ class DemoPlugin(SourcePlugin, Protocol):
 
     def demo(self) -> Demo:
         """A demo of this kind of database, not started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredTable:
+    """A table that a database has."""
+
+    pattern: str  # names exactly this table, as an item of the source's setting `tables`
+    facts: str  # its size, its key and the like, in a line for people
+    error: TailraceError | None = None  # why it cannot be captured as it is; the remedy mends that
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What `tailrace init` makes a starting file of."""
+
+    server: str  # product, version and place in a line for people; never a secret
+    name: str  # of the database, from which the pipeline's name is made
+    settings: Mapping[str, Any]
+    """The source's settings but `type` and `tables`, as the file is to have them: `${NAME}` in place of a
+    secret, a literal `${` written `$${`."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets: environment variables that `settings` refer to, with their values for now."""
+
+    tables: Sequence[DiscoveredTable] = ()  # in the order of names
+    others: Sequence[str] = ()  # what looks like a table and can never be captured, with the reason
+
+
+class DiscoverPlugin(SourcePlugin, Protocol):
+    """A source plugin that `tailrace init` can ask what a server holds."""
+
+    schemes: ClassVar[tuple[str, ...]]
+    """Of the URLs that `discover` reads: `postgresql`."""
+
+    async def discover(self, url: str) -> Discovery:
+        """Look at the server, change nothing. ConfigurationError for a URL that cannot be read; Retry and
+        Stop kinds where the server cannot be reached or refuses."""
 
 
 class SinkPlugin(Protocol):

@@ -22,6 +22,7 @@ from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
+from connectors.postgres.discovery import discover
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
@@ -58,6 +59,8 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
+    schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
+    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked

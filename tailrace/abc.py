@@ -71,6 +71,24 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a part of a pipeline does outside of its process, for `tailrace explain`: texts for people, without
+    a full stop. No secrets."""
+
+    unit: str = ""  # a sink's: what becomes durable together and how, and what readers must mind
+    fence: str = ""  # a sink's or a store's: what refuses an older process, and when
+    stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
+    made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+
+
+class Explains(Protocol):
+    """A source, sink or offset store that `tailrace explain` can ask."""
+
+    def explain(self) -> Explanation:
+        """As it is configured. No I/O."""
+
+
 class Source(Protocol):
     """Follows one database's log.
 

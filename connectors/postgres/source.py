@@ -29,7 +29,7 @@ from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
 from connectors.postgres.tables import Pattern, TableFilter
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -240,6 +240,18 @@ class PostgresSource:
             line = await publication.drop(self._session, name, dry_run=dry_run)
             lines += [line] if line else []
         return lines
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        main, inserts = self._publications
+        return Explanation(
+            made={
+                f"replication slot {self._name}": "the server keeps its log from the least durable position on, "
+                "also while the pipeline does not run",
+                f"publication {main}": "the captured tables",
+                f"publication {inserts}": "for tables of which only inserts are published",
+            }
+        )
 
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""

@@ -12,7 +12,20 @@ from tailrace import __version__
 from tailrace.cli.failure import INTERRUPTED, report
 from tailrace.cli.output import prepare_streams
 
-COMMANDS: Final = ("demo", "init", "validate", "doctor", "run", "log", "offsets", "teardown")
+COMMANDS: Final = (
+    "demo",
+    "init",
+    "validate",
+    "explain",
+    "doctor",
+    "run",
+    "log",
+    "offsets",
+    "teardown",
+    "plugins",
+    "schema",
+    "completion",
+)
 """In the order of the help. Each is a module of this package that holds a click command of the same name."""
 
 

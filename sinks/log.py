@@ -121,8 +121,8 @@ class LogSink:
         """See `tailrace.abc.Explains`."""
         return Explanation(
             unit="events and checkpoint are one SQLite transaction, synchronous=FULL",
-            fence="an epoch beside the checkpoint, raised by each process that opens the log and compared within "
-            "every commit",
+            fence="an epoch beside the checkpoint, raised by each process that opens the log and compared "
+            "within every commit",
             stored={f"{self._path}, table checkpoint, row {self.identity}": "the checkpoint"},
             made={str(self._path): "the event log"},
         )

@@ -144,8 +144,8 @@ class StdoutSink:
     def explain(self) -> Explanation:
         """See `tailrace.abc.Explains`."""
         return Explanation(
-            unit="lines are written one after another; a commit syncs them if the standard output is a file. A "
-            "line that a crash cut is no JSON: skip it"
+            unit="lines are written one after another; a commit syncs them if the standard output is a file. "
+            "A line that a crash cut is no JSON: skip it"
         )
 
     def _write(self, payload: bytes) -> None:

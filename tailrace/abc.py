@@ -73,8 +73,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a part of a pipeline does outside of its process, for `tailrace explain`: texts for people, without
-    a full stop. No secrets."""
+    """What a part of a pipeline does outside of its process, for `tailrace explain`: texts for people,
+    without a full stop. No secrets."""
 
     unit: str = ""  # a sink's: what becomes durable together and how, and what readers must mind
     fence: str = ""  # a sink's or a store's: what refuses an older process, and when

@@ -246,8 +246,8 @@ class PostgresSource:
         main, inserts = self._publications
         return Explanation(
             made={
-                f"replication slot {self._name}": "the server keeps its log from the least durable position on, "
-                "also while the pipeline does not run",
+                f"replication slot {self._name}": "the server keeps its log from the least durable position "
+                "on, also while the pipeline does not run",
                 f"publication {main}": "the captured tables",
                 f"publication {inserts}": "for tables of which only inserts are published",
             }

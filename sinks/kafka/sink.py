@@ -137,13 +137,14 @@ class KafkaSink:
     def explain(self) -> Explanation:
         """See `tailrace.abc.Explains`."""
         return Explanation(
-            unit="records and checkpoint are one Kafka transaction; readers need isolation.level=read_committed",
-            fence=f"a newer process takes over the transactional id {self._transactional_id}, which aborts what "
-            "an older one has open and refuses all that it sends",
+            unit="records and checkpoint are one Kafka transaction; "
+            "readers need isolation.level=read_committed",
+            fence=f"a newer process takes over the transactional id {self._transactional_id}, which aborts "
+            "what an older one has open and refuses all that it sends",
             stored={f"topic {self._offsets.name}, key {self.identity}": "the checkpoint"},
             made={
                 f"topics {self._settings.topic}": "records, a topic per table, made with the first of them",
-                f"topic {self._offsets.name}": "checkpoints, compacted; shared by all pipelines of the cluster",
+                f"topic {self._offsets.name}": "checkpoints, compacted; of all pipelines of the cluster",
             },
         )
 

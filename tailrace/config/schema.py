@@ -45,7 +45,7 @@ def pipeline_schema() -> Schema:
 
 
 def _block(group: str, definitions: Schema, beside: Mapping[str, Any] = {}) -> Schema:
-    """A mapping with a `type`, and what the plugin of that type declares; `beside`: keys that the core reads."""
+    """A mapping with a `type`, and what the plugin of that type declares, beside keys of the core."""
     known = [(name, definition) for name, definition in _declared(group)]
     branches = []
     for name, declaration in known:

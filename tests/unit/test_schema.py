@@ -16,8 +16,13 @@ from tailrace.config.schema import pipeline_schema
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-SOURCE = {"type": "postgres", "url": "postgresql://a@b/c", "tables": ["public.*"], "snapshot": "never"}
-VALID = {"name": "shop", "source": SOURCE, "sinks": [{"type": "log", "path": "log.db"}]}
+SOURCE: dict[str, Any] = {
+    "type": "postgres",
+    "url": "postgresql://a@b/c",
+    "tables": ["public.*"],
+    "snapshot": "never",
+}
+VALID: dict[str, Any] = {"name": "shop", "source": SOURCE, "sinks": [{"type": "log", "path": "log.db"}]}
 
 
 def validator() -> jsonschema.Draft202012Validator:

@@ -104,7 +104,11 @@ def test_the_plugins_of_others_are_in_it(file_plugins: Path) -> None:
     assert result.exit_code == 0
     schema = json.loads(result.stdout)
     block = {"type": "file", "path": "log.txt", "snapshot": "never", "tables": ["a", {"name": "b"}]}
-    document = {"name": "a", "source": block, "sinks": [{"type": "file", "path": "p", "format": "numbers"}]}
+    document: dict[str, Any] = {
+        "name": "a",
+        "source": block,
+        "sinks": [{"type": "file", "path": "p", "format": "numbers"}],
+    }
     check = jsonschema.Draft202012Validator(schema)
     check.validate(document)
     assert check.is_valid({**document, "transforms": [{"type": "odd", "strict": True}]})

@@ -47,8 +47,8 @@ class Pipeline:
 
     @property
     def status(self) -> PipelineStatus:
-        """How it stands now: states, errors that are waited out, per sink its events, commits and lag in bytes.
-        Kept up to date while it runs; may be looked at from any thread."""
+        """How it stands now: states, errors that are waited out, per sink its events, commits and lag in
+        bytes. Kept up to date while it runs; may be looked at from any thread."""
         return self._engine.status
 
     def run(self, *, until_current: bool = False) -> None:

@@ -9,11 +9,20 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.secrets import SecretFile
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",
     "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
 )  # fmt: skip
+
+
+# Parameters of libpq that it looks at only when it connects.
+_CHOICES: Final = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
 
 
 class SlotSettings(Declaration):
@@ -39,10 +48,11 @@ class PostgresSettings(Declaration):
         "of libpq go into it: `?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem`. Several hosts may stand in "
         "it, parted by commas, with `?target_session_attrs=primary`. The role needs REPLICATION.",
     )
-    password: SecretStr | None = Field(
+    password: SecretStr | SecretFile | None = Field(
         None,
-        description="The role's password, usually `${PGPASSWORD}`. Default: libpq's own ways (PGPASSWORD, "
-        "~/.pgpass, a client certificate), or inside the URL.",
+        description="The role's password, usually `${PGPASSWORD}`; or `{file: /run/secrets/password}`, which "
+        "is read at each new connection. Default: libpq's own ways (PGPASSWORD, ~/.pgpass, a service file, a "
+        "client certificate), or inside the URL.",
     )
     tables: tuple[str, ...] = Field(
         min_length=1,
@@ -88,7 +98,10 @@ class PostgresSettings(Declaration):
     @property
     def address(self) -> Address:
         """Server and login."""
-        return Address.parse(self.url, self.password.get_secret_value() if self.password else None)
+        password = self.password
+        return Address.parse(
+            self.url, password.get_secret_value() if isinstance(password, SecretStr) else password
+        )
 
     @field_validator("url")
     @classmethod
@@ -96,6 +109,9 @@ class PostgresSettings(Declaration):
         address = Address.parse(url)
         if "replication" in address.parameters:
             raise ValueError("the parameter replication is set by the source itself")
+        for name, known in _CHOICES.items():
+            if (value := address.parameters.get(name)) is not None and value not in known:
+                raise ValueError(f"{name} in it is one of {', '.join(known)}")
         return url
 
     @model_validator(mode="after")

@@ -11,8 +11,9 @@ import psycopg
 from psycopg import sql
 
 from tailrace.clients.postgres.address import Address
-from tailrace.clients.postgres.faults import LOST, connecting, talking
-from tailrace.errors import Retry
+from tailrace.clients.postgres.certificates import distrust
+from tailrace.clients.postgres.faults import LOST, TLS, connecting, talking
+from tailrace.errors import NotReady, Retry
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Statement: TypeAlias = sql.SQL | sql.Composed
@@ -42,10 +43,15 @@ async def connect(
     server does not know are left out. Retry where the server cannot be reached or takes no connections,
     NotReady where it refuses this one.
     """
-    with connecting(address):
-        connection = await psycopg.AsyncConnection.connect(
-            address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
-        )
+    try:
+        with connecting(address):
+            connection = await psycopg.AsyncConnection.connect(
+                address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
+            )
+    except NotReady as refused:
+        if refused.code is TLS and "verify failed" in refused.found and (more := await distrust(address)):
+            raise NotReady(TLS, *more, where=refused.where) from None
+        raise
     try:
         await _fix(connection, address, settings)
     except BaseException:

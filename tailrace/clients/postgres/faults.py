@@ -88,6 +88,61 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "As a superuser: ALTER ROLE {user} REPLICATION;",
         ),
         (
+            r"no pg_hba\.conf entry .*no encryption",
+            NotReady,
+            PASSWORD,
+            "Where the server takes this user with TLS only: ?sslmode=require in the URL. Else add a line to "
+            "its pg_hba.conf.",
+        ),
+        (
+            r"certificate authentication failed",
+            NotReady,
+            PASSWORD,
+            "The client certificate's CN must be {user}, or be mapped to it in pg_ident.conf on the server.",
+        ),
+        (
+            r"requires a valid client certificate|certificate required",
+            NotReady,
+            TLS,
+            "Let sslcert and sslkey in the URL name a client certificate and its key.",
+        ),
+        (
+            r"alert (?:unknown ca|bad certificate|certificate (?:expired|revoked|unknown)|unsupported cert)",
+            NotReady,
+            TLS,
+            "The server does not take the client certificate: let sslcert name one that is valid and signed "
+            "by an authority in the server's ssl_ca_file.",
+        ),
+        (
+            r"private key file|could not (?:load|read|open) (?:the )?(?:private key|certificate)|"
+            r"client certificate file",
+            NotReady,
+            TLS,
+            "Correct sslcert and sslkey in the URL; the key belongs to the certificate, and only its owner "
+            "may read it (chmod 600).",
+        ),
+        (
+            r"does not support SSL",
+            NotReady,
+            TLS,
+            "Switch TLS on at the server (ssl = on), or, on a line that nobody else can reach, take sslmode "
+            "out of the URL.",
+        ),
+        (
+            r"root certificate file|root\.crt",
+            NotReady,
+            TLS,
+            "Let sslrootcert in the URL name the certificate of the authority that signed the server's, or "
+            "sslrootcert=system.",
+        ),
+        (
+            r"does not match host name",
+            NotReady,
+            TLS,
+            "Let the URL lead to a name that stands in the certificate, or have one made for this name; "
+            "sslmode=verify-ca checks the authority alone.",
+        ),
+        (
             r"password authentication failed|no password supplied|authentication failed|"
             r"pg_hba\.conf|not permitted to log in|role \".*\" does not exist",
             NotReady,
@@ -123,10 +178,11 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             r"unexpected eof|SSL SYSCALL|closed the connection unexpectedly|closed unexpectedly",
             Retry,
             UNREACHABLE,
-            "Nothing, if the server is being started or ended; else look into its log.",
+            "Nothing, if the server is being started or ended; else look into its log. Servers before 17 end "
+            "the connection at sslnegotiation=direct.",
         ),
         (
-            r"does not support SSL|certificate|SSL error|sslmode|\bSSL\b.*required",
+            r"certificate|SSL error|sslmode|sslnegotiation|\bSSL\b.*required",
             NotReady,
             TLS,
             "Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or TLS on the server.",

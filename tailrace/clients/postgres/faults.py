@@ -204,6 +204,7 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
     )
 )
 
+_ATTEMPT: Final = re.compile(r" ?- host: ")
 _LOST_STATES: Final = re.compile(r"08...|57P0[1-5]")
 _BUSY_STATES: Final = re.compile(r"40...|53...|55006|57014|58030")
 
@@ -268,7 +269,19 @@ def _concise(error: psycopg.Error) -> str:
         parts = (diagnostics.message_primary, diagnostics.message_detail)
         return "; ".join(part for part in parts if part)
     text = " ".join(str(error).split())
+    attempts = [_plain(attempt) for attempt in _ATTEMPT.split(text)[1:]]
+    if attempts:  # psycopg tried several hosts, or several addresses of one, and tells of the last one twice
+        return "; ".join(dict.fromkeys(attempts))
+    return _plain(text) or "no reason given"
+
+
+def _plain(text: str) -> str:
+    """One attempt's words without what is known anyway; of one among several the place stays."""
+    place = re.match(r"'(.*?)', port: (?:'(.*?)'|None), hostaddr: (?:'.*?'|None): ", text)
+    if place is not None:
+        return f"{place[1]}:{place[2] or 5432}: {_plain(text[place.end() :])}"
     text = re.sub(r"^connection (?:failed|is bad): ", "", text)
     text = re.sub(r"^connection to server (?:at|on) .*? failed: ", "", text)
     text = re.sub(r"FATAL: +", "", text)
-    return re.sub(r" DETAIL: +", "; ", text) or "no reason given"
+    text = re.sub(r" Is the server running .*\?$", "", text)
+    return re.sub(r" DETAIL: +", "; ", text).strip()

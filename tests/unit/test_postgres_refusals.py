@@ -61,7 +61,7 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
             NotReady,
             "TR-PG-014",
         ),
-        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-015"),
+        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-018"),
         ('invalid integer value "x" for connection option "port"', NotReady, "TR-PG-015"),
     ],
 )

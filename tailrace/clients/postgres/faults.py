@@ -74,7 +74,17 @@ ENCODING = code(
     "Its texts cannot be turned into UTF-8: PostgreSQL has no conversion from that encoding, or, with "
     "SQL_ASCII, nobody knows what they are.",
 )
+POOLER = code(
+    "TR-PG-018",
+    "a pooler stands in between",
+    "What answers is no PostgreSQL server but a pooler (PgBouncer and the like): it hands on neither "
+    "replication connections nor a session's settings.",
+)
 
+TO_THE_SERVER: Final = (
+    "Let the URL lead to the server itself, not to its pooler: poolers listen on ports like 6432 or 6543, or "
+    "on hosts with -pooler in their names."
+)
 _CHECK_LOGIN: Final = "Check user and password, and pg_hba.conf on the server."
 
 # What a refused connection's text says → what it is, in the order in which they are looked for.
@@ -195,11 +205,17 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "{database} ENCODING '…' TEMPLATE template0;",
         ),
         (
+            r"unsupported startup parameter",
+            NotReady,
+            POOLER,
+            TO_THE_SERVER,
+        ),
+        (
             r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
-            r"parameter \".*\" cannot be changed|invalid connection option|unsupported startup parameter",
+            r"parameter \".*\" cannot be changed|invalid connection option",
             NotReady,
             REFUSED,
-            "Correct the parameters in the URL; it must lead to the server itself, not to a pooler.",
+            "Correct the parameters in the URL.",
         ),
     )
 )

@@ -95,7 +95,7 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             r"to start wal ?sender",
             NotReady,
             NO_REPLICATION,
-            "As a superuser: ALTER ROLE {user} REPLICATION;",
+            "As a superuser: ALTER ROLE {user} REPLICATION; on Amazon RDS: GRANT rds_replication TO {user};",
         ),
         (
             r"no pg_hba\.conf entry .*no encryption",

@@ -22,8 +22,9 @@ class PostgresHarness:
         self._sql("CREATE TABLE t (id int PRIMARY KEY, x text)")
 
     def source(self) -> PostgresSource:
-        url = self._server.url(self._database)
-        settings = PostgresSource.Settings(url=url, tables=("public.t",), snapshot="never")
+        settings = PostgresSource.Settings.model_validate(
+            {"url": self._server.url(self._database), "tables": ["public.t"], "snapshot": "never"}
+        )
         return PostgresSource(settings, SourceContext(self._database))
 
     async def insert(self, ids: Sequence[int]) -> None:

@@ -2,8 +2,8 @@
 
 The files are numbered without a gap (`00000001.jsonl`, `00000002.jsonl`, …) and are one log together. Only
 the last of them grows, and only by whole lines at its end: a line without its end is not there yet. Files
-before the one that every sink stands in may be removed. A line is an object with an integer `id`, which is its
-key, and perhaps `time`, when it came to be (µs since the epoch).
+before the one that every sink stands in may be removed. A line is an object with an integer `id`, which is
+its key, and perhaps `time`, when it came to be (µs since the epoch).
 """
 
 from __future__ import annotations

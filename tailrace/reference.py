@@ -73,7 +73,7 @@ def settings_page() -> str:
         "Values may hold `${NAME}` or `${NAME:-default}`, filled in from the environment; `$${` is a literal",
         "`${`. Relative paths are relative to the file.",
         "",
-        "An editor with YAML support completes these keys and checks them as you type, if the file begins with",
+        "An editor with YAML support completes the keys and checks them as you type if the file begins with",
         "`# yaml-language-server: $schema=tailrace.schema.json` and that file was written beside it by",
         "`tailrace schema > tailrace.schema.json`, which knows the plugins that are installed.",
         "",

@@ -9,6 +9,8 @@ INSTALLED := $(VENV)/.installed
 # Each worker starts servers of its own; a free one takes over tests of a busy one.
 PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
 export PYTHON
+# The tests start hundreds of processes, each of which would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java faketime

@@ -7,16 +7,18 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tailrace.cli.failure import INTERRUPTED
 from tailrace.cli.lines import StatusLines, log_to_stderr
-from tailrace.cli.live import LiveStatus
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from tailrace.cli.live import LiveStatus
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
 
@@ -79,4 +81,8 @@ async def _run(pipeline: Pipeline, *, until_current: bool) -> None:
 def _display(config: PipelineConfig) -> LiveStatus | StatusLines:
     """Lines that stay in place and data that scrolls do not share a terminal."""
     data_on_terminal = sys.stdout.isatty() and any(sink.block.type == "stdout" for sink in config.sinks)
-    return LiveStatus() if sys.stderr.isatty() and not data_on_terminal else StatusLines()
+    if not sys.stderr.isatty() or data_on_terminal:
+        return StatusLines()
+    from tailrace.cli.live import LiveStatus  # takes its time, and a service has no terminal
+
+    return LiveStatus()

@@ -153,7 +153,8 @@ def _settings(address: Address) -> tuple[Mapping[str, str], Mapping[str, str]]:
         "url": base + (separator + query.removeprefix("&") if separator else query) if query else base
     }
     variables = {name: quote(value, "") for name, value in variables.items()}  # as a part of the URL
-    password = os.environ.get("PGPASSWORD") if address.password is None else address.password
+    given = address.password
+    password = os.environ.get("PGPASSWORD") if given is None else reveal(given)
     if password is not None:
         settings["password"] = "${PGPASSWORD}"
         variables["PGPASSWORD"] = reveal(password)

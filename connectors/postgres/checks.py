@@ -112,8 +112,9 @@ class Checks:
         try:
             async with connected(
                 self._session.address, self._program, settings=REPLICATION_SETTINGS, replication=True
-            ):
-                return Finding(title, "the role may stream, and a WAL sender is free")
+            ) as connection:
+                line = "over TLS" if connection.pgconn.ssl_in_use else "without TLS"
+                return Finding(title, f"the role may stream, {line}, and a WAL sender is free")
         except TailraceError as error:
             return fault(title, error)
 

@@ -54,7 +54,8 @@ NO_DATABASE = code("TR-PG-011", "no such database", "The URL names a database th
 TLS = code(
     "TR-PG-012",
     "TLS fails",
-    "The server does not offer the TLS that the URL asks for, or its certificate is not trusted.",
+    "The server does not offer the TLS that the URL asks for, its certificate is not trusted, or it does not "
+    "take the client's.",
 )
 NO_REPLICATION = code(
     "TR-PG-013",

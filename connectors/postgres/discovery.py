@@ -30,7 +30,7 @@ _OTHERS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign tab
 
 # The key is the primary key's columns in their order; relreplident is what the log holds of old rows.
 _FACTS: Final = SQL("""
-    SELECT c.oid, c.relreplident::text, c.reltuples::bigint, pg_table_size(c.oid),
+    SELECT c.oid, c.relreplident::text, c.reltuples::bigint, coalesce(pg_table_size(c.oid), 0),
            ARRAY(SELECT a.attname::text
                  FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
                       JOIN pg_attribute a ON a.attnum = k.attnum

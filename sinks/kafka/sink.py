@@ -67,7 +67,9 @@ class KafkaSink:
         self._topics: dict[str, TopicWriter] = {}
 
     async def check(self) -> Sequence[Finding]:
-        return await findings(self._settings, self._access, self._offsets, self._pipeline)
+        return await findings(
+            self._settings, self._access, self._offsets, self._pipeline, self._transactional_id
+        )
 
     async def peek(self) -> Checkpoint | None:
         async with Cluster(self._access) as cluster:

@@ -173,3 +173,7 @@ class KafkaSink:
         await producer.send(self._offsets.record(checkpoint), self._offsets.name, 0)
         _commit_sent()
         await producer.commit()
+        # Between two units, so that within one a key stays where it is; the next record looks at the topic.
+        for name, topic in list(self._topics.items()):
+            if producer.known_partitions(name) not in (None, topic.partitions):
+                del self._topics[name]

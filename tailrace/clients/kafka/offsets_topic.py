@@ -68,8 +68,9 @@ class OffsetsTopic:
                 raise NotReady(
                     NOT_CREATED,
                     refusal,
-                    "Correct the sink's offsets_topic or offsets_replication_factor, grant Create on it, or "
-                    f"create it yourself with 1 partition and {_written(SETTINGS)}.",
+                    "Correct offsets_topic or offsets_replication_factor of the sink (of an offset store: "
+                    "topic or replication_factor), grant Create on it, or create it yourself with 1 "
+                    f"partition and {_written(SETTINGS)}.",
                     where=f"topic {self.name}",
                 )
             _created()

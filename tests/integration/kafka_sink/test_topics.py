@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tailrace.clients.kafka.access import Access
@@ -20,6 +20,7 @@ from tests.integration.kafka_sink.conftest import Sinks
 from tests.kafka_reader import read_committed, read_uncommitted
 from tests.servers import Kafka, KafkaServer
 from tests.servers.process import free_port
+from tests.waiting import eventually
 
 ORDERS = table("orders")
 AUDIT = table("audit", keyed=False)
@@ -221,6 +222,44 @@ async def test_a_topic_that_is_deleted_is_made_again(kafka: Kafka, make_sink: Si
     await sink.commit(checkpoint(2, stream.end))
     records = await read_committed(kafka, make_sink.prefix + "orders")
     assert [record.value for record in records] == [b"c 2 text"]
+
+
+async def test_partitions_that_are_added_are_used(kafka: Kafka, make_sink: Sinks) -> None:
+    topic = make_sink.prefix + "orders"
+    stream = Stream()
+    sink = make_sink(kafka, partitions=1)
+    await sink.open()
+    batches = [stream.inserts(ORDERS, range(100)) for _ in range(3)]
+    for number, batch in enumerate(batches):
+        await sink.write(sink.prepare(batch))
+        if number == 1:  # in the middle of a unit
+            await create_partitions(kafka, topic, 3)
+            assert sink._producer is not None
+            await sink._producer._producer.client.force_metadata_update()
+        await sink.commit(checkpoint(number + 1, stream.end))
+    records = await read_committed(kafka, topic)
+    assert sorted((record.key, record.value) for record in records) == sorted(delivered(*batches)["orders"])
+    partitions: dict[bytes, list[int]] = {}
+    for record in sorted(records, key=lambda record: record.timestamp):
+        partitions.setdefault(record.key, []).append(record.partition)
+    assert all(places[:2] == [0, 0] for places in partitions.values())
+    assert {places[2] for places in partitions.values()} == {0, 1, 2}
+
+
+async def create_partitions(kafka: Kafka, topic: str, count: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(count)})
+    finally:
+        await admin.close()
+
+    async def led() -> bool:
+        async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
+            found = await cluster.topics([topic])
+        return len(found[topic].leaders) == count and min(found[topic].leaders) >= 0
+
+    await eventually(led, f"{count} partitions of {topic}")
 
 
 async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -> None:

@@ -104,8 +104,8 @@ class Producer:
         return int(manager.producer_id << 16 | manager.producer_epoch) + 1
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has that exists. Returns when all have a leader, as far as they soon do:
-        what is sent to one whose leader is not known may wait for 15 s, and fail."""
+        """How many partitions a topic has that exists. Returns when all have a leader, as far as that comes
+        soon: what is sent to one whose leader is not known may wait for 15 s, and fail."""
         deadline = time.monotonic() + _LEADERS_TIMEOUT
         try:
             count = len(await self._producer.partitions_for(topic))

@@ -42,10 +42,19 @@ async def partitions_and_settings(kafka: Kafka, topic: str) -> tuple[int, dict[s
 
 
 async def deliver(sinks: Sinks, kafka: Kafka, batch: Batch, **changed: Any) -> None:
+    """As the engine does it: what passes by itself, such as a leader that is not known, is tried again."""
     sink = sinks(kafka, **changed)
-    await sink.open()
-    await sink.write(sink.prepare(batch))
-    await sink.commit(checkpoint(1, batch.end))
+    for attempt in range(3):
+        await sink.open()
+        try:
+            await sink.write(sink.prepare(batch))
+            await sink.commit(checkpoint(1, batch.end))
+        except Retry:
+            if attempt == 2:
+                raise
+            await sink.abort()
+        else:
+            break
 
 
 def noise(size: int) -> str:
@@ -272,6 +281,17 @@ async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -
     assert (await sink.check())[1].found == "one partition, compacted"
 
 
+async def test_check_disturbs_no_transaction(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()
+    sink = make_sink(kafka, max_request_size=1024)
+    await sink.open()
+    batch = stream.inserts(ORDERS, range(100), noise(500))
+    await sink.write(sink.prepare(batch))  # so much that most of it is sent
+    assert [finding.error for finding in await make_sink(kafka).check()] == [None, None, None]
+    await sink.commit(checkpoint(1, stream.end))
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 100
+
+
 async def test_check_warns_of_topics_that_cannot_be_created(kafka: Kafka, make_sink: Sinks) -> None:
     _, offsets, topics = await make_sink(kafka, replication_factor=3, offsets_replication_factor=3).check()
     assert topics.warning
@@ -298,5 +318,10 @@ async def test_a_transaction_timeout_that_the_broker_does_not_allow(
     kafka = make_kafka({"transaction.max.timeout.ms": 30_000})
     with pytest.raises(NotReady) as refused:
         await make_sink(kafka).open()
-    assert refused.value.code is NOT_SUPPORTED
-    assert "transaction.max.timeout.ms" in refused.value.remedy
+    [finding] = [finding for finding in await make_sink(kafka).check() if finding.error]
+    assert finding.title.startswith("transactional id ")
+    assert "transaction_timeout is 60 s" in finding.found
+    for error in (refused.value, finding.error):
+        assert error is not None
+        assert error.code is NOT_SUPPORTED
+        assert "transaction.max.timeout.ms" in error.remedy

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import Malformed
 from tailrace.events import ABSENT, UNCHANGED, Column, Op
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.rows import GeneratedRows, ReferenceRows
 from tailrace.types import Kind, LogicalType
 from tests.connect_reader import days, read_value
@@ -159,8 +160,8 @@ def expected(sample: Sample) -> Any:
 @given(samples)
 def test_text_is_spliced_as_its_value_is_written(sample: Sample) -> None:
     fields = [sample[2].encode()]
-    spliced = GeneratedRows(table(column("c", sample)), nested=True)
-    by_value = ReferenceRows(table(column("c", sample, text=False)), "here", nested=True)
+    spliced = GeneratedRows(table(column("c", sample)), Mapping())
+    by_value = ReferenceRows(table(column("c", sample, text=False)), "here", Mapping())
     written = spliced.after(fields, b"<", b">")
     assert written == by_value.after(fields, b"<", b">")
     assert written == spliced.before(fields, b"<", b">")
@@ -255,7 +256,7 @@ def test_zones_other_than_utc_are_left_to_the_value() -> None:
 
 def test_the_dates_kept_are_bounded() -> None:
     names: dict[str, Any] = {}
-    rows = GeneratedRows(table(column("c", (LogicalType(Kind.DATE, "date"), 0, "1970-01-01"))), nested=True)
+    rows = GeneratedRows(table(column("c", (LogicalType(Kind.DATE, "date"), 0, "1970-01-01"))), Mapping())
     names.update(rows.after.__globals__)
     kept = names["dates0"]
     for day in range(10_000):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import Malformed
 from tailrace.events import UNCHANGED, Column
-from tailrace.formats.connect_values import unavailable, value_encoder
+from tailrace.formats.connect_types import Mapping
 from tailrace.types import Kind, LogicalType
 from tests.connect_reader import UNAVAILABLE, days, read_value
 from tests.unit.debezium_samples import after, change, encode, table, text_column, value
@@ -148,7 +148,7 @@ ENUM = LogicalType(Kind.ENUM, "public.mood", labels=("sad", "ok", "happy"))
     ],
 )
 def test_value(type: LogicalType, value: Any, json: str | None) -> None:
-    written = value_encoder(type)(value)
+    written = Mapping().form(type).encode(value)
     if json is not None:
         assert written.decode() == json
     else:
@@ -156,7 +156,7 @@ def test_value(type: LogicalType, value: Any, json: str | None) -> None:
 
 
 def by_value(type: LogicalType) -> Callable[[Any], Any]:
-    encode = value_encoder(type)
+    encode = Mapping().form(type).encode
     return lambda value: read_value(type, msgspec.json.decode(encode(value)))
 
 
@@ -269,7 +269,7 @@ def test_an_unchanged_value_is_a_placeholder_that_fits(type: LogicalType, expect
 
 @pytest.mark.parametrize("type", [INT32, BOOLEAN, FLOAT64, DATE, TIME, TIMESTAMP])
 def test_an_unchanged_number_is_refused(type: LogicalType) -> None:
-    assert unavailable(type) is None
+    assert Mapping().form(type).placeholder is None
     column = Column("c", type, True, lambda field: field, text=True)
     with pytest.raises(Malformed, match=r"TR-FMT-002 .* is unchanged"):
         after(column, UNCHANGED)
@@ -329,13 +329,13 @@ HSTORE = LogicalType(Kind.MAP, "hstore")
     ],
 )
 def test_values_that_a_real_debezium_wrote(type: LogicalType, value: Any, json: str) -> None:
-    assert value_encoder(type)(value).decode() == json
-    assert value_encoder(array(type))([value, None]).decode() == f"[{json},null]"
+    assert Mapping().form(type).encode(value).decode() == json
+    assert Mapping().form(array(type)).encode([value, None]).decode() == f"[{json},null]"
 
 
 def test_an_array_of_arrays_is_no_array_of_two_dimensions() -> None:
     """Of a domain over an array: a Connect schema has a form for it."""
     lists = array(array(INT32))
-    assert value_encoder(lists, nested=False)([[1, None], None, []]) == b"[[1,null],null,[]]"
+    assert Mapping(nested=False).form(lists).encode([[1, None], None, []]) == b"[[1,null],null,[]]"
     with pytest.raises(ValueError, match="more than one dimension"):
-        value_encoder(lists, nested=False)([[[1]]])
+        Mapping(nested=False).form(lists).encode([[[1]]])

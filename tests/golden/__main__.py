@@ -1,19 +1,31 @@
-"""Record what Debezium writes, on each version of PostgreSQL: `python -m tests.golden`."""
+"""Record what Debezium writes, on each version of PostgreSQL: `python -m tests.golden`.
+
+Names of golden files as arguments record these alone.
+"""
 
 import sys
 
 from tests.golden import debezium, recording
 from tests.golden.corpus import fingerprint
+from tests.golden.options import MAJOR, OPTIONS, properties
 from tests.servers import PostgresServer
 from tests.servers.postgres import VERSIONS
 
-for major in map(int, sys.argv[1:]) if sys.argv[1:] else VERSIONS:
+BASE = f"postgres{MAJOR}"
+wanted = sys.argv[1:] or [
+    *(f"postgres{major}" for major in VERSIONS),
+    *(f"{BASE}-{name}" for name in OPTIONS),
+]
+for name in wanted:
+    base, _, options = name.partition("-")
+    major = int(base.removeprefix("postgres"))
     with PostgresServer(major) as server:
-        made = {
-            "debezium": debezium.VERSION,
-            "postgres": VERSIONS[major],
-            "corpus": fingerprint(major),
-            **debezium.record(server),
-        }
-    recording.write(major, made)
-    print(recording.path(major))
+        made = debezium.record(server, properties(OPTIONS[options]) if options else {})
+    made = {
+        "debezium": debezium.VERSION,
+        "postgres": VERSIONS[major],
+        "corpus": fingerprint(major),
+        **(recording.apart(made, recording.read(base)) if options else made),
+    }
+    recording.write(name, made)
+    print(recording.path(name))

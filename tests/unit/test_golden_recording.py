@@ -10,6 +10,7 @@ import pytest
 from tests.golden import debezium
 from tests.golden.corpus import fingerprint
 from tests.golden.differences import Difference
+from tests.golden.options import MAJOR, OPTIONS
 from tests.golden.recording import Recorder, Recording, compare, read
 from tests.servers.postgres import VERSIONS
 
@@ -30,9 +31,12 @@ def recorded(*payloads: Any, fields: tuple[str, ...] = ("op", "x"), source: Any 
     return recorder.recording
 
 
-@pytest.mark.parametrize("major", VERSIONS)
-def test_golden_files_are_of_these_statements_and_this_debezium(major: int) -> None:
-    golden = read(major)
+@pytest.mark.parametrize(
+    "name", [*(f"postgres{major}" for major in VERSIONS), *(f"postgres{MAJOR}-{name}" for name in OPTIONS)]
+)
+def test_golden_files_are_of_these_statements_and_this_debezium(name: str) -> None:
+    golden = read(name)
+    major = int(name.partition("-")[0].removeprefix("postgres"))
     assert (golden["debezium"], golden["corpus"]) == (debezium.VERSION, fingerprint(major)), "make golden"
 
 

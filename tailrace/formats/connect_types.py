@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from tailrace.formats import connect_structures as structures
 from tailrace.formats import connect_text as text
 from tailrace.formats import connect_values as values
 from tailrace.formats.connect_options import DEFAULTS, Options
@@ -230,12 +231,55 @@ _POINT: Final = _struct(
 )
 
 
+def _geometry(type: LogicalType, mapping: Mapping) -> Form:
+    name = "Geography" if type.native == "geography" else "Geometry"
+    schema = _struct(
+        f"io.debezium.data.geometry.{name}",
+        name,
+        field(primitive("bytes"), "wkb"),
+        field(primitive("int32", optional=True), "srid"),
+    )
+    return Form(schema, structures.geometry, placeholder=structures.geometry((None, mapping.bytes)))
+
+
+def _vector(type: LogicalType, mapping: Mapping) -> Form:
+    half = type.native == "halfvec"
+    encode = structures.vector(values.float32 if half else values.float64)
+    schema = {
+        "type": "array",
+        "items": primitive("float" if half else "double"),
+        "optional": False,
+        "name": f"io.debezium.data.{'Float' if half else 'Double'}Vector",
+        "version": 1,
+    }
+    return Form(schema, encode, placeholder=encode([float(byte) for byte in mapping.bytes]))
+
+
+_SPARSE: Final = _struct(
+    "io.debezium.data.SparseDoubleVector",
+    "Sparse double vector",
+    field(primitive("int16"), "dimensions"),
+    field(
+        {"type": "map", "keys": primitive("int16"), "values": primitive("double"), "optional": False},
+        "vector",
+    ),
+)
+_MOST_DIMENSIONS: Final = 2**15 - 1  # in that schema
+_ANY_DIMENSIONS: Final = 2**31 - 1
+
+
+def _sparse_vector(type: LogicalType, mapping: Mapping) -> Form:
+    encode = structures.sparse_vector(_ANY_DIMENSIONS if mapping.nested else _MOST_DIMENSIONS)
+    numbers = {at: float(byte) for at, byte in enumerate(mapping.bytes, 1)}
+    return Form(_SPARSE, encode, placeholder=encode((len(numbers), numbers)))
+
+
 def _array(type: LogicalType, mapping: Mapping) -> Form:
     if type.element is None:
         raise ValueError(f"array type {type.native} has no element type")
     element = mapping.form(type.element)
     schema = {"type": "array", "items": element.schema | {"optional": True}, "optional": False}
-    of_arrays = type.element.kind is Kind.ARRAY
+    of_arrays = type.element.kind in (Kind.ARRAY, Kind.VECTOR)
     encode = values.array(element.encode, mapping.nested, of_arrays=of_arrays)
     return Form(schema, encode, placeholder=_array_placeholder(type.element, element, mapping))
 
@@ -280,7 +324,10 @@ _FORMS: Final[dict[Kind, Rule]] = {
     Kind.ENUM: _enum,
     Kind.BITS: _bits,
     Kind.INTERVAL: _interval,
-    Kind.POINT: _always(_POINT, values.point),
+    Kind.POINT: _always(_POINT, structures.point),
+    Kind.GEOMETRY: _geometry,
+    Kind.VECTOR: _vector,
+    Kind.SPARSE_VECTOR: _sparse_vector,
     Kind.MAP: _map,
     Kind.ARRAY: _array,
 }

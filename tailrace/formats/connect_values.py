@@ -17,7 +17,6 @@ from ctypes import c_float
 from dataclasses import dataclass
 from datetime import date
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
-from struct import Struct
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -36,7 +35,6 @@ _TIMESTAMP_MINUS_INFINITY: Final = -9_223_372_036_832_400_000
 
 _MONTH: Final = 2_629_800_000_000  # µs: a twelfth of 365.25 days
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_POINT: Final = Struct("<BIdd")  # WKB: little-endian, kind 1, x, y
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _MOST: Final = 2**63 - 1
 _INFINITE: Final = (b'"-infinity"', b'"infinity"')
@@ -331,12 +329,6 @@ def bits(value: Any) -> bytes:
     return base64_string(number.to_bytes((number.bit_length() + 7) // 8, "little"))
 
 
-def point(value: Any) -> bytes:
-    x, y = value
-    wkb = base64_string(_POINT.pack(1, 1, x, y))
-    return b'{"x":%b,"y":%b,"wkb":%b,"srid":null}' % (float64(x), float64(y), wkb)
-
-
 def map_object(value: Any) -> bytes:
     """A JSON object of strings."""
     if not isinstance(value, dict):
@@ -413,5 +405,4 @@ ENCODERS: Final[dict[Kind, Encoder]] = {
     Kind.ENUM: text,
     Kind.BYTES: binary,
     Kind.TIMETZ: zoned_time,
-    Kind.POINT: point,
 }

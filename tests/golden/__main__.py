@@ -1,4 +1,4 @@
-"""Record what Debezium writes, on each version of PostgreSQL: `python -m tests.golden`.
+"""Record what Debezium writes: `python -m tests.golden`.
 
 Names of golden files as arguments record these alone.
 """
@@ -6,26 +6,21 @@ Names of golden files as arguments record these alone.
 import sys
 
 from tests.golden import debezium, recording
-from tests.golden.corpus import fingerprint
-from tests.golden.options import MAJOR, OPTIONS, properties
-from tests.servers import PostgresServer
-from tests.servers.postgres import VERSIONS
+from tests.golden.files import FILES
+from tests.golden.options import properties
 
-BASE = f"postgres{MAJOR}"
-wanted = sys.argv[1:] or [
-    *(f"postgres{major}" for major in VERSIONS),
-    *(f"{BASE}-{name}" for name in OPTIONS),
-]
-for name in wanted:
-    base, _, options = name.partition("-")
-    major = int(base.removeprefix("postgres"))
-    with PostgresServer(major) as server:
-        made = debezium.record(server, properties(OPTIONS[options]) if options else {})
+for name in sys.argv[1:] or FILES:
+    golden = FILES[name]
+    with golden.server(golden.major) as server:
+        made = debezium.record(server, golden.corpus, properties(golden.options))
+        ((version,),) = server.execute("SHOW server_version")
+    if golden.base:
+        made = recording.apart(made, recording.read(golden.base))
     made = {
         "debezium": debezium.VERSION,
-        "postgres": VERSIONS[major],
-        "corpus": fingerprint(major),
-        **(recording.apart(made, recording.read(base)) if options else made),
+        "postgres": version,
+        "corpus": golden.corpus.fingerprint(golden.major),
+        **made,
     }
     recording.write(name, made)
     print(recording.path(name))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import IO, Final
 
 from tests.golden.changes import LAST
-from tests.golden.corpus import execute, prepare
+from tests.golden.corpus import Corpus
 from tests.golden.recording import Recorder, Recording
 from tests.servers import Postgres
 from tests.servers.artefacts import install, maven_jars
@@ -35,13 +35,13 @@ _JVM: Final = (
 _PROGRAM: Final = Path(__file__).with_name("Engine.java")
 
 
-def record(server: Postgres, settings: Mapping[str, str] = MappingProxyType({})) -> Recording:
-    """What Debezium makes of the corpus on a server, with its default settings but for these."""
+def record(server: Postgres, corpus: Corpus, settings: Mapping[str, str] = MappingProxyType({})) -> Recording:
+    """What Debezium makes of a corpus on a server, with its default settings but for these."""
     database = server.create_database()
-    prepare(server, database)
+    corpus.prepare(server, database)
     recorder = Recorder(database)
     with _engine(server, database, settings) as lines:
-        execute(server, database)
+        corpus.execute(server, database)
         table = ""
         while table != LAST:
             line = lines.readline()

@@ -6,6 +6,7 @@ value of every setting that is not its default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 #: The version of PostgreSQL on which they are recorded.
@@ -38,6 +39,6 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def properties(options: dict[str, Any]) -> dict[str, str]:
+def properties(options: Mapping[str, Any]) -> dict[str, str]:
     """The same settings for Debezium."""
     return {name.replace("_", "."): str(value) for name, value in options.items()}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from tailrace.errors import Malformed
 from tailrace.events import Change
 from tailrace.formats.debezium import DebeziumFormat
-from tests.golden import options, recording
-from tests.golden.corpus import execute, prepare, tables
+from tests.golden import recording
+from tests.golden.corpus import POSTGRES, Corpus
 from tests.golden.differences import differences
+from tests.golden.files import EXTENSIONS, FILES
 from tests.golden.recording import Recorder, Recording, compare
 from tests.integration.following import changes, following
 from tests.servers import Postgres
@@ -21,18 +24,31 @@ async def test_records_differ_from_debezium_s_where_they_are_meant_to(
 ) -> None:
     major = every_postgres.major
     database = make_database(every_postgres)
-    prepare(every_postgres, database)
-    taken = [f'public."{table.name}"' for table in tables(major)]
-    async with following(every_postgres, database, taken) as follower:
-        execute(every_postgres, database)
-        events = changes(await follower.until())
+    events = await logged(every_postgres, database, POSTGRES)
     golden = recording.read(f"postgres{major}")
     check(golden, record(events, database), f"postgres{major}")
-    if major == options.MAJOR:
-        for name, settings in options.OPTIONS.items():
-            of_options = recording.read(f"postgres{major}-{name}")
-            found = record(events, database, settings)
-            check(recording.upon(of_options, golden), found, f"postgres{major}-{name}")
+    for name, of in FILES.items():
+        if of.base == f"postgres{major}":
+            found = record(events, database, of.options)
+            check(recording.upon(recording.read(name), golden), found, name)
+
+
+@pytest.mark.parametrize("name", EXTENSIONS)
+async def test_records_of_extensions_types(name: str) -> None:
+    of = EXTENSIONS[name]
+    with of.server(of.major) as server:
+        database = server.create_database()
+        events = await logged(server, database, of.corpus)
+        check(recording.read(name), record(events, database), name)
+
+
+async def logged(server: Postgres, database: str, corpus: Corpus) -> Sequence[Change]:
+    """The changes that a corpus makes."""
+    corpus.prepare(server, database)
+    taken = [f'public."{table.name}"' for table in corpus.tables(server.major)]
+    async with following(server, database, taken) as follower:
+        corpus.execute(server, database)
+        return changes(await follower.until())
 
 
 def check(golden: Recording, found: Recording, name: str) -> None:
@@ -45,7 +61,7 @@ def check(golden: Recording, found: Recording, name: str) -> None:
     assert not unused, name
 
 
-def record(events: Sequence[Change], database: str, settings: dict[str, Any] | None = None) -> Recording:
+def record(events: Sequence[Change], database: str, settings: Mapping[str, Any] | None = None) -> Recording:
     """What our format makes of changes, one by one."""
     format = DebeziumFormat(DebeziumFormat.Settings(schemas=True, **(settings or {})))
     recorder = Recorder(database)

@@ -6,7 +6,7 @@ from tailrace.errors import NotReady, TailraceError
 from tailrace.events import ABSENT, UNCHANGED, SchemaChange
 from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.following import Follower, changes, following, tell
-from tests.integration.geometry import GEOMETRY
+from tests.integration.raster import RASTER
 from tests.servers import Postgres
 
 
@@ -160,12 +160,12 @@ async def test_a_key_that_is_made_later(postgres: Postgres, postgres_database: s
 
 async def test_what_stands_before_a_fault_arrives_first(postgres: Postgres, postgres_database: str) -> None:
     postgres.execute(
-        f"{GEOMETRY}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
+        f"{RASTER}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
         database=postgres_database,
     )
     async with following(postgres, postgres_database) as follower:
         follower.sql(
-            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline geometry;"
+            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline raster;"
             "INSERT INTO shapes VALUES (1, NULL); INSERT INTO t VALUES (2)"
         )
         batch = await follower.batch()
@@ -308,9 +308,9 @@ def test_what_is_no_position(text: str) -> None:
 async def test_an_unsupported_type_that_appears_later_stops_the_stream_by_name(
     postgres: Postgres, postgres_database: str
 ) -> None:
-    postgres.execute(f"{GEOMETRY} CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    postgres.execute(f"{RASTER} CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
     async with following(postgres, postgres_database) as follower:
-        follower.sql("ALTER TABLE t ADD COLUMN where_it_is geometry; INSERT INTO t VALUES (1, '(1,2)')")
+        follower.sql("ALTER TABLE t ADD COLUMN where_it_is raster; INSERT INTO t VALUES (1, '(1,2)')")
         with pytest.raises(TailraceError) as stopped:
             await follower.until()
         assert stopped.value.code.id == "TR-PG-102"

@@ -43,7 +43,10 @@ _SERVER: Final = SQL("""
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
            current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
-           current_setting('server_encoding')
+           current_setting('server_encoding'),
+           (SELECT p.oid::regprocedure::text FROM pg_proc p
+            WHERE p.proname = 'pg_logical_emit_message' AND p.pronamespace = 'pg_catalog'::regnamespace
+              AND p.proargtypes[2] = 'text'::regtype AND NOT has_function_privilege(p.oid, 'EXECUTE'))
     """)
 
 _RELATIONS: Final = SQL("""
@@ -133,6 +136,7 @@ class Server:
     database: str
     may_create: bool  # in the database
     encoding: str  # of the database
+    barred: str | None  # the function that writes logical messages, where the role may not call it
 
 
 @dataclass(frozen=True, slots=True)

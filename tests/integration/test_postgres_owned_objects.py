@@ -5,7 +5,7 @@ import pytest
 from tailrace.errors import NotReady
 from tests.integration.commandline import Pipeline, tailrace
 from tests.integration.following import Follower
-from tests.integration.geometry import GEOMETRY
+from tests.integration.raster import RASTER
 from tests.servers import Postgres
 
 _T = "CREATE TABLE t (id int PRIMARY KEY, x text)"
@@ -166,7 +166,7 @@ async def test_a_column_that_is_left_out_may_be_of_any_type(
 ) -> None:
     follower = Follower(postgres, postgres_database, publication={"create": False})
     follower.sql(
-        f"{GEOMETRY}; CREATE TABLE g (id int PRIMARY KEY, shape geometry);"
+        f"{RASTER}; CREATE TABLE g (id int PRIMARY KEY, shape raster);"
         f"CREATE PUBLICATION {follower.name} FOR TABLE g (id)"
     )
     try:

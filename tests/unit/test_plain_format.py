@@ -92,11 +92,23 @@ def of_type(oid: int, typmod: int = -1) -> Column:
     details = {
         9001: TypeDetails(9001, "public", "mood", "e", labels=("ok",)),
         9002: TypeDetails(9002, "public", "hstore", "b"),
+        9003: TypeDetails(9003, "public", "geometry", "b"),
+        9004: TypeDetails(9004, "public", "vector", "b"),
+        9005: TypeDetails(9005, "public", "sparsevec", "b"),
+        9006: TypeDetails(9006, "public", "_vector", "b", element=9004),
     }
     return column("t", "x", oid, typmod, optional=True, types=details)
 
 
 VALUES = [
+    (
+        9003,
+        "0101000020E610000000000000000000000000000000000000",
+        '{"wkb":"AQEAACDmEAAAAAAAAAAAAAAAAAAAAAAAAA==","srid":4326}',
+    ),
+    (9004, "[1,-2.5]", "[1.0,-2.5]"),
+    (9005, "{1:1.5,3:-2}/5", '{"dimensions":5,"vector":{"1":1.5,"3":-2.0}}'),
+    (9006, '{"[1,2]",NULL}', "[[1.0,2.0],null]"),
     (16, "t", "true"),
     (21, "-7", "-7"),
     (20, "9223372036854775807", "9223372036854775807"),

@@ -404,7 +404,7 @@ def test_values_under_options(type: LogicalType, value: Any, options: dict[str, 
 def test_what_a_form_has_no_room_for_is_refused(
     type: LogicalType, value: Any, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011 - each says something else
         Mapping(Options(**options), nested=False).form(type).encode(value)
 
 

@@ -39,5 +39,5 @@ def test_vectors() -> None:
 )
 def test_what_the_server_never_writes_is_refused(read: Callable[[bytes], Any], texts: list[bytes]) -> None:
     for text in texts:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError):  # noqa: PT011 - each says something else
             read(text)

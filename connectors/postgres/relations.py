@@ -13,7 +13,8 @@ from tailrace.events import Column, Origin, Table
 from tailrace.types import Kind, LogicalType
 
 FULL: Final = "f"
-_IDENTITIES: Final = ("d", "n", FULL, "i")  # pg_class.relreplident: default, nothing, full, index
+NOTHING: Final = "n"
+_IDENTITIES: Final = ("d", NOTHING, FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
 _NEVER_TOASTED: Final = frozenset(
     kind
@@ -97,7 +98,7 @@ class Relation:
         indexes = {attribute.name: i for i, attribute in enumerate(self.attributes)}
         primary = tuple(indexes[name] for name in primary_key) if indexes.keys() >= {*primary_key} else ()
         identity = tuple(i for i, attribute in enumerate(self.attributes) if attribute.identity)
-        if self.identity in (FULL, "n"):
+        if self.identity in (FULL, NOTHING):
             return primary
         within = {*primary} == {*identity} if self.identity == "d" else {*primary} <= {*identity}
         return primary if primary and within else identity
@@ -145,7 +146,16 @@ class Relations:
         )
         key = relation.key(details.primary_key)
         split = splitter(identity, [not c.optional and c.type.kind in _NEVER_TOASTED for c in columns])
-        table = Table(self.origin, relation.schema, relation.name, columns, key, split)
+        table = Table(
+            self.origin,
+            relation.schema,
+            relation.name,
+            columns,
+            key,
+            split,
+            # What such an identity announces does not tell which key there was at the time of the change.
+            key_is_newer=relation.identity in (FULL, NOTHING) and bool(key),
+        )
         version = Version(table, key_comparison(split, len(columns), key))
         self._known[relation.oid] = relation.payload, details, version
         return version

@@ -40,9 +40,9 @@ class Walker:
     def split(self, message: bytes) -> Rows:
         """The rows before and after. Raises Malformed.
 
-        Of a key tuple, the columns outside the identity are ABSENT. A new row takes what did not change from
-        the old one, if that has it. NULL is no such value: it stands where the log left a column out, as for
-        a partition without REPLICA IDENTITY FULL of a table that has it.
+        Of a key tuple, what is NULL is ABSENT: no column of a replica identity is ever NULL. A new row takes
+        what did not change from the old one, if that has it. NULL is no such value: the log left
+        the column out, as for a partition without REPLICA IDENTITY FULL of a table that has it.
         """
         kind = message[KIND]
         if kind == TRUNCATE:
@@ -54,7 +54,10 @@ class Walker:
         if tag in (OLD, KEY) and kind != INSERT:
             before, offset = self._tuple(message, offset + 1, unchanged=False)
             if tag == KEY:
-                before = [v if known else ABSENT for v, known in zip(before, self._identity, strict=True)]
+                before = [
+                    ABSENT if v is None or not known else v
+                    for v, known in zip(before, self._identity, strict=True)
+                ]
             tag = self._byte(message, offset) if kind == UPDATE else 0
         if kind != DELETE:
             if tag != NEW:

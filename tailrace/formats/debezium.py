@@ -49,6 +49,7 @@ class DebeziumFormat:
         table: Table | None = None
         transaction: Transaction | None = None
         encoder: _TableEncoder
+        keyed = False
         prepared: dict[Table, dict[Op, Surroundings]] = {}
         by_op: dict[Op, Surroundings] = {}
         for event in events:
@@ -60,13 +61,13 @@ class DebeziumFormat:
                     prepared = {}
                 table = event.table
                 encoder = self._encoders.get(table) or self._add_encoder(table)
-                rows, envelope = encoder.rows, encoder.envelope
+                rows, envelope, keyed = encoder.rows, encoder.envelope, bool(table.key)
                 by_op = prepared.setdefault(table, {})
             surroundings = by_op.get(event.op)
             if surroundings is None:
                 surroundings = by_op[event.op] = envelope.surroundings(event.transaction, event.op)
             try:
-                _encode(event, rows, envelope, surroundings, append)
+                _encode(event, rows, envelope, surroundings, append, keyed=keyed)
             except CONVERSION_ERRORS:
                 encoder.encode_carefully(event, append)
         return records
@@ -96,7 +97,16 @@ class _TableEncoder:
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, schemas=True, nullable=nulls)
         rows = ReferenceRows(self._table, f"{self._table} at {change.position}", nested=not self._schemas)
-        _encode(change, rows, envelope, envelope.surroundings(change.transaction, change.op), append)
+        surroundings = envelope.surroundings(change.transaction, change.op)
+        _encode(change, rows, envelope, surroundings, append, keyed=self._has_key(change))
+
+    def _has_key(self, change: Change) -> bool:
+        table = self._table
+        if not (table.key and table.key_is_newer):
+            return bool(table.key)
+        before, after = table.split(change.raw)
+        row = before if change.op == "d" else after
+        return row is None or all(row[i] is not None for i in table.key)
 
     def _unexpected_nulls(self, change: Change) -> frozenset[int]:
         """Columns that are NULL although the table says that they are not: a change from before the column
@@ -112,15 +122,15 @@ def _encode(
     envelope: Envelope,
     surroundings: Surroundings,
     append: Callable[[Record], None],
+    *,
+    keyed: bool,
 ) -> None:
     """Append the records of one change."""
-    table = change.table
-    before, after = table.split(change.raw)
+    before, after = change.table.split(change.raw)
     pieces, indexed = surroundings
     around = str(change.offset).encode().join(pieces)
     if indexed:
         around = around.replace(INDEX, str(change.index).encode())
-    keyed = table.key
     op = change.op
     if op == "c" or op == "u" or op == "r":
         key = rows.key(after, envelope.key, envelope.end) if keyed else None

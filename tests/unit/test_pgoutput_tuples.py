@@ -108,6 +108,15 @@ def test_every_cut_is_an_error(valued: bool) -> None:
                 split(message[:length])
 
 
+def test_what_a_key_tuple_leaves_out_is_no_value() -> None:
+    """Also where the table's identity is the whole row and a partition's is not."""
+    key = row(b"D", 1, tuple_data(b"K", [b"1", None]))
+    whole = row(b"D", 1, tuple_data(b"O", [b"1", None]))
+    split = splitter([True, True], [True, False])
+    assert split(key) == ([b"1", ABSENT], None)
+    assert split(whole) == ([b"1", None], None)
+
+
 def test_a_truncate_has_no_rows() -> None:
     assert splitter([True], [True])(truncate(1, 2)) == (None, None)
 

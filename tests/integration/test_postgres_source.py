@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.errors import TailraceError
+from tailrace.errors import NotReady, TailraceError
 from tailrace.events import ABSENT, UNCHANGED, SchemaChange
 from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.following import Follower, changes, following, tell
@@ -156,6 +156,27 @@ async def test_a_key_that_is_made_later(postgres: Postgres, postgres_database: s
             ("d", '{"id":97}', False),
             ("d", '{"id":97}', True),
         ]
+
+
+async def test_what_stands_before_a_fault_arrives_first(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(
+        f"{GEOMETRY}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql(
+            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline geometry;"
+            "INSERT INTO shapes VALUES (1, NULL); INSERT INTO t VALUES (2)"
+        )
+        batch = await follower.batch()
+        assert [tell(change)[3] for change in changes([batch])] == [{"id": 1}]
+        assert batch.end.get("ordinal") == 1
+        with pytest.raises(NotReady, match="TR-PG-102"):
+            await follower.batch()
+        follower.sql("ALTER TABLE shapes DROP outline")  # too late: the log holds it
+        await follower.resume(batch.end)
+        with pytest.raises(NotReady, match="TR-PG-102"):
+            await follower.until()
 
 
 async def test_types_that_the_catalogue_explains(postgres: Postgres, postgres_database: str) -> None:

@@ -94,8 +94,9 @@ class Source(Protocol):
         thing."""
 
     async def anchor(self) -> Position:
-        """Make the server keep its log from now on; drop what an unfinished earlier attempt left. Returns
-        where the stream begins. Only called while no sink holds a position."""
+        """Make the server keep its log from now on; drop what an unfinished earlier attempt left, as
+        `anchored` found it right before. Returns where the stream begins. Only called while no sink holds a
+        position."""
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where

@@ -16,15 +16,6 @@ FULL: Final = "f"
 NOTHING: Final = "n"
 _IDENTITIES: Final = ("d", NOTHING, FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
-_NEVER_TOASTED: Final = frozenset(
-    kind
-    for kind in Kind
-    if kind
-    not in (
-        Kind.STRING, Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.XML, Kind.BITS, Kind.MAP, Kind.ARRAY,
-    )
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class RelationDetails:
@@ -145,7 +136,7 @@ class Relations:
             for attribute in relation.attributes
         )
         key = relation.key(details.primary_key)
-        split = splitter(identity, [not c.optional and c.type.kind in _NEVER_TOASTED for c in columns])
+        split = splitter(identity)
         table = Table(
             self.origin,
             relation.schema,

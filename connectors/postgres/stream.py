@@ -121,7 +121,7 @@ class Stream:
             if self._failure is not None:
                 raise self._failure
             await self._channel.rest()
-            messages, _ = self._channel.drain(_BATCH_BYTES)
+            messages = self._channel.drain(_BATCH_BYTES)
             if messages:
                 self._heard, self._asked = self._clock(), False
                 await self._decode(messages)

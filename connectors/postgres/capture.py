@@ -9,7 +9,7 @@ from typing import Final
 from connectors.postgres import selection
 from connectors.postgres.catalogue import Catalogue, Relation, parts, select
 from connectors.postgres.config import PostgresSettings
-from connectors.postgres.membership import Assignment, Membership, Names
+from connectors.postgres.membership import Assignment, Membership, Names, superseded_by
 from connectors.postgres.tables import Pattern, TableFilter
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import NotReady
@@ -53,7 +53,8 @@ class Capture:
         assignment, keyless = await selection.assign(
             catalogue, relations, selected, inserts_only=self.inserts_only
         )
-        membership = await Membership.find(session, self.names, assignment, relations, self.tables)
+        superseded = superseded_by(assignment, relations, self.tables) if self.ours else []
+        membership = await Membership.find(session, self.names, assignment, superseded)
         self._parts = frozenset(part.qualified for part in parts(relations, self.tables))
         return Captured(relations, selected, assignment, membership, unlogged, keyless)
 

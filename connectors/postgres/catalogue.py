@@ -43,7 +43,8 @@ _SERVER: Final = SQL("""
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
            current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
-           current_setting('server_encoding')
+           current_setting('server_encoding'),
+           has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'EXECUTE')
     """)
 
 _RELATIONS: Final = SQL("""
@@ -133,6 +134,7 @@ class Server:
     database: str
     may_create: bool  # in the database
     encoding: str  # of the database
+    may_emit: bool  # logical messages
 
 
 @dataclass(frozen=True, slots=True)

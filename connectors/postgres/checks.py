@@ -16,7 +16,7 @@ from connectors.postgres.position import format_lsn
 from connectors.postgres.slot import Slot
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
-from tailrace.clients.postgres.faults import ENCODING
+from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
@@ -85,6 +85,8 @@ class Checks:
         ):
             yield finding
         yield _retention(server)
+        if self._settings.heartbeat is not None:
+            yield _heartbeat(server)
         captured = await self._capture.look(self._session)
         relations, selected = captured.relations, captured.selected
         errors = [*selection.unmatched(relations, self._capture.tables), *captured.unlogged]
@@ -186,6 +188,20 @@ def _slots(server: Server, own: Slot | None) -> Finding:
         f"max_replication_slots = {server.max_slots + 10}; and restart the server."
     )
     return fault("replication slots", NotReady(NO_SLOT, found, remedy))
+
+
+def _heartbeat(server: Server) -> Finding:
+    title = "heartbeat"
+    if server.may_emit:
+        return Finding(title, "the role may write messages into the log")
+    role = Identifier(server.role).as_string()
+    error = NotReady(
+        PERMISSION,
+        f"the role {server.role} may not call pg_logical_emit_message",
+        f"GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO {role}; or take "
+        "heartbeat out of the file.",
+    )
+    return fault(title, error)
 
 
 def _retention(server: Server) -> Finding:

@@ -10,11 +10,20 @@ from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.secrets import SecretFile
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",
     "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
 )  # fmt: skip
+
+
+# Parameters of libpq that it looks at only when it connects.
+_CHOICES: Final = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
 
 
 class SlotSettings(Declaration):
@@ -89,10 +98,11 @@ class PostgresSettings(Declaration):
         "of libpq go into it: `?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem`. Several hosts may stand in "
         "it, parted by commas, with `?target_session_attrs=primary`. The role needs REPLICATION.",
     )
-    password: SecretStr | None = Field(
+    password: SecretStr | SecretFile | None = Field(
         None,
-        description="The role's password, usually `${PGPASSWORD}`. Default: libpq's own ways (PGPASSWORD, "
-        "~/.pgpass, a client certificate), or inside the URL.",
+        description="The role's password, usually `${PGPASSWORD}`; or `{file: /run/secrets/password}`, which "
+        "is read at each new connection. Default: libpq's own ways (PGPASSWORD, ~/.pgpass, a service file, a "
+        "client certificate), or inside the URL.",
     )
     tables: tuple[str, ...] = Field(
         min_length=1,
@@ -139,6 +149,14 @@ class PostgresSettings(Declaration):
         description="Seconds without any word from the server after which the connection counts as dead and "
         "is made again. After half of them the server is asked for a word.",
     )
+    heartbeat: float | None = Field(
+        None,
+        ge=0.1,
+        description="Seconds after which an idle stream writes a message of a few bytes into the database's "
+        "log (pg_logical_emit_message; it needs no table, and is not delivered). Default: never. The slot "
+        "moves on without it, by what the server tells of its log, also where only other databases write; "
+        "with it the whole way is seen to work.",
+    )
     slot_timeout: float = Field(
         60.0,
         gt=0,
@@ -149,7 +167,10 @@ class PostgresSettings(Declaration):
     @property
     def address(self) -> Address:
         """Server and login."""
-        return Address.parse(self.url, self.password.get_secret_value() if self.password else None)
+        password = self.password
+        return Address.parse(
+            self.url, password.get_secret_value() if isinstance(password, SecretStr) else password
+        )
 
     @field_validator("url")
     @classmethod
@@ -157,6 +178,9 @@ class PostgresSettings(Declaration):
         address = Address.parse(url)
         if "replication" in address.parameters:
             raise ValueError("the parameter replication is set by the source itself")
+        for name, known in _CHOICES.items():
+            if (value := address.parameters.get(name)) is not None and value not in known:
+                raise ValueError(f"{name} in it is one of {', '.join(known)}")
         return url
 
     @model_validator(mode="after")

@@ -94,21 +94,12 @@ class Membership:
 
     @classmethod
     async def find(
-        cls,
-        session: Session,
-        names: Names,
-        assignment: Assignment,
-        relations: Sequence[Relation],
-        tables: TableFilter,
+        cls, session: Session, names: Names, assignment: Assignment, superseded: Sequence[Relation]
     ) -> Membership:
         """As it stands on the server."""
-        return cls(
-            names,
-            await find(session, names.main),
-            None if names.inserts is None else await find(session, names.inserts),
-            assignment,
-            _superseded(relations, assignment, tables),
-        )
+        main = await find(session, names.main)
+        inserts = None if names.inserts is None else await find(session, names.inserts)
+        return cls(names, main, inserts, assignment, superseded)
 
     @property
     def absent(self) -> list[str]:
@@ -220,7 +211,9 @@ class Membership:
             _created()
 
 
-def _superseded(relations: Sequence[Relation], assignment: Assignment, tables: TableFilter) -> list[Relation]:
+def superseded_by(
+    assignment: Assignment, relations: Sequence[Relation], tables: TableFilter
+) -> list[Relation]:
     """What stands for assigned tables in the other way of capturing partitions: the partitions of a table
     that is captured as a whole now, or the table whose partitions are captured one by one now."""
     wanted = {relation.oid for relation in assignment.all}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Final
@@ -21,12 +22,13 @@ from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
+from connectors.postgres.discovery import discover
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -56,6 +58,8 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
+    schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
+    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked
@@ -238,6 +242,20 @@ class PostgresSource:
             lines += [line] if line else []
         return lines
 
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        names = self._capture.names
+        made = {}
+        if self._settings.slot.create:
+            made[f"replication slot {self._slot}"] = (
+                "the server keeps its log from the least durable position on, also while the pipeline does "
+                "not run"
+            )
+        if self._capture.ours:
+            made[f"publication {names.main}"] = "the captured tables"
+            made[f"publication {names.inserts}"] = "for tables of which only inserts are published"
+        return Explanation(made=made)
+
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""
         found = WalPosition.from_document(position)
@@ -251,7 +269,7 @@ class PostgresSource:
         status = self._settings.status_interval
         if server.wal_sender_timeout:
             status = min(status, server.wal_sender_timeout / 3)
-        return Timing(status, self._settings.silence_timeout)
+        return Timing(status, self._settings.silence_timeout, self._settings.heartbeat or math.inf)
 
     async def _primary(self) -> Server:
         server = await self._catalogue.server()

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import yaml
 
 from tailrace.errors import Stop
-from tailrace.log import Reader
+from tailrace.log import Entry, Reader
 from tailrace.log.reader import NO_LOG, UNKNOWN_TOPIC
 from tests.pipelines import PipelineProcess
 from tests.servers import Postgres
@@ -151,6 +151,15 @@ class Pipeline:
             self.sql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE {free}")
         )
 
+    def wait_until_acknowledged(self, timeout: float = 30) -> None:
+        """Until everything that is committed now is durable in every sink, and the server knows."""
+        self.sql("SELECT pg_logical_emit_message(true, 'mark', '')")
+        end = self.sql("SELECT pg_current_wal_flush_lsn()::text")[0][0]
+        enough = (
+            f"SELECT FROM pg_replication_slots WHERE slot_name = '{self.slot}' AND confirmed_flush_lsn >= "
+        )
+        wait_until(lambda: self.sql(f"{enough} '{end}'"), "the acknowledgement", timeout)
+
     def write(self) -> Path:
         """The file as it is to be now."""
         document = {
@@ -207,9 +216,14 @@ class Pipeline:
 
     def read(self, sink: str | Path = "log.db", table: str = "public.t") -> list[tuple[str, Any]]:
         """What the log holds of a table, in order: the operation, and the row after it."""
+        entries: list[Entry] = []
         try:
             with contextlib.closing(Reader(self.folder / sink)) as reader:
-                entries = reader.read(f"{self.name}.{table}", limit=10_000).entries
+                page = reader.read(f"{self.name}.{table}")
+                entries += page.entries
+                while not page.end:
+                    page = reader.read(f"{self.name}.{table}", page.next)
+                    entries += page.entries
         except Stop as error:
             if error.code in (NO_LOG, UNKNOWN_TOPIC):
                 return []

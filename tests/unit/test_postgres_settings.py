@@ -26,6 +26,11 @@ def _refusal(**given: Any) -> str:
     [
         ({"url": "mysql://app@db/shop"}, "postgresql://user@host:5432/database"),
         ({"url": "postgresql://app@db/shop?no_such=1"}, "libpq cannot read the URL"),
+        ({"url": f"{_URL}?sslmode=verify_full"}, "sslmode in it is one of disable, allow"),
+        ({"url": f"{_URL}?sslnegotiation=tls"}, "sslnegotiation in it is one of postgres, direct"),
+        ({"url": f"{_URL}?target_session_attrs=rw"}, "target_session_attrs in it is one of any, read-write"),
+        ({"password": {"file": "secrets/password"}}, "begins with / or ~"),
+        ({"password": {"path": "/run/secrets/password"}}, "Field required"),
         ({"url": f"{_URL}?replication=true"}, "replication is set by the source"),
         ({"url": "postgresql://app:one@db/shop", "password": "two"}, "inside the URL and beside it"),
         ({"tables": []}, "at least 1"),

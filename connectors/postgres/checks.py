@@ -16,7 +16,7 @@ from connectors.postgres.position import format_lsn
 from connectors.postgres.slot import Slot
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
-from tailrace.clients.postgres.faults import ENCODING, PERMISSION
+from tailrace.clients.postgres.faults import ENCODING
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")

@@ -15,6 +15,7 @@ from tailrace.abc import DiscoveredTable, Discovery
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
+from tailrace.secrets import reveal
 
 BAD_URL = code(
     "TR-PG-230",
@@ -154,7 +155,7 @@ def _settings(address: Address) -> tuple[Mapping[str, str], Mapping[str, str]]:
     password = os.environ.get("PGPASSWORD") if address.password is None else address.password
     if password is not None:
         settings["password"] = "${PGPASSWORD}"
-        variables["PGPASSWORD"] = password
+        variables["PGPASSWORD"] = reveal(password)
     settings["snapshot"] = "never"
     return settings, variables
 

@@ -44,7 +44,9 @@ _SERVER: Final = SQL("""
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
            current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
            current_setting('server_encoding'),
-           has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'EXECUTE')
+           (SELECT p.oid::regprocedure::text FROM pg_proc p
+            WHERE p.proname = 'pg_logical_emit_message' AND p.pronamespace = 'pg_catalog'::regnamespace
+              AND p.proargtypes[2] = 'text'::regtype AND NOT has_function_privilege(p.oid, 'EXECUTE'))
     """)
 
 _RELATIONS: Final = SQL("""
@@ -134,7 +136,7 @@ class Server:
     database: str
     may_create: bool  # in the database
     encoding: str  # of the database
-    may_emit: bool  # logical messages
+    barred: str | None  # the function that writes logical messages, where the role may not call it
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from connectors.postgres.position import format_lsn
 from connectors.postgres.slot import Slot
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
-from tailrace.clients.postgres.faults import ENCODING
+from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
@@ -192,14 +192,13 @@ def _slots(server: Server, own: Slot | None) -> Finding:
 
 def _heartbeat(server: Server) -> Finding:
     title = "heartbeat"
-    if server.may_emit:
+    if server.barred is None:
         return Finding(title, "the role may write messages into the log")
     role = Identifier(server.role).as_string()
     error = NotReady(
         PERMISSION,
-        f"the role {server.role} may not call pg_logical_emit_message",
-        f"GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO {role}; or take "
-        "heartbeat out of the file.",
+        f"the role {server.role} may not call {server.barred}",
+        f"GRANT EXECUTE ON FUNCTION {server.barred} TO {role}; or take heartbeat out of the file.",
     )
     return fault(title, error)
 

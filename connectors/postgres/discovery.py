@@ -94,7 +94,8 @@ class _Database:
             found = f"{table.quoted} is unlogged: its changes are not in the log"
             return NotReady(selection.NOT_LOGGED, found, f"ALTER TABLE {table.quoted} SET LOGGED;")
         errors = selection.unlogged(relations, [table])
-        errors += (await selection.assign(self._catalogue, relations, [table], inserts_only=False))[1]
+        _, keyless = await selection.assign(self._catalogue, relations, [table], inserts_only=False)
+        errors += keyless
         errors += await selection.unsupported(self._catalogue, await self._catalogue.columns([table]))
         return errors[0] if errors else None
 

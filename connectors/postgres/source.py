@@ -244,7 +244,6 @@ class PostgresSource:
 
     def explain(self) -> Explanation:
         """See `tailrace.abc.Explains`."""
-        names = self._capture.names
         made = {}
         if self._settings.slot.create:
             made[f"replication slot {self._slot}"] = (
@@ -252,8 +251,9 @@ class PostgresSource:
                 "not run"
             )
         if self._capture.ours:
+            names = self._capture.names
             made[f"publication {names.main}"] = "the captured tables"
-            made[f"publication {names.inserts}"] = "for tables of which only inserts are published"
+            made[f"publication {names.inserts}"] = "tables of which only inserts are published"
         return Explanation(made=made)
 
     def _standing(self, position: Position) -> WalPosition:

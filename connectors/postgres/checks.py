@@ -20,6 +20,11 @@ from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
+TOO_OLD_FOR = code(
+    "TR-PG-206",
+    "PostgreSQL is too old for a setting",
+    "The configuration asks for something that a later version of PostgreSQL brought.",
+)
 STANDBY = code(
     "TR-PG-202",
     "the server is a standby",
@@ -85,6 +90,8 @@ class Checks:
         ):
             yield finding
         yield _retention(server)
+        for finding in _versions(server, self._settings):
+            yield finding
         if self._settings.heartbeat is not None:
             yield _heartbeat(server)
         captured = await self._capture.look(self._session)
@@ -99,7 +106,11 @@ class Checks:
         for finding in _each("column types", errors, "all supported"):
             yield finding
         for finding in _warnings(
-            relations, selected, [f"{c.table}.{c.name}" for c in columns if c.generated]
+            relations,
+            selected,
+            [f"{c.table}.{c.name}" for c in columns if c.generated and not c.stored]
+            if captured.membership.publishes_generated
+            else [f"{c.table}.{c.name}" for c in columns if c.generated],
         ):
             yield finding
         for finding in membership_checks.findings(
@@ -188,6 +199,26 @@ def _slots(server: Server, own: Slot | None) -> Finding:
         f"max_replication_slots = {server.max_slots + 10}; and restart the server."
     )
     return fault("replication slots", NotReady(NO_SLOT, found, remedy))
+
+
+def _versions(server: Server, settings: PostgresSettings) -> list[Finding]:
+    """Settings that the server's version does not know."""
+    wanted = (
+        ("origin: none", settings.origin == "none", 16),
+        ("publication: {generated: stored}", settings.publication.generated == "stored", 18),
+    )
+    return [
+        fault(
+            "server version",
+            NotReady(
+                TOO_OLD_FOR,
+                f"{setting} needs PostgreSQL {major}, this is {server.version}",
+                "Take it out of the file, or upgrade the server.",
+            ),
+        )
+        for setting, given, major in wanted
+        if given and server.version_number < major * 10_000
+    ]
 
 
 def _heartbeat(server: Server) -> Finding:

@@ -85,6 +85,14 @@ class PublicationSettings(Declaration):
         "`…_ins`.",
     )
 
+    generated: Literal["none", "stored"] = Field(
+        default="none",
+        description="Whether stored generated columns are published. `none`: they are left out, as before "
+        "PostgreSQL 18 they always are. `stored`: their values arrive as those of other columns; needs 18. "
+        "Virtual ones are never in the log. With `create: false` the publication says it, and this says "
+        "nothing.",
+    )
+
 
 class PostgresSettings(Declaration):
     """Follows the changes of tables of one PostgreSQL database (14 and later) in its write-ahead log."""
@@ -135,6 +143,12 @@ class PostgresSettings(Declaration):
     )
     publication: PublicationSettings = Field(
         PublicationSettings(), description="The publication, which says what of the log is sent."
+    )
+    origin: Literal["any", "none"] = Field(
+        "any",
+        description="`none`: leave out what another replication has written into this database (its "
+        "transactions carry a replication origin), as where two databases replicate each other. Needs "
+        "PostgreSQL 16 or later.",
     )
     status_interval: float = Field(
         10.0,

@@ -68,6 +68,7 @@ class PostgresSource:
         default = f"tailrace_{context.pipeline}"
         self._slot = settings.slot.name or default
         self._capture = Capture(settings, default)
+        self._options = {} if settings.origin == "any" else {"origin": settings.origin}  # of pgoutput
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
@@ -160,7 +161,12 @@ class PostgresSource:
             if idle is not None and self._settings.slot.failover and not idle.failover:
                 await slot.protect(connection, self._session, self._slot)
             channel = await Channel.start(
-                connection, self._address, self._slot, position.end, self._capture.names.all
+                connection,
+                self._address,
+                self._slot,
+                position.end,
+                self._capture.names.all,
+                self._options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
@@ -338,7 +344,7 @@ class PostgresSource:
     async def _identify(self, connection: Connection) -> Identity:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
         major = connection.info.server_version // 10_000
-        self.fingerprint = continuity.fingerprint(self._capture.names.all, major)
+        self.fingerprint = continuity.fingerprint(self._capture.names.all, major, self._options)
         return Identity(system, database, timeline)
 
     async def _history(self, connection: Connection, identity: Identity) -> str:

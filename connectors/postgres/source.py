@@ -23,7 +23,7 @@ from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
 from connectors.postgres.discovery import discover
-from connectors.postgres.position import WalPosition, after
+from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
@@ -32,7 +32,7 @@ from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
-from tailrace.events import Batch, Position
+from tailrace.events import Batch, Change, Position
 
 STANDBY = code(
     "TR-PG-304",
@@ -204,6 +204,10 @@ class PostgresSource:
     def after(self, batch: Batch, position: Position) -> Batch:
         """Cut between messages."""
         return after(batch, self._standing(position))
+
+    def before(self, batch: Batch, change: Change) -> Batch | None:
+        """See `tailrace.abc.Divides`."""
+        return before(batch, change)
 
     def parse(self, text: str) -> Position:
         """An LSN, `0/16B3748`."""

@@ -42,6 +42,7 @@ NO_SLOT = code(
 )
 
 _OLDEST: Final = 140_000
+_TELLS_ATTACH: Final = 150_000  # from then on a stream notices it
 
 
 class Checks:
@@ -111,6 +112,8 @@ class Checks:
             [f"{c.table}.{c.name}" for c in columns if c.generated and not c.stored]
             if captured.membership.publishes_generated
             else [f"{c.table}.{c.name}" for c in columns if c.generated],
+            server.version_number,
+            self._capture.names.main,
         ):
             yield finding
         for finding in membership_checks.findings(
@@ -249,8 +252,24 @@ def _retention(server: Server) -> Finding:
     )
 
 
+def _attach(publication: str) -> Finding:
+    """The walsender of 14 keeps what it knows of a table until the publication itself changes."""
+    return Finding(
+        "partitioned tables",
+        "before PostgreSQL 15 a stream that runs does not notice ATTACH and DETACH of a table whose rows it "
+        "has seen: rows are missing afterwards, or come under the wrong name",
+        warning=True,
+        remedy="In the same transaction as each ATTACH or DETACH: ALTER PUBLICATION "
+        f"{Identifier(publication).as_string()} SET (publish_via_partition_root = true);",
+    )
+
+
 def _warnings(
-    relations: Sequence[Relation], selected: Sequence[Relation], generated: Sequence[str]
+    relations: Sequence[Relation],
+    selected: Sequence[Relation],
+    generated: Sequence[str],
+    version: int,
+    publication: str,
 ) -> list[Finding]:
     findings = []
     captured = {relation.oid for relation in selected}
@@ -272,6 +291,8 @@ def _warnings(
                 remedy="Use DELETE, or TRUNCATE of the whole table, where the targets are to follow.",
             )
         )
+        if version < _TELLS_ATTACH:
+            findings.append(_attach(publication))
     if generated:
         findings.append(
             Finding(

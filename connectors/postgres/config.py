@@ -25,6 +25,8 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
 }
 
+_PROTOCOLS: Final = ("streaming", "two_phase", "proto_version")  # of pgoutput: what is not committed yet
+
 
 class SlotSettings(Declaration):
     """The replication slot of a pipeline."""
@@ -209,6 +211,18 @@ class PostgresSettings(Declaration):
         for pattern in patterns:
             Pattern.parse(pattern)
         return patterns
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_protocols(cls, given: object) -> object:
+        for name in _PROTOCOLS:
+            if isinstance(given, dict) and name in given:
+                raise not_available(
+                    f"{name} is not available in this version, which reads committed transactions alone",
+                    f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
+                    "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
+                )
+        return given
 
     @field_validator("snapshot", mode="before")
     @classmethod

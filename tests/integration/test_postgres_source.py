@@ -1,5 +1,7 @@
 """What the PostgreSQL source makes of the server's log."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tailrace.errors import NotReady, TailraceError
@@ -7,7 +9,7 @@ from tailrace.events import ABSENT, UNCHANGED, SchemaChange
 from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.following import Follower, changes, following, tell
 from tests.integration.geometry import GEOMETRY
-from tests.servers import Postgres
+from tests.servers import Postgres, PostgresServer
 
 
 async def test_every_kind_of_change_arrives_in_order(postgres: Postgres, postgres_database: str) -> None:
@@ -378,3 +380,17 @@ async def test_stored_generated_columns(postgres: Postgres, postgres_database: s
         assert await less.told() == [("c", "public.f", None, {"id": 1})]
     finally:
         await less.close()
+
+
+async def test_a_prepared_transaction_arrives_once_it_is_committed(
+    make_postgres: Callable[..., PostgresServer],
+) -> None:
+    server = make_postgres(18, {"max_prepared_transactions": 2})
+    server.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    async with following(server, "postgres") as follower:
+        follower.sql("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'one'")
+        follower.sql("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'two'")
+        follower.sql("INSERT INTO t VALUES (3)")
+        follower.sql("COMMIT PREPARED 'two'")
+        follower.sql("ROLLBACK PREPARED 'one'")
+        assert [after for _, _, _, after in await follower.told()] == [{"id": 3}, {"id": 2}]

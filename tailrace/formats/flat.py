@@ -12,9 +12,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tailrace.abc import Declaration, Headers, Record
+from tailrace.abc import Headers, Record
 from tailrace.errors import Malformed, Stop, code
 from tailrace.events import Change, Event, SchemaChange, Table
+from tailrace.formats.connect_options import Options
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import json_string
 from tailrace.formats.metadata import FieldName, metadata_fields
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
@@ -38,8 +40,8 @@ _DELETED = "__deleted"
 class FlatFormat:
     """See `tailrace.abc.Format`. May be used from several threads."""
 
-    class Settings(Declaration):
-        """Settings of the format `flat`."""
+    class Settings(Options):
+        """Settings of the format `flat`; how values are written is said as for the format `debezium`."""
 
         deletes: Literal["tombstone", "rewrite", "rewrite_with_tombstone", "drop"] = Field(
             default="tombstone",
@@ -92,7 +94,7 @@ class FlatFormat:
             try:
                 records += encoder.records(event, encoder.rows)
             except CONVERSION_ERRORS:
-                rows = ReferenceRows(event.table, f"{event.table} at {event.position}", nested=True)
+                rows = ReferenceRows(event.table, f"{event.table} at {event.position}", encoder.mapping)
                 records += encoder.records(event, rows)
         return records
 
@@ -102,7 +104,8 @@ class _TableEncoder:
 
     def __init__(self, table: Table, settings: FlatFormat.Settings) -> None:
         self._table = table
-        self.rows = GeneratedRows(table, nested=True)
+        self.mapping = Mapping(settings)
+        self.rows = GeneratedRows(table, self.mapping)
         self._deletes = settings.deletes
         self._fields = [
             (b",%b:" % json_string(field.name), field)

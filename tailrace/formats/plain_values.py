@@ -15,6 +15,9 @@
 | INTERVAL | ISO 8601: `"P1M2DT3.5S"`: months, days, seconds; `"infinity"` |
 | BITS | a string of `0` and `1` |
 | POINT | `{"x":1.5,"y":-2.0}` |
+| GEOMETRY | `{"wkb":"…","srid":4326}`: EWKB in base64, and its SRID or null |
+| VECTOR | an array of numbers |
+| SPARSE_VECTOR | `{"dimensions":5,"vector":{"1":1.5}}` |
 | MAP | an object |
 | ARRAY | an array, nested for more dimensions |
 """
@@ -27,6 +30,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.events import Column
+from tailrace.formats.connect_structures import geometry
 from tailrace.formats.connect_values import (
     DAY,
     Encoder,
@@ -69,7 +73,8 @@ def value_encoder(type: LogicalType) -> Encoder:
     if kind is Kind.ARRAY:
         if type.element is None:
             raise ValueError(f"array type {type.native} has no element type")
-        return _array(value_encoder(type.element))
+        vectors = type.element.kind is Kind.VECTOR  # lists as well: arrays of one more dimension
+        return _array(_number if vectors else value_encoder(type.element))
     return _VALUES[kind]
 
 
@@ -149,10 +154,18 @@ def _interval(value: Any) -> bytes:
     return f'"P{dated}{timed}"'.encode()
 
 
+_number: Final = connect_encoder(LogicalType(Kind.FLOAT64, "float8"))
+
+
 def _point(value: Any) -> bytes:
-    number = connect_encoder(LogicalType(Kind.FLOAT64, "float8"))
     x, y = value
-    return b'{"x":%b,"y":%b}' % (number(x), number(y))
+    return b'{"x":%b,"y":%b}' % (_number(x), _number(y))
+
+
+def _sparse_vector(value: Any) -> bytes:
+    dimensions, numbers = value
+    pairs = [b'"%d":%b' % (at, _number(number)) for at, number in numbers.items()]
+    return b'{"dimensions":%d,"vector":{%b}}' % (dimensions, b",".join(pairs))
 
 
 def _map(value: Any) -> bytes:
@@ -178,6 +191,9 @@ _VALUES: Final[dict[Kind, Encoder]] = {
     Kind.TIMESTAMPTZ: _timestamp("Z"),
     Kind.INTERVAL: _interval,
     Kind.POINT: _point,
+    Kind.GEOMETRY: geometry,
+    Kind.VECTOR: _array(_number),
+    Kind.SPARSE_VECTOR: _sparse_vector,
     Kind.MAP: _map,
     Kind.BITS: _bits,
 }

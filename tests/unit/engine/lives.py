@@ -24,10 +24,13 @@ def make(
     rate: float = 0.0,
     data_dir: str = "data",
     unit: Unit | None = None,
+    largest_batch: int = 3,
 ) -> Pipeline:
     faults = Faults(random.Random(seed), rate)
     sinks = [MemorySink(name, target, faults, unit) for name, target in targets.items()]
-    return Pipeline("orders", MemorySource(server, faults), sinks, data_dir=tmp_path / data_dir)
+    return Pipeline(
+        "orders", MemorySource(server, faults, largest_batch), sinks, data_dir=tmp_path / data_dir
+    )
 
 
 @contextlib.asynccontextmanager

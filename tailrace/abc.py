@@ -8,7 +8,7 @@ the pipeline. Every implementation passes the acceptance suite in `tailrace.test
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
-from tailrace.events import Batch, Change, Event, Op, Position
+from tailrace.events import Batch, Change, Event, Op, Position, Table
 from tailrace.redact import redact
 from tailrace.types import LogicalType
 
@@ -213,7 +213,29 @@ class Transform(Protocol):
     """Changes what flows. Pure and deterministic; keeps order; what it adds carries its origin's position."""
 
     def apply(self, batch: Batch) -> Batch:
-        """The batch as it flows on; `end` and `commit` stay."""
+        """The batch as it flows on; `end` and `commit` stay. Schema changes stay too, before the changes of
+        their version, except of a table that is dropped wholly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a transform makes of a table version."""
+
+    table: Table | None
+    """What its changes belong to from here on; the same object where nothing about it changes. None: the
+    table ends here, its schema changes included."""
+
+    each: Callable[[Change], Sequence[Change]] | None = None
+    """What becomes of a change, in order; an empty sequence drops it. It reads `raw` through the table that
+    it was derived from; the engine gives what comes out the derived table. None: each goes on as it is."""
+
+
+class TableTransform(Protocol):
+    """A transform whose work follows from the table alone. The engine asks once per table version, and goes
+    through a batch once for all such transforms that stand side by side. Logical messages pass it by."""
+
+    def derive(self, table: Table) -> Derived:
+        """Pure and deterministic. Stop where it cannot be done to this table."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -362,4 +384,4 @@ class TransformPlugin(Protocol):
 
     Settings: ClassVar[type[Declaration]]
 
-    def __call__(self, settings: Any) -> Transform: ...
+    def __call__(self, settings: Any) -> Transform | TableTransform: ...

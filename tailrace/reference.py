@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.abc import Declaration
-from tailrace.config.model import PipelineKeys, SinkKeys
+from tailrace.config.model import PipelineKeys, SinkKeys, TransformKeys
 from tailrace.errors import registered_codes
 
 _GENERATED: Final = "<!-- Written by `make docs` from the source code; change it there. -->\n"
@@ -30,6 +30,7 @@ _AREAS: Final = {
     "LOG": "Embedded log",
     "OFF": "Offset stores",
     "PG": "PostgreSQL",
+    "SHAPE": "Transforms",
     "SINK": "Sinks",
     "SQLITE": "SQLite",
 }
@@ -37,6 +38,7 @@ _GROUPS: Final = {
     "sources": ("Sources", "`source:`"),
     "sinks": ("Sinks", "an item of `sinks:`, beside the keys that every sink has"),
     "formats": ("Formats", "`format:` of a sink"),
+    "transforms": ("Transforms", "an item of `transforms:`, beside the keys that every transform has"),
     "offsets": ("Offset stores", "`offsets:`"),
 }
 
@@ -70,6 +72,9 @@ def settings_page() -> str:
         "",
         "## Every sink",
         *_table(SinkKeys, {"name": "its type"}),
+        "",
+        "## Every transform",
+        *_table(TransformKeys),
     ]
     for group, entries in groupby(_built_in(), key=lambda item: item[0]):
         title, place = _GROUPS[group]

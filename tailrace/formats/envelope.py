@@ -47,7 +47,7 @@ class Envelope:
     def __init__(self, table: Table, *, schemas: bool, nullable: Collection[int] = ()) -> None:
         self._table = table
         self._schemas = schemas
-        name = TopicTemplate(_SCHEMA_NAME).topic(table)
+        name = TopicTemplate(_SCHEMA_NAME).fill(table)
         value = self._schema(envelope_schema(table, name, nullable))
         self.key = self._schema(key_schema(table, name))
         self.end = b"}" if schemas else b""

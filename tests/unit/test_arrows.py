@@ -27,6 +27,15 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.types",
     },
     "tailrace.topics": {"tailrace.errors", "tailrace.events"},
+    "tailrace.patterns": set(),
+    "tailrace.transforms": {
+        "tailrace.abc",
+        "tailrace.errors",
+        "tailrace.events",
+        "tailrace.patterns",
+        "tailrace.topics",
+        "tailrace.types",
+    },
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
         "tailrace",
@@ -62,6 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.failpoints",
+        "tailrace.patterns",
     },
 }
 PLUGINS = ("connectors", "sinks", "offsets")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator
@@ -40,7 +41,8 @@ class TopicTemplate:
         self.template = template
         self._fields = [field for field in FIELDS if f"{{{field}}}" in template]
         self._names: dict[tuple[str, str, str | None], str] = {}  # by what all versions have in common
-        self._filled: dict[str, tuple[list[str], str]] = {}  # name → what it was filled with, by which table
+        # By name: what it was filled with, and by which table.
+        self._filled: dict[str, tuple[Sequence[str | None], str]] = {}
 
     def topic(self, table: Table) -> str:
         """The topic of a table: what a transform has chosen, else the template filled in. Stop where it is
@@ -51,7 +53,7 @@ class TopicTemplate:
             if table.topic is None:
                 name = self.fill(table)
             else:
-                name = self._unshared(table.topic, table, [table.topic])
+                name = self._unshared(table.topic, table, [None, table.topic])  # as no template has
             self._names[of] = name
         return name
 
@@ -69,7 +71,7 @@ class TopicTemplate:
             name = name.replace(f"{{{field}}}", value)
         return self._unshared(topic_name(name), table, [values[field] for field in self._fields])
 
-    def _unshared(self, name: str, table: Table, told_apart: list[str]) -> str:
+    def _unshared(self, name: str, table: Table, told_apart: Sequence[str | None]) -> str:
         filled, by = self._filled.setdefault(name, (told_apart, str(table)))
         if filled != told_apart:
             raise Stop(

@@ -170,6 +170,8 @@ _NOTHING: Final = _Shape(None)
 
 
 def _belonging(change: Change, table: Table) -> Change:
+    if change.table is table:
+        return change
     return Change(
         change.op, table, change.transaction, change.ordinal, change.index, change.offset, change.raw
     )

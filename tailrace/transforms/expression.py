@@ -78,14 +78,14 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        line = " ".join(text.split("\n"))
+        line = " ".join(text.split("\n")).strip()
         try:
-            tree = ast.parse(line.strip(), mode="eval")
+            tree = ast.parse(line, mode="eval")
         except SyntaxError as error:
-            raise ValueError(f"column {error.offset or 1}: {error.msg}") from None
+            raise ValueError(f"column {error.offset or len(line) + 1}: {error.msg}") from None
         except (RecursionError, MemoryError):
             raise ValueError("nested too deep") from None
-        compiler = _Compiler(line.strip())
+        compiler = _Compiler(line)
         body = compiler.visit(tree.body)
         self.references: Final = compiler.references  # in the order of their first use
         self.reads_rows: Final = compiler.reads_rows
@@ -152,7 +152,8 @@ class _Compiler(ast.NodeTransformer):
                 if value is not None and not isinstance(value, str | int | float):
                     raise self._error(node, "a constant is a text, a number, True, False or None")
                 return node
-            case ast.Attribute(_, name):
+            case ast.Attribute(value, name):
+                self.visit(value)
                 raise self._error(node, f"{name!r} is no column of {', '.join(ROWS)}, and no call")
             case ast.expr() if not isinstance(node, _ALLOWED):
                 raise self._error(node, "no such thing in a filter; see docs/shaping.md")

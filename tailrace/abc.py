@@ -238,6 +238,10 @@ class TableTransform(Protocol):
         """Pure and deterministic. Stop where it cannot be done to this table."""
 
 
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Names and values beside a record's key and value, for targets that have such."""
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One event as bytes. `key` None: the event has no key; `value` None: a tombstone."""
 
@@ -245,6 +249,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     index: int  # its number within the wire message: `change.index`, one more for a tombstone
     key: bytes | None
     value: bytes | None
+    headers: Headers = ()
 
     @property
     def position(self) -> str:

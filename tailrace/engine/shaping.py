@@ -16,6 +16,7 @@ from tailrace.abc import Derived, TableTransform, Transform
 from tailrace.errors import Stop, code
 from tailrace.events import Batch, Change, Event, SchemaChange, Table
 from tailrace.patterns import Pattern
+from tailrace.versions import PerVersion
 
 ONE_NAME = code(
     "TR-SHAPE-001",
@@ -92,13 +93,11 @@ class _Shape:
 
 
 class _TablePass:
-    """Transforms that derive tables, side by side. Shapes are made once per table version, and dropped when
-    another version of the table comes."""
+    """Transforms that derive tables, side by side."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
-        self._shapes: dict[Table, _Shape] = {}
-        self._versions: dict[tuple[str, str], Table] = {}
+        self._shapes = PerVersion(self._shape)
         self._named: dict[tuple[str, str], Table] = {}  # derived name → a version of the table that has it
 
     def apply(self, batch: Batch) -> Batch:
@@ -110,7 +109,7 @@ class _TablePass:
         for event in batch.events:
             if event.table is not table:
                 table = event.table
-                shape = self._shapes.get(table) or self._derive(event)
+                shape = self._shapes.find(table) or self._first(event)
                 changed |= shape.table is not table or bool(shape.each)
             if shape.table is table and not shape.each:
                 append(event)
@@ -127,17 +126,11 @@ class _TablePass:
                 events += [_belonging(change, shape.table) for change in made]
         return batch.with_events(events) if changed else batch
 
-    def _derive(self, event: Event) -> _Shape:
-        table = event.table
-        is_message = type(event) is Change and event.op == "m"
-        shape = _Shape(table) if is_message else self._shape(table)
-        self._shapes[table] = shape
-        name = (table.schema, table.name)
-        older = self._versions.get(name)
-        self._versions[name] = table
-        if older is not None and older is not table:
-            self._shapes.pop(older, None)
-        return shape
+    def _first(self, event: Event) -> _Shape:
+        """The shape of a version that is met for the first time. Logical messages go on as they are."""
+        if type(event) is Change and event.op == "m":
+            return _Shape(event.table)
+        return self._shapes.make(event.table)
 
     def _shape(self, table: Table) -> _Shape:
         derived = table

@@ -2,9 +2,9 @@
 
 A record's value is the envelope {before, after, source, transaction, op, ts_ms, ts_us, ts_ns}, its key the
 primary key's columns; with `schemas` each is {schema, payload}. Behind a delete comes a tombstone where there
-is a key. A logical message is {op, ts_ms, source, transaction, message} under the key {prefix}.
-`connect_values` says how values are written, `docs/debezium-differences.md` where this departs from Debezium,
-and why.
+is a key. Of a change of the key, the delete and its tombstone have the new key in a header, the create the
+old. A logical message is {op, ts_ms, source, transaction, message} under the key {prefix}. `connect_values`
+says how values are written, `docs/debezium-differences.md` where this departs from Debezium, and why.
 
 Equal events give equal bytes, always: nothing depends on when or where they are encoded.
 """
@@ -12,18 +12,22 @@ Equal events give equal bytes, always: nothing depends on when or where they are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from pydantic import Field
 
-from tailrace.abc import Declaration, Record
+from tailrace.abc import Declaration, Headers, Record
 from tailrace.events import Change, Event, Op, SchemaChange, Table, Transaction
 from tailrace.formats.envelope import INDEX, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
+from tailrace.versions import PerVersion
+
+NEW_KEY: Final = "__debezium.newkey"
+OLD_KEY: Final = "__debezium.oldkey"
 
 
 class DebeziumFormat:
-    """See `tailrace.abc.Format`. Encoders are made once per table version, and dropped when the format meets
-    another version of the table. May be used from several threads."""
+    """See `tailrace.abc.Format`. May be used from several threads."""
 
     class Settings(Declaration):
         """`schemas`: each record carries the Kafka Connect schema of its key and value, as JsonConverter's
@@ -33,8 +37,7 @@ class DebeziumFormat:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._encoders: dict[Table, _TableEncoder] = {}
-        self._versions: dict[tuple[str, str, str, str], Table] = {}
+        self._encoders = PerVersion(lambda table: _TableEncoder(table, settings.schemas))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DebeziumFormat) and self._settings == other._settings
@@ -59,7 +62,7 @@ class DebeziumFormat:
                     transaction = event.transaction
                     prepared = {}
                 table = event.table
-                encoder = self._encoders.get(table) or self._add_encoder(table)
+                encoder = self._encoders.find(table) or self._encoders.make(table)
                 rows, envelope = encoder.rows, encoder.envelope
                 by_op = prepared.setdefault(table, {})
             surroundings = by_op.get(event.op)
@@ -70,15 +73,6 @@ class DebeziumFormat:
             except CONVERSION_ERRORS:
                 encoder.encode_carefully(event, append)
         return records
-
-    def _add_encoder(self, table: Table) -> _TableEncoder:
-        encoder = self._encoders[table] = _TableEncoder(table, self._settings.schemas)
-        name = (table.origin.pipeline, table.origin.database, table.schema, table.name)
-        older = self._versions.get(name)
-        self._versions[name] = table
-        if older is not None and older is not table:
-            self._encoders.pop(older, None)
-        return encoder
 
 
 class _TableEncoder:
@@ -122,17 +116,23 @@ def _encode(
         around = around.replace(INDEX, str(change.index).encode())
     keyed = table.key
     op = change.op
+    headers: Headers = ()
     if op == "c" or op == "u" or op == "r":
         key = rows.key(after, envelope.key, envelope.end) if keyed else None
         head = envelope.created
-        if op == "u" and before is not None:
-            head = rows.before(before, envelope.changed, b',"after":')
-        append(Record(change, change.index, key, rows.after(after, head, around)))
+        if before is not None:
+            if op == "u":
+                head = rows.before(before, envelope.changed, b',"after":')
+            elif keyed:
+                headers = ((OLD_KEY, rows.key(before, envelope.key, envelope.end)),)
+        append(Record(change, change.index, key, rows.after(after, head, around), headers))
     elif op == "d":
         key = rows.key(before, envelope.key, envelope.end) if keyed else None
-        append(Record(change, change.index, key, rows.before(before, envelope.changed, around)))
+        if keyed and after is not None:
+            headers = ((NEW_KEY, rows.key(after, envelope.key, envelope.end)),)
+        append(Record(change, change.index, key, rows.before(before, envelope.changed, around), headers))
         if keyed:
-            append(Record(change, change.index + 1, key, None))
+            append(Record(change, change.index + 1, key, None, headers))
     elif op == "t":
         append(Record(change, change.index, None, envelope.truncated + around))
     else:

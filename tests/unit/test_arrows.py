@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "tailrace.topics": {"tailrace.errors", "tailrace.events"},
     "tailrace.patterns": set(),
+    "tailrace.versions": {"tailrace.events"},
     "tailrace.transforms": {
         "tailrace.abc",
         "tailrace.errors",
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.events",
         "tailrace.topics",
         "tailrace.types",
+        "tailrace.versions",
     },
     "tailrace.worker_thread": set(),
     "tailrace.claims": {"tailrace.checkpoint", "tailrace.errors", "tailrace.clients"},
@@ -72,6 +74,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.events",
         "tailrace.failpoints",
         "tailrace.patterns",
+        "tailrace.versions",
     },
 }
 PLUGINS = ("connectors", "sinks", "offsets")

@@ -95,6 +95,8 @@ def test_change_of_the_key() -> None:
         (2, b'{"id":2}'),
     ]
     assert records[1].value is None
+    new_key, old_key = (("__debezium.newkey", b'{"id":2}'),), (("__debezium.oldkey", b'{"id":1}'),)
+    assert [record.headers for record in records] == [new_key, new_key, old_key]
     deleted, created = value(records[0]), value(records[2])
     assert (deleted["before"]["id"], deleted["after"]) == (1, None)
     assert (created["before"], created["after"]["id"]) == (None, 2)

@@ -17,6 +17,7 @@ from tailrace.checkpoint import Checkpoint
 from tailrace.clients.sqlite import refuse_unwritable
 from tailrace.errors import Stop
 from tailrace.events import Batch
+from tailrace.formats.metadata import refuse_headers
 from tailrace.log import Retention, Writer
 from tailrace.log.layout import LOG
 from tailrace.log.rows import Rows, RowsByTopic, rows_by_topic
@@ -67,6 +68,7 @@ class LogSink:
     def __init__(self, settings: LogSettings, context: SinkContext) -> None:
         self.identity = context.identity
         self._path = context.base / settings.path
+        refuse_headers(context.format)
         self._format = context.format
         self._template = TopicTemplate(settings.topic)
         self._retention = Retention(settings.retention_hours, settings.retention_bytes)

@@ -29,6 +29,7 @@ from tailrace.checkpoint import Checkpoint
 from tailrace.errors import Retry, Stop, code
 from tailrace.events import Batch
 from tailrace.failpoints import failpoint
+from tailrace.formats.metadata import refuse_headers
 from tailrace.topics import TopicTemplate, TopicTemplateText
 from tailrace.worker_thread import WorkerThread
 
@@ -82,6 +83,7 @@ class StdoutSink:
 
     def __init__(self, settings: StdoutSettings, context: SinkContext) -> None:
         self.identity = context.identity
+        refuse_headers(context.format)
         self._format = context.format
         self._template = TopicTemplate(settings.topic)
         self._thread = WorkerThread(f"stdout {context.identity}")

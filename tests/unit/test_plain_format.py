@@ -27,7 +27,11 @@ HEAD = '"position":"00000000016B3748:1:0","ts":"2019-05-28T08:58:24.863123Z"'
 
 def encode(*changes: Change) -> list[tuple[int, str | None, str | None]]:
     records: Sequence[Record] = PlainFormat(PlainFormat.Settings()).encode(changes)
-    return [(one.index, one.key and one.key.decode(), one.value and one.value.decode()) for one in records]
+    return [(one.index, _text(one.key), _text(one.value)) for one in records]
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode()
 
 
 def test_rows() -> None:

@@ -24,7 +24,7 @@ from typing import ClassVar, Final
 import msgspec
 from pydantic import Field
 
-from tailrace.abc import Declaration, Finding, Guarantee, SinkContext, Unit
+from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
 from tailrace.errors import Retry, Stop, code
 from tailrace.events import Batch
@@ -142,6 +142,13 @@ class StdoutSink:
 
     async def forget(self, *, dry_run: bool) -> Sequence[str]:
         return []
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            unit="lines are written one after another; a commit syncs them if the standard output is a file. "
+            "A line that a crash cut is no JSON: skip it"
+        )
 
     def _write(self, payload: bytes) -> None:
         data = self._rest + payload

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -71,6 +71,24 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a part of a pipeline does outside of its process, for `tailrace explain`: texts for people,
+    without a full stop. No secrets."""
+
+    unit: str = ""  # a sink's: what becomes durable together and how, and what readers must mind
+    fence: str = ""  # a sink's or a store's: what refuses an older process, and when
+    stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
+    made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+
+
+class Explains(Protocol):
+    """A source, sink or offset store that `tailrace explain` can ask."""
+
+    def explain(self) -> Explanation:
+        """As it is configured. No I/O."""
+
+
 class Source(Protocol):
     """Follows one database's log.
 
@@ -94,8 +112,9 @@ class Source(Protocol):
         thing."""
 
     async def anchor(self) -> Position:
-        """Make the server keep its log from now on; drop what an unfinished earlier attempt left. Returns
-        where the stream begins. Only called while no sink holds a position."""
+        """Make the server keep its log from now on; drop what an unfinished earlier attempt left, as
+        `anchored` found it right before. Returns where the stream begins. Only called while no sink holds a
+        position."""
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
@@ -355,6 +374,43 @@ class DemoPlugin(SourcePlugin, Protocol):
 
     def demo(self) -> Demo:
         """A demo of this kind of database, not started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredTable:
+    """A table that a database has."""
+
+    pattern: str  # names exactly this table, as an item of the source's setting `tables`
+    facts: str  # its size, its key and the like, in a line for people
+    error: TailraceError | None = None  # why it cannot be captured as it is; the remedy mends that
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What `tailrace init` makes a starting file of."""
+
+    server: str  # product, version and place in a line for people; never a secret
+    name: str  # of the database, from which the pipeline's name is made
+    settings: Mapping[str, Any]
+    """The source's settings but `type` and `tables`, as the file is to have them: `${NAME}` in place of a
+    secret, a literal `${` written `$${`."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets: environment variables that `settings` refer to, with their values for now."""
+
+    tables: Sequence[DiscoveredTable] = ()  # in the order of names
+    others: Sequence[str] = ()  # what looks like a table and can never be captured, with the reason
+
+
+class DiscoverPlugin(SourcePlugin, Protocol):
+    """A source plugin that `tailrace init` can ask what a server holds."""
+
+    schemes: ClassVar[tuple[str, ...]]
+    """Of the URLs that `discover` reads: `postgresql`."""
+
+    async def discover(self, url: str) -> Discovery:
+        """Look at the server, change nothing. ConfigurationError for a URL that cannot be read; Retry and
+        Stop kinds where the server cannot be reached or refuses."""
 
 
 class SinkPlugin(Protocol):

@@ -85,6 +85,8 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[int, ...]  # the columns of the key, as indexes into `columns`; empty: no key
     split: Callable[[Any], tuple[Row | None, Row | None]]  # Change.raw → the rows before and after
+    key_is_newer: bool = False
+    """The key may have been made after some of the rows in the log: one with NULL in it has no key."""
     topic: str | None = None  # what a transform has chosen; None: what each sink makes of the names above
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from psycopg.sql import Identifier
 
-from connectors.postgres import continuity, publication, selection, slot
+from connectors.postgres import continuity, failover, publication, selection, slot
 from connectors.postgres.catalogue import REPLICATION_SETTINGS, Catalogue, Relation, Server, select
 from connectors.postgres.position import format_lsn
 from connectors.postgres.publication import Publication
@@ -42,13 +42,23 @@ _SHOWN: Final = 10
 class Checks:
     """The check list of one pipeline's source. Changes nothing."""
 
-    def __init__(self, session: Session, program: str, tables: TableFilter, main: str, inserts: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        program: str,
+        tables: TableFilter,
+        main: str,
+        inserts: str,
+        *,
+        failover: bool = False,
+    ) -> None:
         self._session = session
         self._catalogue = Catalogue(session)
         self._program = program
         self._tables = tables
         self._main = main  # publication and slot
         self._inserts = inserts
+        self._failover = failover
 
     async def run(self) -> Sequence[Finding]:
         """The findings, in the order in which a person would mend them; a failed connection is the last."""
@@ -78,6 +88,10 @@ class Checks:
         yield _slots(server, found)
         if found is not None:
             yield self._slot(found, server)
+        for finding in await failover.findings(
+            self._session, self._program, self._main, found, server, wanted=self._failover
+        ):
+            yield finding
         yield _retention(server)
         relations = await self._catalogue.relations()
         selected = select(relations, self._tables)

@@ -16,6 +16,17 @@ _SNAPSHOTS: Final = (
 )  # fmt: skip
 
 
+class SlotSettings(Declaration):
+    """The replication slot of a pipeline."""
+
+    failover: bool = Field(
+        default=False,
+        description="Whether standbys keep a copy of the slot, with which the pipeline goes on after a "
+        "failover. Needs PostgreSQL 17 or later, and settings on both sides, which `doctor` names. A slot "
+        "that exists is altered at the next start; switched off again it stays as it is.",
+    )
+
+
 class PostgresSettings(Declaration):
     """Follows the changes of tables of one PostgreSQL database (14 and later) in its write-ahead log."""
 
@@ -50,6 +61,9 @@ class PostgresSettings(Declaration):
         "refuse",
         description="What to do with a table whose updates and deletes the log cannot describe (no usable "
         "REPLICA IDENTITY). `refuse`: do not start, and say what to run.",
+    )
+    slot: SlotSettings = Field(
+        SlotSettings(), description="The replication slot, which makes the server keep its log."
     )
     status_interval: float = Field(
         10.0,

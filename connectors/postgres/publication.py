@@ -172,12 +172,11 @@ def gone(name: str, found: str = "does not exist, the slot does") -> Gap:
     )
 
 
-async def add(session: Session, publication: Publication, relations: Sequence[Relation]) -> list[Relation]:
-    """Add the captured tables that it lacks; what else is in it stays. Returns the tables added."""
+async def add(session: Session, publication: Publication, relations: Sequence[Relation]) -> None:
+    """Add the captured tables that it lacks; what else is in it stays."""
     missing = publication.missing(relations)
     if missing:
         await session.query(addition(publication.name, missing))
-    return missing
 
 
 async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:

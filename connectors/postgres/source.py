@@ -22,12 +22,14 @@ from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
+from connectors.postgres.discovery import discover
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
+from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
 from connectors.postgres.tables import Pattern, TableFilter
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -47,6 +49,7 @@ CHANGED = code(
 )
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
+_PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -56,6 +59,8 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
+    schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
+    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked
@@ -74,6 +79,7 @@ class PostgresSource:
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
+        self._seen: Slot | None = None  # the slot, when it was last looked for
         self._relations: Relations | None = None
         self._stream: Stream | None = None
         self._acknowledged = 0
@@ -81,7 +87,14 @@ class PostgresSource:
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
-        return await Checks(self._session, self._program, self._tables, *self._publications).run()
+        checks = Checks(
+            self._session,
+            self._program,
+            self._tables,
+            *self._publications,
+            failover=self._settings.slot.failover,
+        )
+        return await checks.run()
 
     async def identify(self) -> Identity:
         """System identifier, database and timeline."""
@@ -91,18 +104,27 @@ class PostgresSource:
 
     async def anchored(self) -> bool:
         """Whether the slot exists."""
-        return await slot.find(self._session, self._name) is not None
+        self._seen = await slot.find(self._session, self._name)
+        return self._seen is not None
 
     async def anchor(self) -> Position:
-        """Make the publications, then the slot; one that an unfinished attempt left is dropped before."""
+        """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
+        if that is not the one that `anchored` found: then another process has made it since."""
         await self._primary()
-        await slot.drop(self._session, self._name, _PATIENCE)
+        await slot.replace(self._session, self._name, self._seen, _PATIENCE)
         relations = await self._catalogue.relations()
         selected = select(relations, self._tables)
         await self._refuse_uncapturable(relations, selected)
         await publication.create(self._session, *self._publications, selected)
         async with self._replication() as connection:
-            point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
+            await self._refuse_standby(connection)
+            point = await slot.create(
+                connection,
+                self._session,
+                self._name,
+                self._settings.slot_timeout,
+                failover=self._settings.slot.failover,
+            )
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
@@ -120,8 +142,9 @@ class PostgresSource:
                 position, checkpoint.identity.timeline, identity.timeline, history, where
             )
         continuity.check_end(position, await self._catalogue.flushed(), where)
-        found = await slot.find(self._session, self._name)
-        continuity.check_slot(position, self._name, found, identity.database, where)
+        promoted = checkpoint.identity is not None and checkpoint.identity.timeline != identity.timeline
+        found = await slot.settled(self._session, self._name, _PROMOTION_SECONDS if promoted else 0)
+        continuity.check_slot(position, self._name, found, identity.database, where, promoted=promoted)
         if self._redeliver and position.inside and checkpoint.fingerprint != self.fingerprint:
             self._redelivered.append(checkpoint.position)
         else:
@@ -131,13 +154,16 @@ class PostgresSource:
         """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
         position, where = self._standing(resume), str(self._address)
         await self._publish()
-        await slot.idle(self._session, self._name, _PATIENCE)
+        idle = await slot.idle(self._session, self._name, _PATIENCE)
         server = await self._primary()
         connection = await self._connect()
         try:
             identity = await self._identify(connection)
             if identity != self._identity:
                 raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
+            await self._refuse_standby(connection)
+            if idle is not None and self._settings.slot.failover and not idle.failover:
+                await slot.protect(connection, self._session, self._name)
             channel = await Channel.start(
                 connection, self._address, self._name, position.end, self._publications
             )
@@ -215,6 +241,18 @@ class PostgresSource:
             lines += [line] if line else []
         return lines
 
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        main, inserts = self._publications
+        return Explanation(
+            made={
+                f"replication slot {self._name}": "the server keeps its log from the least durable position "
+                "on, also while the pipeline does not run",
+                f"publication {main}": "the captured tables",
+                f"publication {inserts}": "for tables of which only inserts are published",
+            }
+        )
+
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""
         found = WalPosition.from_document(position)
@@ -229,13 +267,23 @@ class PostgresSource:
     async def _primary(self) -> Server:
         server = await self._catalogue.server()
         if server.standby:
-            raise Retry(
-                STANDBY,
-                "the server follows another one",
-                "Nothing during a failover; else let the URL lead to the primary.",
-                where=str(self._address),
-            )
+            raise self._standby()
         return server
+
+    async def _refuse_standby(self, connection: Connection) -> None:
+        """A standby can decode too, from 16 on; with several hosts each connection may end at another one."""
+        ((standby,),) = await rows(connection, self._address, SQL("SELECT pg_is_in_recovery()"))
+        if standby:
+            raise self._standby()
+
+    def _standby(self) -> Retry:
+        return Retry(
+            STANDBY,
+            "the server follows another one",
+            "Nothing during a failover; else let the URL lead to the primary: with several hosts, "
+            "?target_session_attrs=primary.",
+            where=str(self._address),
+        )
 
     async def _publish(self) -> None:
         """See to it that every captured table is published, and nothing of it left out."""

@@ -1,4 +1,4 @@
-"""The Kafka sink.
+"""The Kafka sink: a topic per table, records and checkpoint in one transaction.
 
 `open` starts a producer, which fences the one before it and aborts its transaction, and only then reads the
 checkpoint: nobody can change it any more without being noticed. A unit is one transaction, the checkpoint's
@@ -19,7 +19,7 @@ from sinks.kafka.framing import Frame, Framer
 from sinks.kafka.offsets_topic import OffsetsTopic
 from sinks.kafka.producer import Producer
 from sinks.kafka.topic import TopicWriter, find_or_create
-from tailrace.abc import Declaration, Finding, Guarantee, SinkContext, Unit
+from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients.kafka.cluster import Cluster
 from tailrace.clients.kafka.errors import FENCED
@@ -133,6 +133,20 @@ class KafkaSink:
             finally:
                 await self.close()
         return [f"checkpoint of {self.identity} in topic {self._offsets.name}"]
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            unit="records and checkpoint are one Kafka transaction; "
+            "readers need isolation.level=read_committed",
+            fence=f"a newer process takes over the transactional id {self._transactional_id}, which aborts "
+            "what an older one has open and refuses all that it sends",
+            stored={f"topic {self._offsets.name}, key {self.identity}": "the checkpoint"},
+            made={
+                f"topics {self._settings.topic}": "records, a topic per table, made with the first of them",
+                f"topic {self._offsets.name}": "checkpoints, compacted; of all pipelines of the cluster",
+            },
+        )
 
     @property
     def _opened(self) -> Producer:

@@ -50,7 +50,17 @@ def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Pipe
     """
     faults = Faults()
     document = Document.read(Path(path), os.environ if environment is None else environment, faults)
-    config = _Loading(document, faults).pipeline(Path(path).absolute())
+    return _checked(document, faults)
+
+
+def loads(text: str, path: str | Path, environment: Mapping[str, str]) -> PipelineConfig:
+    """The same for a text that is to stand in the file `path`, which need not exist."""
+    faults = Faults()
+    return _checked(Document(str(path), text, environment, faults), faults)
+
+
+def _checked(document: Document, faults: Faults) -> PipelineConfig:
+    config = _Loading(document, faults).pipeline(Path(document.file).absolute())
     if config is None or len(faults):
         raise faults.error(document.file)
     return config

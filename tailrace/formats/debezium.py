@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import Field
 
 from tailrace.abc import Declaration, Headers, Record
-from tailrace.events import Change, Event, Op, SchemaChange, Table, Transaction
+from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
 from tailrace.formats.envelope import INDEX, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
@@ -52,6 +52,7 @@ class DebeziumFormat:
         table: Table | None = None
         transaction: Transaction | None = None
         encoder: _TableEncoder
+        keyed = (False, False)
         prepared: dict[Table, dict[Op, Surroundings]] = {}
         by_op: dict[Op, Surroundings] = {}
         for event in events:
@@ -63,13 +64,13 @@ class DebeziumFormat:
                     prepared = {}
                 table = event.table
                 encoder = self._encoders.find(table) or self._encoders.make(table)
-                rows, envelope = encoder.rows, encoder.envelope
+                rows, envelope, keyed = encoder.rows, encoder.envelope, (bool(table.key),) * 2
                 by_op = prepared.setdefault(table, {})
             surroundings = by_op.get(event.op)
             if surroundings is None:
                 surroundings = by_op[event.op] = envelope.surroundings(event.transaction, event.op)
             try:
-                _encode(event, rows, envelope, surroundings, append)
+                _encode(event, rows, envelope, surroundings, append, keyed=keyed)
             except CONVERSION_ERRORS:
                 encoder.encode_carefully(event, append)
         return records
@@ -90,7 +91,15 @@ class _TableEncoder:
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, schemas=True, nullable=nulls)
         rows = ReferenceRows(self._table, f"{self._table} at {change.position}", nested=not self._schemas)
-        _encode(change, rows, envelope, envelope.surroundings(change.transaction, change.op), append)
+        surroundings = envelope.surroundings(change.transaction, change.op)
+        before, after = map(self._has_key, self._table.split(change.raw))
+        _encode(change, rows, envelope, surroundings, append, keyed=(before, after))
+
+    def _has_key(self, row: Row | None) -> bool:
+        key = self._table.key
+        if not (key and self._table.key_is_newer):
+            return bool(key)
+        return row is None or all(row[i] is not None for i in key)
 
     def _unexpected_nulls(self, change: Change) -> frozenset[int]:
         """Columns that are NULL although the table says that they are not: a change from before the column
@@ -106,35 +115,36 @@ def _encode(
     envelope: Envelope,
     surroundings: Surroundings,
     append: Callable[[Record], None],
+    *,
+    keyed: tuple[bool, bool],
 ) -> None:
-    """Append the records of one change."""
-    table = change.table
-    before, after = table.split(change.raw)
+    """Append the records of one change. `keyed`: whether the rows before and after have a key."""
+    before, after = change.table.split(change.raw)
     pieces, indexed = surroundings
     around = str(change.offset).encode().join(pieces)
     if indexed:
         around = around.replace(INDEX, str(change.index).encode())
-    keyed = table.key
     op = change.op
+    keyed_before, keyed_after = keyed
     headers: Headers = ()
     if op == "c" or op == "u" or op == "r":
-        key = rows.key(after, envelope.key, envelope.end) if keyed else None
+        key = rows.key(after, envelope.key, envelope.end) if keyed_after else None
         head = envelope.created
         if before is not None:
             if op == "u":
                 head = rows.before(before, envelope.changed, b',"after":')
-            elif keyed:
+            elif keyed_before and keyed_after:
                 headers = ((OLD_KEY, rows.key(before, envelope.key, envelope.end)),)
         append(Record(change, change.index, key, rows.after(after, head, around), headers))
     elif op == "d":
-        key = rows.key(before, envelope.key, envelope.end) if keyed else None
-        if keyed and after is not None:
+        key = rows.key(before, envelope.key, envelope.end) if keyed_before else None
+        if keyed_before and keyed_after and after is not None:
             headers = ((NEW_KEY, rows.key(after, envelope.key, envelope.end)),)
         append(Record(change, change.index, key, rows.before(before, envelope.changed, around), headers))
-        if keyed:
+        if keyed_before:
             append(Record(change, change.index + 1, key, None, headers))
     elif op == "t":
         append(Record(change, change.index, None, envelope.truncated + around))
     else:
-        key = rows.key(after, envelope.message_key, envelope.end) if keyed else None
+        key = rows.key(after, envelope.message_key, envelope.end) if keyed_after else None
         append(Record(change, change.index, key, rows.after(after, around, b"}" + envelope.end)))

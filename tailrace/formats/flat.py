@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from tailrace.abc import Declaration, Headers, Record
 from tailrace.errors import Malformed, Stop, code
-from tailrace.events import Change, Event, SchemaChange, Table
+from tailrace.events import Change, Event, Row, SchemaChange, Table
 from tailrace.formats.connect_values import json_string
 from tailrace.formats.metadata import FieldName, metadata_fields
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
@@ -128,7 +128,7 @@ class _TableEncoder:
         if op == "t":
             raise self._no_row(change, "A TRUNCATE has none", "leave them out: {type: skip, operations: [t]}")
         before, after = self._table.split(change.raw)
-        keyed = bool(self._table.key)
+        keyed = self._has_key(before if op == "d" else after)
         headers: Headers = tuple((field.name, field.text(change)) for field in self._headers)
         if op != "d":
             key = rows.key(after, b"", b"") if keyed else None
@@ -146,6 +146,12 @@ class _TableEncoder:
         if self._deletes != "rewrite" and keyed:
             records.append(Record(change, change.index + 1, key, None, headers))
         return records
+
+    def _has_key(self, row: Row | None) -> bool:
+        key = self._table.key
+        if not (key and self._table.key_is_newer):
+            return bool(key)
+        return row is None or all(row[i] is not None for i in key)
 
     def _with_fields(self, row: bytes, change: Change, deleted: bytes) -> bytes:
         added = b"".join([name + field.json(change) for name, field in self._fields])

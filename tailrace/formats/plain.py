@@ -128,9 +128,11 @@ class _TableEncoder:
             ]
         )
 
-    def _encode_key(self, change: Change, row: Row) -> bytes:
+    def _encode_key(self, change: Change, row: Row) -> bytes | None:
         for i, _ in self._key:
             field = row[i]
+            if field is None and self._table.key_is_newer:
+                return None
             if field is None or field is UNCHANGED or field is ABSENT:
                 found = "NULL" if field is None else field.value
                 raise self._absent(change, f"column {self._table.columns[i].name} of the key is {found}")

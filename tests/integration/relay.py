@@ -19,7 +19,8 @@ class Relay:
     """Listens on 127.0.0.1 while it is entered. What it does can be changed at any time:
 
     `target` is where new connections lead; `damage` is applied to the payload of each CopyData that the
-    server sends: one message of the replication stream. Neither TLS nor GSSAPI passes.
+    server sends: one message of the replication stream. Neither TLS nor GSSAPI passes. `hold` makes the lines
+    dead: what is sent is acknowledged by the system, and goes nowhere; `release` lets it pass again.
     """
 
     def __init__(self, target: Postgres) -> None:
@@ -29,6 +30,8 @@ class Relay:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._connections: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     def url(self, database: str) -> str:
         """The URL by which the target's superuser reaches a database through the relay."""
@@ -39,6 +42,14 @@ class Relay:
     def cut(self) -> None:
         """End all connections; new ones are taken."""
         self._run(self._cut())
+
+    def hold(self) -> None:
+        """Pass nothing on, and keep the connections."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def release(self) -> None:
+        """Pass on again, also what came meanwhile."""
+        self._loop.call_soon_threadsafe(self._flowing.set)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,7 +87,7 @@ class Relay:
         try:
             from_server, far = await asyncio.open_connection(self.target.host, self.target.port)
             ways = {
-                asyncio.create_task(_pass(reader, far)),
+                asyncio.create_task(self._pass(reader, far)),
                 asyncio.create_task(self._pass_messages(from_server, writer)),
             }
             try:
@@ -96,13 +107,14 @@ class Relay:
         while True:
             type, length = await reader.readexactly(1), await reader.readexactly(4)
             payload = await reader.readexactly(int.from_bytes(length) - 4)
+            await self._flowing.wait()
             if type == b"d":
                 payload = self.damage(payload)
             writer.write(type + (len(payload) + 4).to_bytes(4) + payload)
             await writer.drain()
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()

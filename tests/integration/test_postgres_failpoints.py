@@ -24,6 +24,7 @@ from tests.servers import Postgres
 async def main(url, database, left):
     follower = Follower(Postgres(url), database)
     if left:
+        await follower.source.anchored()
         await follower.source.anchor()
     print(json.dumps(await follower.start()), flush=True)
     follower.sql("INSERT INTO t VALUES (1), (2)")

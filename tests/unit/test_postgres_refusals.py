@@ -44,6 +44,9 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
         ('FATAL:  database "shop" does not exist', NotReady, "TR-PG-011"),
         ("server does not support SSL, but SSL was required", NotReady, "TR-PG-012"),
         ("SSL error: certificate verify failed", NotReady, "TR-PG-012"),
+        ("SSL error: unexpected eof while reading", Retry, "TR-PG-001"),
+        ("SSL SYSCALL error: EOF detected", Retry, "TR-PG-001"),
+        ("SSL SYSCALL error: Connection reset by peer", Retry, "TR-PG-001"),
         ('root certificate file "/x" does not exist', NotReady, "TR-PG-012"),
         ("FATAL:  must be superuser or replication role to start walsender", NotReady, "TR-PG-013"),
         (
@@ -83,6 +86,7 @@ def test_a_refused_connection(text: str, kind: type[TailraceError], code: str) -
         (psycopg.errors.DeadlockDetected, Retry, "TR-PG-005"),
         (psycopg.errors.DiskFull, Retry, "TR-PG-005"),
         (psycopg.errors.ObjectInUse, Retry, "TR-PG-005"),
+        (psycopg.errors.DuplicateObject, Retry, "TR-PG-005"),
         (psycopg.errors.InsufficientPrivilege, NotReady, "TR-PG-014"),
         (psycopg.errors.UndefinedTable, Stop, "TR-PG-015"),
     ],

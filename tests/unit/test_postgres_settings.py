@@ -36,7 +36,10 @@ def _refusal(**given: Any) -> str:
         ({"snapshot": "nonsense"}, "Input should be 'never'"),
         ({"keyless": "inserts_only"}, "keyless: inserts_only is not available in this version"),
         ({"status_interval": 0}, "greater than or equal"),
-        ({"slot": "mine"}, "Extra inputs are not permitted"),
+        ({"slots": "mine"}, "Extra inputs are not permitted"),
+        ({"slot": "mine"}, "valid dictionary"),
+        ({"slot": {"failover": "perhaps"}}, "valid boolean"),
+        ({"slot": {"fail_over": True}}, "Extra inputs are not permitted"),
     ],
 )
 def test_refused(given: dict[str, Any], told: str) -> None:
@@ -98,3 +101,21 @@ def test_the_connection_string_keeps_what_the_url_says() -> None:
     assert "connect_timeout=3" in conninfo
     assert "replication=database" in conninfo
     assert "application_name='tailrace x'" in conninfo
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("postgresql://db/shop", ["db:5432/shop"]),
+        ("postgresql://a,b/shop?target_session_attrs=primary", ["a:5432/shop", "b:5432/shop"]),
+        ("postgresql://a:1,b:2/shop", ["a:1/shop", "b:2/shop"]),
+        ("postgresql://a:6432,b:6432/shop", ["a:6432/shop", "b:6432/shop"]),
+        ("postgresql:///shop?host=a,b&port=7", ["a:7/shop", "b:7/shop"]),
+        ("postgresql:///shop", ["localhost:5432/shop"]),
+    ],
+)
+def test_each_server_of_a_url(url: str, servers: list[str]) -> None:
+    each = Address.parse(url, "geheim").each()
+    assert [str(address) for address in each] == servers
+    assert {address.password for address in each} == {"geheim"}
+    assert not any("target_session_attrs" in address.parameters for address in each)

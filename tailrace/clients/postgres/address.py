@@ -52,6 +52,19 @@ class Address:
         servers = ",".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
         return f"{servers}/{self.database}"
 
+    def each(self) -> list[Address]:
+        """The servers that the URL names, each in an address of its own; what it is there does not matter."""
+        named = [name for name in ("host", "hostaddr", "port") if name in self.parameters]
+        lists = {name: self.parameters[name].split(",") for name in named}
+        count = max((len(values) for values in lists.values()), default=1)
+        rest = {k: v for k, v in self.parameters.items() if k not in (*lists, "target_session_attrs")}
+        return [
+            Address(
+                {**rest, **{k: v[0] if len(v) == 1 else v[place] for k, v in lists.items()}}, self.password
+            )
+            for place in range(count)
+        ]
+
     @property
     def user(self) -> str:
         """Who logs in; empty where libpq's own default decides."""

@@ -11,12 +11,16 @@ import psycopg
 from psycopg import sql
 
 from tailrace.clients.postgres.address import Address
-from tailrace.clients.postgres.faults import connecting, talking
+from tailrace.clients.postgres.faults import LOST, connecting, talking
+from tailrace.errors import Retry
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Statement: TypeAlias = sql.SQL | sql.Composed
 
 _NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+_ANSWER_SECONDS: Final = 60.0  # a line may be dead although something in between acknowledges what is sent
+_CANCEL_SECONDS: Final = 1.0
 
 # A server does not know the settings of later versions. Names are qualified: any search_path may be in force.
 _FIX: Final = sql.SQL("""
@@ -74,13 +78,51 @@ async def connected(
 
 
 async def rows(
-    connection: Connection, address: Address, statement: Statement, parameters: Sequence[Any] = ()
+    connection: Connection,
+    address: Address,
+    statement: Statement,
+    parameters: Sequence[Any] = (),
+    *,
+    deadline: bool = True,
 ) -> list[tuple[Any, ...]]:
     """Run one statement; its rows, none if it has none. Without parameters it goes out as a simple query,
-    which is what replication commands need."""
-    with talking(address):
-        cursor = await connection.execute(statement, parameters or None)
-        return await cursor.fetchall() if cursor.description else []
+    which is what replication commands need.
+
+    Retry where no answer comes within a minute, unless there is no `deadline`. Cancelled, it tries to cancel
+    the statement on the server; where that takes longer than a second, the connection is closed.
+    """
+    running = asyncio.create_task(_execute(connection, statement, parameters))
+    try:
+        if not (await asyncio.wait({running}, timeout=_ANSWER_SECONDS if deadline else None))[0]:
+            raise Retry(
+                LOST,
+                f"no answer has come from the server for {_ANSWER_SECONDS:g} s",
+                "Nothing: the connection is made again.",
+                where=str(address),
+            )
+        with talking(address):
+            return running.result()
+    finally:
+        if not running.done():
+            await _give_up(running)
+
+
+async def _execute(
+    connection: Connection, statement: Statement, parameters: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(statement, parameters or None)
+    return await cursor.fetchall() if cursor.description else []
+
+
+async def _give_up(running: asyncio.Task[list[tuple[Any, ...]]]) -> None:
+    """End a statement. psycopg takes the first cancellation to the server, for ten seconds if that does not
+    answer; at the second one it closes the connection."""
+    running.cancel()
+    try:
+        await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
+    finally:
+        running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 class Session:

@@ -41,7 +41,8 @@ LOST = code(
 BUSY = code(
     "TR-PG-005",
     "the server could not do it now",
-    "A lock, a deadlock, a cancelled statement or a lack of memory or disk: it is tried again.",
+    "A lock, a deadlock, a cancelled statement, another session that was faster, or a lack of memory or "
+    "disk: it is tried again.",
 )
 PASSWORD = code(
     "TR-PG-010",
@@ -107,10 +108,22 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "Nothing, if the server comes back by itself; else start it.",
         ),
         (
+            r"hot standby mode|session is read-only|session is not read-only",
+            Retry,
+            UNAVAILABLE,
+            "Nothing during a failover; else correct the hosts or target_session_attrs in the URL.",
+        ),
+        (
             r"too many (?:clients|connections)|connection slots are reserved|max_wal_senders",
             Retry,
             TOO_MANY,
             "End connections that nobody needs, or raise max_connections or max_wal_senders.",
+        ),
+        (
+            r"unexpected eof|SSL SYSCALL|closed the connection unexpectedly|closed unexpectedly",
+            Retry,
+            UNREACHABLE,
+            "Nothing, if the server is being started or ended; else look into its log.",
         ),
         (
             r"does not support SSL|certificate|SSL error|sslmode|\bSSL\b.*required",
@@ -176,6 +189,8 @@ def fault(error: psycopg.Error, address: Address) -> TailraceError:
     if state == "55P03":
         remedy = "Nothing, if the lock is soon released; pg_locks shows who holds it."
         return Retry(BUSY, text, remedy, where=where)
+    if state == "42710":  # nothing is made that was not looked for before
+        return Retry(BUSY, text, "Nothing: what another session has just made is looked at.", where=where)
     if _BUSY_STATES.fullmatch(state):
         return Retry(BUSY, text, "Nothing, if it passes; else look at what the server says.", where=where)
     if state == "42501":

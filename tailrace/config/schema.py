@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from tailrace import plugins
 from tailrace.abc import Declaration
-from tailrace.config.model import PipelineKeys, SinkKeys
+from tailrace.config.model import PipelineKeys, SinkKeys, TransformKeys
 from tailrace.errors import ConfigurationError
 
 Schema: TypeAlias = dict[str, Any]
@@ -30,7 +30,9 @@ def pipeline_schema() -> Schema:
     properties = file["properties"]
     properties["source"] = _described(properties["source"], _block("sources", definitions))
     properties["offsets"] = _described(properties["offsets"], _block("offsets", definitions))
-    properties["transforms"]["items"] = _block("transforms", definitions)
+    tables = _object(TransformKeys, "transform", definitions)["properties"]["tables"]
+    transform = _block("transforms", definitions, {"tables": tables})
+    properties["transforms"]["items"] = keys["properties"]["transforms"]["items"] = transform
     format = keys["properties"]["format"]
     names = {"enum": plugins.names("formats")}
     format["anyOf"] = [names, _REFERENCE, _block("formats", definitions)]

@@ -294,6 +294,7 @@ class SourceContext:
 
     pipeline: str
     redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+    base: Path = Path()  # relative paths in its settings are relative to this folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +399,9 @@ class Discovery:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secrets: environment variables that `settings` refer to, with their values for now."""
 
-    tables: Sequence[DiscoveredTable] = ()  # in the order of names
+    tables: Sequence[DiscoveredTable] | None = None
+    """In the order of names. None: this kind of source has no setting `tables`."""
+
     others: Sequence[str] = ()  # what looks like a table and can never be captured, with the reason
 
 

@@ -15,6 +15,7 @@ from tailrace.abc import DiscoveredTable, Discovery
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
+from tailrace.secrets import reveal
 
 BAD_URL = code(
     "TR-PG-230",
@@ -93,7 +94,8 @@ class _Database:
             found = f"{table.quoted} is unlogged: its changes are not in the log"
             return NotReady(selection.NOT_LOGGED, found, f"ALTER TABLE {table.quoted} SET LOGGED;")
         errors = selection.unlogged(relations, [table])
-        errors += await selection.without_identity(self._catalogue, relations, [table])
+        _, keyless = await selection.assign(self._catalogue, relations, [table], inserts_only=False)
+        errors += keyless
         errors += await selection.unsupported(self._catalogue, await self._catalogue.columns([table]))
         return errors[0] if errors else None
 
@@ -154,7 +156,7 @@ def _settings(address: Address) -> tuple[Mapping[str, str], Mapping[str, str]]:
     password = os.environ.get("PGPASSWORD") if address.password is None else address.password
     if password is not None:
         settings["password"] = "${PGPASSWORD}"
-        variables["PGPASSWORD"] = password
+        variables["PGPASSWORD"] = reveal(password)
     settings["snapshot"] = "never"
     return settings, variables
 

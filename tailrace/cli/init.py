@@ -107,10 +107,13 @@ def _exists(output: Path) -> Stop:
 
 def _summary(discovery: Discovery, findings: Sequence[Finding], output: Path | None) -> None:
     """What was found, on stderr: the file itself may be on stdout."""
-    capturable = sum(table.error is None for table in discovery.tables)
-    left_out = len(discovery.tables) - capturable
-    told = f"{discovery.server}: {capturable} tables can be captured"
-    write(told + (f", {left_out} cannot as they are" if left_out else ""), err=True)
+    told = discovery.server
+    if discovery.tables is not None:
+        capturable = sum(table.error is None for table in discovery.tables)
+        left_out = len(discovery.tables) - capturable
+        told += f": {capturable} tables can be captured"
+        told += f", {left_out} cannot as they are" if left_out else ""
+    write(told, err=True)
     for finding in findings:
         if finding.error is not None:
             write(("  ✗ ", "bold red"), redact(f"{finding.title}: {finding.found}"), err=True)

@@ -50,7 +50,8 @@ def _lines(
     yield f"  type: {kind}"
     for key, value in discovery.settings.items():
         yield f"  {key}: {_scalar(value)}"
-    yield from _tables(discovery)
+    if discovery.tables is not None:
+        yield from _tables(discovery.tables, discovery.others)
     yield ""
     yield "sinks:"
     yield "  - type: log               # an embedded event log: one file, nothing else to run"
@@ -69,17 +70,17 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield _comment(f"    → {remedy}")
 
 
-def _tables(discovery: Discovery) -> Iterator[str]:
-    if not discovery.tables and not discovery.others:
+def _tables(tables: Sequence[DiscoveredTable], others: Sequence[str]) -> Iterator[str]:
+    if not tables and not others:
         yield "  # No table is there yet. Patterns: schema.table, with * for any characters."
     yield "  tables:"
-    capturable = [table for table in discovery.tables if table.error is None]
+    capturable = [table for table in tables if table.error is None]
     width = max((len(_scalar(_literal(table.pattern))) for table in capturable), default=0)
-    for table in discovery.tables:
+    for table in tables:
         yield from _table(table, min(width, 40))
     if not capturable:
         yield '    - "*.*"  # every table that can be captured: none yet'
-    for other in discovery.others:
+    for other in others:
         yield _comment(f"not {other}", indent=4)
 
 

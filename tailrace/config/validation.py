@@ -40,6 +40,7 @@ _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "a valid tuple": "a list",
     "a valid string": "text",
 }
+_INSTANCE: Final = re.compile(r" or instance of \w+")  # which nobody can write into a file
 
 D = TypeVar("D", bound=Declaration)
 
@@ -116,7 +117,7 @@ class _Translation:
     def _wrong(self, detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
         context = detail.get("ctx", {})
         text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        text = redact(self._document.substitution.conceal(text))
+        text = _INSTANCE.sub("", redact(self._document.substitution.conceal(text)))
         for theirs, ours in _WORDS.items():
             text = text.replace(theirs, ours)
         written = self._document.written(path)

@@ -33,11 +33,11 @@ async def test_a_statement_has_a_deadline(
     session = Session(Address.parse(relay.url("postgres")), "tailrace", SESSION_SETTINGS)
     try:
         assert await session.query(_ONE) == [(1,)]
-        relay.hold()
+        relay.hold_all()
         with pytest.raises(Retry, match=r"no answer has come from the server for 0\.5 s") as lost:
             await asyncio.wait_for(session.query(_ONE), 3)
         assert lost.value.code.id == "TR-PG-004"
-        relay.release()
+        relay.release_all()
         assert await session.query(_ONE) == [(1,)]  # on a new connection
     finally:
         await session.close()
@@ -50,7 +50,7 @@ async def test_a_stop_does_not_wait_for_a_dead_line(relay: Relay, postgres18: Po
     try:
         async with following(postgres18, database, url=relay.url(database), status_interval=0.1) as follower:
             await follower.until()
-            relay.hold()
+            relay.hold_all()
             asked = [asyncio.create_task(follower.source.current()), asyncio.create_task(follower.batch())]
             assert (await asyncio.wait(asked, timeout=0.5))[0] == set()
             for task in asked:
@@ -67,10 +67,10 @@ async def test_an_answer_that_comes_late_is_waited_for(relay: Relay) -> None:
     session = Session(Address.parse(relay.url("postgres")), "tailrace", SESSION_SETTINGS)
     try:
         await session.query(_ONE)
-        relay.hold()
+        relay.hold_all()
         asked = asyncio.create_task(session.query(_ONE))
         await asyncio.wait({asked}, timeout=0.3)
-        relay.release()
+        relay.release_all()
         assert await asked == [(1,)]
     finally:
         await session.close()

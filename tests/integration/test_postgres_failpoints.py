@@ -37,7 +37,6 @@ asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "left"))
 """
 
 _FAILPOINTS = {
-    "postgres.publication.main_created": "clean",
     "postgres.publication.created": "clean",
     "postgres.slot.created": "clean",
     "postgres.slot.dropped": "left",

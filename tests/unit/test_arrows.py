@@ -16,7 +16,8 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.errors": set(),
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
-    "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints"},
+    "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
+    "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints", "tailrace.secrets"},
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
     "tailrace.abc": {

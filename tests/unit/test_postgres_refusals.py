@@ -18,6 +18,8 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
         ("could not receive data from server: Connection reset by peer", Retry, "TR-PG-001"),
         ("FATAL:  Datenbank »shop« existiert nicht", Retry, "TR-PG-001"),
         ("FATAL:  the database system is starting up", Retry, "TR-PG-002"),
+        ("server is in hot standby mode", Retry, "TR-PG-002"),
+        ("session is read-only", Retry, "TR-PG-002"),
         ("FATAL:  the database system is shutting down", Retry, "TR-PG-002"),
         ("FATAL:  the database system is in recovery mode", Retry, "TR-PG-002"),
         ("FATAL:  the database system is not accepting connections", Retry, "TR-PG-002"),
@@ -59,7 +61,7 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
             NotReady,
             "TR-PG-014",
         ),
-        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-015"),
+        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-018"),
         ('invalid integer value "x" for connection option "port"', NotReady, "TR-PG-015"),
     ],
 )
@@ -96,3 +98,17 @@ def test_an_error_on_an_open_connection(
 ) -> None:
     found = fault(error("words"), _ADDRESS)
     assert (type(found), found.code.id) == (kind, code)
+
+
+def test_several_hosts_are_told_one_by_one() -> None:
+    told = (
+        f"{_PREAMBLE}Connection refused\n"
+        "Multiple connection attempts failed. All failures were:\n"
+        "- host: 'a', port: '5432', hostaddr: '10.0.0.1': connection failed: connection to server at "
+        '"10.0.0.1", port 5432 failed: server is in hot standby mode\n'
+        "- host: 'b', port: None, hostaddr: None: connection failed: connection to server at "
+        '"b" (10.0.0.2), port 5432 failed: Connection refused\n\tIs the server running on that host?'
+    )
+    with pytest.raises(Retry) as refused, connecting(_ADDRESS):
+        raise psycopg.OperationalError(told)
+    assert refused.value.found == "a:5432: server is in hot standby mode; b:5432: Connection refused"

@@ -9,6 +9,8 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tailrace.secrets import SecretFile, reveal
+
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECT_SECONDS: Final = 10
 _SILENT_SECONDS: Final = 30  # of a line on which nothing is acknowledged, after which the system ends it
@@ -23,10 +25,10 @@ class Address:
     """
 
     parameters: Mapping[str, str]
-    password: str | None = field(default=None, repr=False)
+    password: str | SecretFile | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str, password: str | None = None) -> Address:
+    def parse(cls, url: str, password: str | SecretFile | None = None) -> Address:
         """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
         of them."""
         if not url.startswith(_SCHEMES):
@@ -46,6 +48,8 @@ class Address:
 
     def __str__(self) -> str:
         """host:port/database, fit to be shown."""
+        if "service" in self.parameters and "host" not in self.parameters:
+            return f"service {self.parameters['service']}"
         hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
         ports = self.parameters.get("port", "5432").split(",")
         ports = ports * len(hosts) if len(ports) == 1 else ports
@@ -76,8 +80,9 @@ class Address:
         return self.parameters.get("dbname", self.user)
 
     def conninfo(self, program: str, *, replication: bool) -> str:
-        """libpq's connection string, password included. `program` is shown by pg_stat_activity. No statement
-        has a time limit, whatever role, database or URL say."""
+        """libpq's connection string, the password as it is now included. `program` is shown by
+        pg_stat_activity. No statement has a time limit, whatever role, database or URL say. NotReady where
+        the password's file cannot be read."""
         parameters: dict[str, str | int] = {
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": program,
@@ -92,5 +97,5 @@ class Address:
         if replication:
             parameters["replication"] = "database"
         if self.password is not None:
-            parameters["password"] = self.password
+            parameters["password"] = reveal(self.password)
         return make_conninfo("", **parameters)

@@ -11,8 +11,9 @@ import psycopg
 from psycopg import sql
 
 from tailrace.clients.postgres.address import Address
-from tailrace.clients.postgres.faults import LOST, connecting, talking
-from tailrace.errors import Retry
+from tailrace.clients.postgres.certificates import distrust
+from tailrace.clients.postgres.faults import LOST, POOLER, TLS, TO_THE_SERVER, connecting, talking
+from tailrace.errors import NotReady, Retry
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Statement: TypeAlias = sql.SQL | sql.Composed
@@ -21,6 +22,10 @@ _NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 _ANSWER_SECONDS: Final = 60.0  # a line may be dead although something in between acknowledges what is sent
 _CANCEL_SECONDS: Final = 1.0
+
+_KIND: Final = sql.SQL(
+    "SELECT backend_type FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
+)
 
 # A server does not know the settings of later versions. Names are qualified: any search_path may be in force.
 _FIX: Final = sql.SQL("""
@@ -42,16 +47,35 @@ async def connect(
     server does not know are left out. Retry where the server cannot be reached or takes no connections,
     NotReady where it refuses this one.
     """
-    with connecting(address):
-        connection = await psycopg.AsyncConnection.connect(
-            address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
-        )
     try:
+        with connecting(address):
+            connection = await psycopg.AsyncConnection.connect(
+                address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
+            )
+    except NotReady as refused:
+        if refused.code is TLS and "verify failed" in refused.found and (more := await distrust(address)):
+            raise NotReady(TLS, *more, where=refused.where) from None
+        raise
+    try:
+        if replication:
+            await _refuse_pooler(connection, address)
         await _fix(connection, address, settings)
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _refuse_pooler(connection: Connection, address: Address) -> None:
+    """One that was told to ignore what it does not know makes an ordinary connection of a replication one."""
+    [(kind,)] = await rows(connection, address, _KIND)
+    if kind != "walsender":
+        raise NotReady(
+            POOLER,
+            f"asked for a replication connection, something in between made it a {kind}",
+            TO_THE_SERVER,
+            where=str(address),
+        )
 
 
 async def _fix(connection: Connection, address: Address, settings: Mapping[str, str]) -> None:

@@ -44,8 +44,7 @@ class FlatFormat:
         deletes: Literal["tombstone", "rewrite", "rewrite_with_tombstone", "drop"] = Field(
             default="tombstone",
             description="What is written of a delete. `tombstone`: a record with its key and no value. "
-            "`rewrite`: "
-            'the old row with `"__deleted":"true"`, which is `"false"` in all other rows. '
+            '`rewrite`: the old row with `"__deleted":"true"`, which is `"false"` in all other rows. '
             "`rewrite_with_tombstone`: that, and a tombstone. `drop`: nothing.",
         )
         add_fields: tuple[FieldName, ...] = Field(

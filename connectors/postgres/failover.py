@@ -31,12 +31,13 @@ _OLDEST: Final = 170_000
 _TITLE: Final = "failover"
 _STANDBY_SECONDS: Final = 5.0
 
-# Who streams and is not in a logical slot: standbys, pg_receivewal, a base backup under way.
+# Who streams without a logical slot: standbys, pg_receivewal, a base backup; a pipeline for a moment.
 _PRIMARY: Final = SQL("""
     SELECT coalesce(current_setting('synchronized_standby_slots', true), ''),
            ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE slot_type = 'physical' AND active),
            (SELECT count(*) FROM pg_stat_replication r
-            WHERE NOT EXISTS (SELECT FROM pg_replication_slots s
+            WHERE coalesce(r.application_name, '') NOT LIKE 'tailrace %'
+              AND NOT EXISTS (SELECT FROM pg_replication_slots s
                               WHERE s.active_pid = r.pid AND s.slot_type = 'logical'))
     """)
 

@@ -33,8 +33,8 @@ class Server:
 
     def __init__(self, server: PostgresServer, folder: Path) -> None:
         self.server = server
-        self.authority = Authority(folder, "authority")
-        self.stranger = Authority(folder, "stranger")
+        self.authority = Authority(folder / "authority", "authority")
+        self.stranger = Authority(folder / "stranger", "stranger")
         self.good = self.authority.issue("server", ["IP:127.0.0.1"])
         (server.data / "pg_hba.conf").write_text(_HBA)
         (server.data / "root.crt").write_bytes(self.authority.certificate.read_bytes())

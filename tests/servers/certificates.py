@@ -15,31 +15,40 @@ _KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate and its key, as files."""
+    """A certificate and its key, as files: each alone, and both in one."""
 
     certificate: Path
     key: Path
+    whole: Path
 
 
 class Authority:
-    """A certificate authority in a folder, which it keeps its files in under its own name."""
+    """A certificate authority in a folder of its own. Every account may read what it signs, since servers
+    have accounts of their own; the key that stands alone is its owner's, as PostgreSQL demands."""
 
     def __init__(self, folder: Path, name: str) -> None:
         if shutil.which("openssl") is None:
             raise UnavailableError("openssl, which makes the certificates, is not installed")
-        self._folder = folder
-        self._name = name
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
         self.certificate, self._key = folder / f"{name}.crt", folder / f"{name}.key"
         _openssl(
             "req", "-x509", *_KEY, "-days", "2", "-subj", f"/CN={name}",
             "-keyout", self._key, "-out", self.certificate,
         )  # fmt: skip
+        self.certificate.chmod(0o644)
 
     def issue(
-        self, subject: str, names: Sequence[str] = ("DNS:localhost",), *, expired: bool = False
+        self,
+        subject: str,
+        names: Sequence[str] = ("DNS:localhost",),
+        *,
+        expired: bool = False,
+        password: str = "",
     ) -> Certificate:
-        """A certificate for a subject, its key readable to its owner alone."""
-        base = self._folder / f"{self._name}-{subject}{'-expired' if expired else ''}"
+        """A certificate for a subject; a password encrypts its key."""
+        base = self.folder / f"{subject}{'-expired' if expired else ''}"
         request, key, certificate = (base.with_suffix(end) for end in (".csr", ".key", ".crt"))
         extensions = base.with_suffix(".ext")
         extensions.write_text(f"subjectAltName = {','.join(names)}\n")
@@ -48,8 +57,15 @@ class Authority:
             "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
             "-days", "-1" if expired else "2", "-extfile", extensions, "-out", certificate,
         )  # fmt: skip
+        if password:
+            unlocked = key.rename(base.with_suffix(".open"))
+            _openssl("pkcs8", "-topk8", "-in", unlocked, "-out", key, "-passout", f"pass:{password}")
         key.chmod(0o600)
-        return Certificate(certificate, key)
+        whole = base.with_suffix(".whole.pem")
+        whole.write_bytes(key.read_bytes() + certificate.read_bytes())
+        for file in (whole, certificate):
+            file.chmod(0o644)
+        return Certificate(certificate, key, whole)
 
 
 def _openssl(*words: str | Path) -> None:

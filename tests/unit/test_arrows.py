@@ -18,6 +18,12 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.redact": set(),
     "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
     "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints", "tailrace.secrets"},
+    "tailrace.clients.kafka": {
+        "tailrace.abc",
+        "tailrace.checkpoint",
+        "tailrace.errors",
+        "tailrace.failpoints",
+    },
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
     "tailrace.abc": {

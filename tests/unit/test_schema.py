@@ -51,6 +51,8 @@ def test_every_example_is_valid(file: Path) -> None:
         {**VALID, "transforms": [{"type": "columns", "mask": {"a": 3, "b": "x", "c": None}}]},
         {**VALID, "sinks": [{"type": "kafka", "bootstrap_servers": "h:1", "headers": {"position": True}}]},
         {**VALID, "offsets": {"type": "sqlite"}, "data_dir": "${DATA}", "transforms": []},
+        {**VALID, "transforms": [{"type": "filter", "tables": ["public.*"], "where": "op == 'c'"}]},
+        sink(transforms=[{"type": "columns", "exclude": ["x"]}]),
         {**VALID, "name": "${NAME}", "source": {**SOURCE, "status_interval": "${SECONDS:-10}"}},
     ],
 )
@@ -69,6 +71,12 @@ def test_what_is_valid(document: dict[str, Any]) -> None:
         ({**VALID, "source": {**SOURCE, "table": []}}, "source", "'table' was unexpected"),
         ({**VALID, "source": {**SOURCE, "snapshot": "initial"}}, "source.snapshot", "initial"),
         ({**VALID, "source": {**SOURCE, "status_interval": 0}}, "source.status_interval", "0"),
+        (
+            {**VALID, "transforms": [{"type": "filter", "where": "x", "if": 1}]},
+            "transforms.0",
+            "'if' was unexpected",
+        ),
+        (sink(transforms=[{"type": "nothing"}]), "sinks.0.transforms.0.type", "nothing"),
         (sink(delivery="twice"), "sinks.0.delivery", "twice"),
         (sink(format="avro"), "sinks.0.format", "avro"),
         (sink(format={"type": "debezium", "schema": True}), "sinks.0.format", "schema"),

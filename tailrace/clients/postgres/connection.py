@@ -21,7 +21,7 @@ Statement: TypeAlias = sql.SQL | sql.Composed
 _NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 _ANSWER_SECONDS: Final = 60.0  # a line may be dead although something in between acknowledges what is sent
-_CANCEL_SECONDS: Final = 1.0
+_CANCEL_SECONDS: Final = 2.0  # a stop has 8 in all
 
 _KIND: Final = sql.SQL(
     "SELECT backend_type FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
@@ -113,7 +113,7 @@ async def rows(
     which is what replication commands need.
 
     Retry where no answer comes within a minute, unless there is no `deadline`. Cancelled, it tries to cancel
-    the statement on the server; where that takes longer than a second, the connection is closed.
+    the statement on the server; where that takes more than 2 seconds, the connection is closed.
     """
     running = asyncio.create_task(_execute(connection, statement, parameters))
     try:

@@ -7,6 +7,7 @@ is shown as it is.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,11 @@ TO_THE_SERVER: Final = (
     "Let the URL lead to the server itself, not to its pooler: poolers listen on ports like 6432 or 6543, or "
     "on hosts with -pooler in their names."
 )
+# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before stays,
+# but for the one that is its own.
+if (_log := logging.getLogger("psycopg")).level in (logging.NOTSET, logging.WARNING):
+    _log.setLevel(logging.CRITICAL)
+
 _CHECK_LOGIN: Final = "Check user and password, and pg_hba.conf on the server."
 
 # What a refused connection's text says → what it is, in the order in which they are looked for.

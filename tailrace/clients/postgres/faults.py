@@ -86,8 +86,8 @@ TO_THE_SERVER: Final = (
     "Let the URL lead to the server itself, not to its pooler: poolers listen on ports like 6432 or 6543, or "
     "on hosts with -pooler in their names."
 )
-# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before stays,
-# but for the one that is its own.
+# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before
+# stays, but for the one that is its own.
 if (_log := logging.getLogger("psycopg")).level in (logging.NOTSET, logging.WARNING):
     _log.setLevel(logging.CRITICAL)
 

@@ -18,6 +18,7 @@ from tailrace.events import ABSENT, UNCHANGED, Change, Column, Op
 from tailrace.formats.plain import PlainFormat, _TableEncoder
 from tailrace.formats.plain_values import field_encoder, value_encoder
 from tailrace.plugins import load
+from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, table, text_column
 
 PEOPLE = table(ID, text_column("name"), text_column("note"), name="people")
@@ -153,6 +154,11 @@ def test_the_way_through_the_value_says_the_same(oid: int, text: str, expected: 
     made = of_type(oid)
     through = value_encoder(made.type)(made.value(text.encode()))
     assert json.loads(through) == json.loads(expected)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_has_a_form(kind: Kind) -> None:
+    assert value_encoder(LogicalType(kind, kind.value, element=LogicalType(Kind.INT32, "int4")))
 
 
 @given(st.datetimes(), st.decimals(allow_nan=False, allow_infinity=False, places=3))

@@ -158,7 +158,7 @@ def test_the_way_through_the_value_says_the_same(oid: int, text: str, expected: 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_has_a_form(kind: Kind) -> None:
-    assert value_encoder(LogicalType(kind, kind.value, element=LogicalType(Kind.INT32, "int4")))
+    assert callable(value_encoder(LogicalType(kind, kind.value, element=LogicalType(Kind.INT32, "int4"))))
 
 
 @given(st.datetimes(), st.decimals(allow_nan=False, allow_infinity=False, places=3))

@@ -153,6 +153,19 @@ def test_a_column_of_an_unsupported_type_that_comes_later(pipeline: Pipeline) ->
     assert pipeline.ids() == [1, 2, 3, 4]
 
 
+def test_a_value_that_cannot_be_written(pipeline: Pipeline) -> None:
+    """What stands before it in its transaction arrives, once; with its table left out the rest does too."""
+    pipeline.sql("CREATE TABLE n (id int PRIMARY KEY, x numeric)")
+    pipeline.deliver()
+    pipeline.sql("INSERT INTO t VALUES (1); INSERT INTO n VALUES (1, 'NaN'); INSERT INTO t VALUES (2)")
+    for _ in range(2):
+        pipeline.refused("TR-FMT-001")
+        assert pipeline.ids() == [1]
+    pipeline.source["exclude"] = ["public.n"]
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2]
+
+
 def test_a_table_without_a_replica_identity(pipeline: Pipeline) -> None:
     pipeline.sql('CREATE TABLE "Key less" (id int)')
     problem = _refused(pipeline, "TR-PG-212")

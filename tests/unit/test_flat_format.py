@@ -7,10 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace import __version__
 from tailrace.errors import ConfigurationError, Malformed, Stop
 from tailrace.events import ABSENT, UNCHANGED, Change, Column
+from tailrace.formats.debezium import DebeziumFormat
 from tailrace.formats.flat import FlatFormat
 from tailrace.formats.metadata import refuse_headers
 from tailrace.plugins import load
@@ -143,3 +146,20 @@ def test_sinks_without_headers_refuse_a_format_that_adds_some() -> None:
     with pytest.raises(ConfigurationError) as caught:
         refuse_headers(format(add_headers=["op"]))
     assert "add_fields" in caught.value.remedy
+
+
+FIELDS = st.one_of(st.none(), st.just(UNCHANGED), st.text(max_size=5).map(str.encode))
+
+
+@given(name=FIELDS, old=FIELDS)
+def test_rows_and_keys_are_those_of_the_envelope(name: Any, old: Any) -> None:
+    of = DebeziumFormat(DebeziumFormat.Settings())
+    update, delete = change("u", PEOPLE, [b"1", old], [b"1", name]), change("d", PEOPLE, [b"1", old])
+    for one, row in ((update, "after"), (delete, "before")):
+        envelope, *_ = of.encode([one])
+        flat, *_ = format(deletes="rewrite").encode([one])
+        assert flat.key == envelope.key
+        assert json.loads(flat.value or b"") == {
+            **json.loads(envelope.value or b"")[row],
+            "__deleted": "true" if one is delete else "false",
+        }

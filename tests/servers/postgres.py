@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import ExecStatus
 
 from tests.servers.artefacts import UnavailableError, install, maven_jars
 from tests.servers.process import ServerProcess, free_port
@@ -90,7 +91,9 @@ class Postgres:
         """
         with self.connect(database) as connection:
             cursor = connection.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            # Not its description: rows without a column are rows (SELECT FROM …).
+            has_rows = cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
+            return cursor.fetchall() if has_rows else []
 
     @property
     def major(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -54,7 +55,8 @@ async def _run(config: PipelineConfig, *, until_current: bool, redeliver_transac
     def on_signal() -> None:
         if stopping.is_set():
             display.end(pipeline.status)
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
             os._exit(INTERRUPTED)  # no clean-up may hold this up; a start after it is as after any crash
         stopping.set()
         pipeline.stop()

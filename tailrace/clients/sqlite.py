@@ -7,6 +7,7 @@ must lie on a disk of this machine, since its users share memory (https://sqlite
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -60,12 +61,12 @@ MOVED = code(
 
 _PATIENCE: Final = 2.0  # seconds to wait for the write lock before it is told as locked
 _WAL_BYTES: Final = 16 * 1024 * 1024  # the WAL's size at which it is copied into the file and begun anew
+_NO_ROOM: Final = 64 * 1024  # bytes: with less, what fails to grow fails for want of room
 _WAL_PATIENCE: Final = 0.1  # seconds that readers get to leave the WAL; else it grows by as much again
 
 _RETRIES: Final = {
     sqlite3.SQLITE_BUSY: LOCKED,
     sqlite3.SQLITE_PROTOCOL: LOCKED,
-    sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_IOERR: IO_ERROR,
 }
 _STOPS: Final = {
@@ -316,20 +317,45 @@ def _policies(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _policy(error, path) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(str(error), path) from error
         raise Stop(NOT_WRITABLE, str(error), _REMEDIES[NOT_WRITABLE], where=str(path)) from error
 
 
 def _policy(error: sqlite3.Error, path: Path, *, committing: bool = False) -> Exception:
     """The error as one that has a policy; itself where it tells of a defect of ours."""
     primary = _primary(error)
+    found = f"{error} ({error.sqlite_errorname})" if primary is not None else str(error)
     kind: type[TailraceError]
+    # Where there is no room for the files beside it, SQLite tells that they cannot be opened or made larger.
+    helpless = primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and _has_no_room(path)
+    if primary == sqlite3.SQLITE_FULL or helpless:
+        return _full(found, path, committing=committing)
     if primary in _RETRIES:
         kind, code = UnknownOutcome if committing else Retry, _RETRIES[primary]
     elif primary in _STOPS:
         kind, code = Stop, _STOPS[primary]
     else:
         return error
-    return kind(code, f"{error} ({error.sqlite_errorname})", _REMEDIES[code], where=str(path))
+    return kind(code, found, _REMEDIES[code], where=str(path))
+
+
+def _full(found: str, path: Path, *, committing: bool = False) -> Retry:
+    kind = UnknownOutcome if committing else Retry
+    free, _ = _room(path)
+    return kind(FULL, f"{found}; {free} bytes free on its file system", _REMEDIES[FULL], where=str(path))
+
+
+def _has_no_room(path: Path) -> bool:
+    free, files = _room(path)
+    return free < _NO_ROOM or files == 0
+
+
+def _room(path: Path) -> tuple[int, int | None]:
+    """On the path's file system: free bytes, and how many more files there may be; None: no bound."""
+    existing = next(one for one in (path, *path.absolute().parents) if one.exists())
+    status = os.statvfs(existing)
+    return status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None
 
 
 def _primary(error: sqlite3.Error) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -46,7 +47,8 @@ class PipelineLock:
                 where=str(self._path),
             ) from None
         os.ftruncate(fd, 0)
-        os.pwrite(fd, msgspec.json.encode(self._owner), 0)
+        with contextlib.suppress(OSError):  # on a full disk it stays unsaid who holds the lock
+            os.pwrite(fd, msgspec.json.encode(self._owner), 0)
         self._fd = fd
         return self
 

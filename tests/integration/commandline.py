@@ -17,7 +17,7 @@ from urllib.parse import quote
 import yaml
 
 from tailrace.errors import Stop
-from tailrace.log import Reader
+from tailrace.log import Entry, Reader
 from tailrace.log.reader import NO_LOG, UNKNOWN_TOPIC
 from tests.pipelines import PipelineProcess
 from tests.servers import Postgres
@@ -207,9 +207,14 @@ class Pipeline:
 
     def read(self, sink: str | Path = "log.db", table: str = "public.t") -> list[tuple[str, Any]]:
         """What the log holds of a table, in order: the operation, and the row after it."""
+        entries: list[Entry] = []
         try:
             with contextlib.closing(Reader(self.folder / sink)) as reader:
-                entries = reader.read(f"{self.name}.{table}", limit=10_000).entries
+                page = reader.read(f"{self.name}.{table}")
+                entries += page.entries
+                while not page.end:
+                    page = reader.read(f"{self.name}.{table}", page.next)
+                    entries += page.entries
         except Stop as error:
             if error.code in (NO_LOG, UNKNOWN_TOPIC):
                 return []

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import random
-import resource
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,80 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.integration.commandline import Pipeline, tailrace, the_problem
 from tests.kafka_reader import read_committed
-from tests.pipelines import PipelineProcess
 from tests.servers import Kafka
 from tests.servers.process import free_port
-from tests.waiting import wait_until
-
-
-class Room:
-    """A folder in which there is room for some 100 kB until it is widened; `code` tells that it is full."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tailrace-test", str(folder)]
-        self._mounted = sys.platform == "linux" and os.geteuid() == 0 and _succeeds(mount)
-        self.code = "TR-SQLITE-002" if self._mounted else "TR-SQLITE-007"
-
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """The folder is narrow for processes that are started in the block. Where nobody may mount, a bound
-        on the size of files comes near to it, which they inherit."""
-        most, limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if not self._mounted:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit))
-        yield
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, limit))
-
-    def widen(self, process: PipelineProcess) -> None:
-        """From now on there is enough, also for this process."""
-        if self._mounted:
-            assert _succeeds(["mount", "-o", "remount,size=100m", str(self.folder)])
-        else:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
-
-    def close(self) -> None:
-        if self._mounted:
-            assert _succeeds(["umount", str(self.folder)])
-
-
-def _succeeds(command: list[str]) -> bool:
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with contextlib.closing(Room(tmp_path / "room")) as room:
-        yield room
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs tmpfs or prlimit")
-def test_disk_full_under_the_log(pipeline: Pipeline, room: Room) -> None:
-    """It waits, and says so; a stop meanwhile loses nothing; with room again it goes on by itself."""
-    log = room.folder.relative_to(pipeline.folder) / "log.db"
-    pipeline.sinks[0]["path"] = str(log)
-    with room.inside(), pipeline.running() as process:
-        pipeline.insert(1)
-        wait_until(lambda: pipeline.ids(log) == [1], "the first row")
-        pipeline.sql("INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(2, 1000) n")
-        wait_until(lambda: "sink retrying" in process.stderr, "the trouble")
-        (line,) = (line for line in process.stderr.splitlines() if "sink retrying" in line)
-        assert f"code={room.code}" in line
-        assert f"at={pipeline.folder / log}" in line
-        assert "it goes on" in line
-        pipeline.insert(1001)
-        pipeline.stop(process)
-    ids = pipeline.ids(log)
-    assert ids == list(range(1, len(ids) + 1))
-    assert len(ids) < 1000
-    with contextlib.ExitStack() as running:
-        with room.inside():
-            process = running.enter_context(pipeline.running(until=f"code={room.code}"))
-        pipeline.insert(1002)
-        room.widen(process)
-        wait_until(lambda: pipeline.ids(log) == list(range(1, 1003)), "all rows")
-        pipeline.stop(process)
 
 
 def test_a_log_that_is_something_else(pipeline: Pipeline) -> None:

@@ -11,7 +11,7 @@ PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java faketime
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof tha
 docs: $(INSTALLED) ## Write the pages of error codes and settings anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
-test: lint java ## Everything that must be green: lint, then unit, contract, integration and crash tests
+test: lint java faketime ## Everything that must be green: lint, then unit, contract, integration and crash tests
 	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -53,6 +53,9 @@ clean-room: ## make demo and make test in a fresh Debian bookworm (root only)
 
 java: # PostgreSQL and Kafka for the tests come through Maven, and Kafka runs on Java.
 	@scripts/system-packages java maven
+
+faketime: # A clock that can be set wrong for one process.
+	@scripts/system-packages faketime
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \

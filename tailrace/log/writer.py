@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ from tailrace.checkpoint import Checkpoint
 from tailrace.clients.sqlite import SqliteFile
 from tailrace.failpoints import failpoint
 from tailrace.log import rows as event_rows
+from tailrace.log.clock import PROCESS_CLOCK, Clock
 from tailrace.log.layout import LOG, events_layout, events_table
 from tailrace.log.retention import Retention, expire, shrink
 from tailrace.log.rows import COLUMNS, Rows, RowsByTopic
@@ -31,10 +30,6 @@ _locked = failpoint("log.commit.locked")
 _after_commit = failpoint("log.commit.after")
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 class Writer:
     """One sink's claim on a log. It belongs to the thread that opened it.
 
@@ -45,14 +40,14 @@ class Writer:
     checkpoint: Checkpoint | None
     """What was stored when the claim was made."""
 
-    def __init__(self, path: Path, sink: str, retention: Retention, now: Callable[[], int] = _now) -> None:
-        """Claim the log for a sink identity. `now`: µs since the epoch.
+    def __init__(self, path: Path, sink: str, retention: Retention, clock: Clock = PROCESS_CLOCK) -> None:
+        """Claim the log for a sink identity.
 
         Raises Retry (locked, disk full, I/O) or Stop (not writable, damaged, not a log, of another version).
         """
         self._sink = sink
         self._retention = retention
-        self._now = now
+        self._clock = clock
         self._swept = 0
         self._file = SqliteFile.open(path, LOG)
         try:
@@ -79,11 +74,12 @@ class Writer:
         with self._file.writing() as connection:
             claims.save(connection, self._sink, self._epoch, checkpoint, self._file.path)
             _fenced()
-            now = self._now()
+            now = self._clock.latest()
             touched = [
                 self._append(connection, name, rows, sizes[name], now) for name, rows in topics.items()
             ]
             _appended()
+            now = self._clock.earliest()
             sweep = now - self._swept >= _SWEEP_MICROSECONDS
             expire(connection, None if sweep else touched, now, sum(sizes.values()))
             shrink(connection)
@@ -101,11 +97,12 @@ class Writer:
         count = len(rows) // COLUMNS
         newest, position = max(rows[1::COLUMNS]), max(rows[2::COLUMNS])
         last = connection.execute(
-            "SELECT base, next, before, bytes, opened FROM segment WHERE topic = ? "
+            "SELECT base, next, before, bytes, opened, appended FROM segment WHERE topic = ? "
             "ORDER BY base DESC LIMIT 1",
             (topic,),
         ).fetchone()
-        base, offset, before, bytes_, opened = last or (0, 0, 0, 0, now)
+        base, offset, before, bytes_, opened, appended = last or (0, 0, 0, 0, now, now)
+        now = max(now, appended)  # what comes later does not expire earlier, whatever the clock was set to
         rows[0::COLUMNS] = range(offset, offset + count)
         _insert(connection, events_table(topic), rows)
         if base == offset or bytes_ >= SEGMENT_BYTES or now - opened >= SEGMENT_MICROSECONDS:

@@ -31,6 +31,7 @@ from tailrace.clients.sqlite import (
 from tailrace.errors import Code, Fenced, Gap, Retry, Stop
 from tailrace.log import Entry, Reader, Retention, Writer, retention
 from tailrace.log import writer as writer_module
+from tailrace.log.clock import Clock as RetentionClock
 from tailrace.log.layout import LOG
 from tailrace.log.reader import BEYOND_END, EXPIRED, NO_LOG, UNKNOWN_TOPIC
 from tailrace.log.rows import Rows
@@ -68,12 +69,13 @@ def closing() -> Iterator[contextlib.ExitStack]:
 
 
 class Clock:
-    """µs since the epoch, moved by hand."""
+    """µs since the epoch, moved by hand; `set` is by how much somebody has set it."""
 
     now = 1_700_000_000_000_000
+    set = 0
 
-    def __call__(self) -> int:
-        return self.now
+    def retention(self) -> RetentionClock:
+        return RetentionClock(lambda: self.now + self.set, lambda: self.now)
 
 
 def open_writer(
@@ -84,7 +86,7 @@ def open_writer(
     keep: Retention = KEEP,
     clock: Clock | None = None,
 ) -> Writer:
-    writer = Writer(path, sink, keep, clock or Clock())
+    writer = Writer(path, sink, keep, (clock or Clock()).retention())
     closing.callback(writer.close)
     return writer
 
@@ -520,6 +522,56 @@ def test_old_events_go_and_offsets_stay(path: Path, closing: contextlib.ExitStac
     writer.append({"b": events(30)}, point())
     assert [entry.offset for entry in read_all(reader, "b")] == [5]
     assert reader.at_time("b", 0) == 5
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_is_set_expires_nothing(path: Path, closing: contextlib.ExitStack, hours: int) -> None:
+    """Back or forth, and right again: what is younger than the retention stays, what is older still goes."""
+    clock = Clock()
+    writer = open_writer(path, closing, keep=Retention(hours=2), clock=clock)
+    reader = open_reader(path, closing)
+    for number in range(40):
+        clock.set = hours * HOUR if 10 <= number < 20 else 0
+        writer.append({"a": events(number)}, point())
+        kept = [entry.offset for entry in read_all(reader, "a")]
+        assert set(kept) >= {n for n in range(number + 1) if number - n < 4}, "half an hour apart"
+        clock.now += HOUR // 2
+    assert kept[0] > 30
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_start_while_the_clock_is_wrong(path: Path, closing: contextlib.ExitStack, hours: int) -> None:
+    """What is appended meanwhile is not too old when the clock is right again."""
+    clock = Clock()
+    clock.set = hours * HOUR
+    open_writer(path, closing, keep=Retention(hours=2), clock=clock).append({"a": events(0)}, point())
+    clock.set = 0
+    writer = open_writer(path, closing, keep=Retention(hours=2), clock=clock)
+    for number in range(1, 4):
+        writer.append({"a": events(number)}, point())
+        clock.now += HOUR // 2
+    clock.set = -abs(hours) * HOUR
+    second = open_writer(path, closing, keep=Retention(hours=2), clock=clock)
+    second.append({"a": events(4)}, point())
+    clock.set = 0
+    third = open_writer(path, closing, keep=Retention(hours=2), clock=clock)
+    third.append({"a": events(5)}, point())
+    kept = [entry.offset for entry in read_all(open_reader(path, closing), "a")]
+    assert set(kept) >= {1, 2, 3, 4, 5}
+
+
+def test_a_clock_that_was_wrong_at_the_start_is_believed_after_a_day(
+    path: Path, closing: contextlib.ExitStack
+) -> None:
+    clock = Clock()
+    clock.set = -10_000 * HOUR
+    writer = open_writer(path, closing, keep=Retention(hours=2), clock=clock)
+    clock.set = 0
+    for number in range(40):
+        writer.append({"a": events(number)}, point())
+        clock.now += HOUR
+        (topic,) = open_reader(path, closing).topics()
+        assert topic.next - topic.first == (number + 1 if number < 24 else 2)
 
 
 def test_within_an_hour_a_segment_grows(path: Path, closing: contextlib.ExitStack) -> None:

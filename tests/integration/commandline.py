@@ -151,6 +151,15 @@ class Pipeline:
             self.sql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE {free}")
         )
 
+    def wait_until_acknowledged(self, timeout: float = 30) -> None:
+        """Until everything that is committed now is durable in every sink, and the server knows."""
+        self.sql("SELECT pg_logical_emit_message(true, 'mark', '')")
+        end = self.sql("SELECT pg_current_wal_flush_lsn()::text")[0][0]
+        enough = (
+            f"SELECT FROM pg_replication_slots WHERE slot_name = '{self.slot}' AND confirmed_flush_lsn >= "
+        )
+        wait_until(lambda: self.sql(f"{enough} '{end}'"), "the acknowledgement", timeout)
+
     def write(self) -> Path:
         """The file as it is to be now."""
         document = {

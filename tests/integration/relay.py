@@ -1,13 +1,16 @@
-"""A relay between tailrace and PostgreSQL, which may lead elsewhere, cut its lines, or damage what passes."""
+"""A relay between tailrace and a server, which may lead elsewhere, cut its lines, hold what is sent on them,
+or damage what passes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Coroutine, Set
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
+
+import psutil
 
 from tests.servers import Postgres
 from tests.servers.process import free_port
@@ -15,23 +18,46 @@ from tests.servers.process import free_port
 T = TypeVar("T")
 
 
+class Endpoint(NamedTuple):
+    """A server of any kind. What passes is bytes."""
+
+    host: str
+    port: int
+
+
+class Way:
+    """One direction of one connection. While it is held, what is sent stays on the way; nobody is told."""
+
+    def __init__(self, client: int) -> None:
+        self.client = client  # the client's port
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def send(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        await self.open.wait()
+        writer.write(data)
+        await writer.drain()
+
+
 class Relay:
     """Listens on 127.0.0.1 while it is entered. What it does can be changed at any time:
 
-    `target` is where new connections lead; `damage` is applied to the payload of each CopyData that the
-    server sends: one message of the replication stream. Neither TLS nor GSSAPI passes.
+    `target` is where new connections lead; `damage` is applied to the payload of each CopyData that
+    PostgreSQL sends: one message of the replication stream. Neither TLS nor GSSAPI passes to it.
     """
 
-    def __init__(self, target: Postgres) -> None:
+    def __init__(self, target: Postgres | Endpoint) -> None:
         self.target = target
         self.damage: Callable[[bytes], bytes] = bytes
         self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._connections: set[asyncio.Task[None]] = set()
+        self._ways: set[tuple[Way, Way]] = set()  # to the server, to the client
 
     def url(self, database: str) -> str:
         """The URL by which the target's superuser reaches a database through the relay."""
+        assert isinstance(self.target, Postgres)
         parts = urlsplit(self.target.url(database))
         through = parts._replace(netloc=parts.netloc.replace(f":{self.target.port}", f":{self.port}"))
         return through.geturl() + "?sslmode=disable&gssencmode=disable"
@@ -39,6 +65,12 @@ class Relay:
     def cut(self) -> None:
         """End all connections; new ones are taken."""
         self._run(self._cut())
+
+    def hold(self, process: int, *, to_server: bool = True, to_client: bool = True) -> None:
+        """From now on nothing comes through on the connections that this process has open, or only in the
+        other direction; neither end is told. New connections are taken."""
+        ports = {one.laddr.port for one in psutil.Process(process).net_connections("tcp")}
+        self._run(self._hold(ports, (to_server, to_client)))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -64,6 +96,14 @@ class Relay:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    async def _hold(self, ports: Set[int], directions: tuple[bool, bool]) -> None:
+        meant = [ways for ways in self._ways if ways[0].client in ports]
+        assert meant, "there is a connection"
+        for ways in meant:
+            for way, held in zip(ways, directions, strict=True):
+                if held:
+                    way.open.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Started by asyncio in a task of its own, which it does not expect to be cancelled.
         connection = asyncio.create_task(self._relay(reader, writer))
@@ -73,36 +113,41 @@ class Relay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far = None
+        client = writer.get_extra_info("peername")[1]
+        there, back = ways = Way(client), Way(client)
+        self._ways.add(ways)
         try:
             from_server, far = await asyncio.open_connection(self.target.host, self.target.port)
-            ways = {
-                asyncio.create_task(_pass(reader, far)),
-                asyncio.create_task(self._pass_messages(from_server, writer)),
+            passing = self._pass_messages if isinstance(self.target, Postgres) else _pass
+            directions = {
+                asyncio.create_task(_pass(reader, far, there)),
+                asyncio.create_task(passing(from_server, writer, back)),
             }
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                for direction in directions:
+                    direction.cancel()
+                await asyncio.gather(*directions, return_exceptions=True)
         finally:
+            self._ways.discard(ways)
             for end in filter(None, (writer, far)):
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 
-    async def _pass_messages(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_messages(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
         """Message by message: a byte for its type, its length with these four bytes, its payload."""
         while True:
             type, length = await reader.readexactly(1), await reader.readexactly(4)
             payload = await reader.readexactly(int.from_bytes(length) - 4)
             if type == b"d":
                 payload = self.damage(payload)
-            writer.write(type + (len(payload) + 4).to_bytes(4) + payload)
-            await writer.drain()
+            await way.send(type + (len(payload) + 4).to_bytes(4) + payload, writer)
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
     while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+        await way.send(data, writer)

@@ -175,12 +175,16 @@ class Cluster:
         self._check(code, doing)
         return int(offset)
 
-    async def fetch(self, topic: Topic, partition: int, offset: int, max_bytes: int) -> Fetched:
-        """Whole record batches from `offset` on, as far as they are committed or aborted. The first may begin
-        before it, the last may be cut off. Nothing new within a quarter of a second is no records."""
+    async def fetch(
+        self, topic: Topic, partition: int, offset: int, max_bytes: int, *, undecided: bool = False
+    ) -> Fetched:
+        """Whole record batches from `offset` on, as far as they are committed or aborted; with `undecided`,
+        whatever is there. The first may begin before `offset`, the last may be cut off. Nothing new within a
+        quarter of a second is no records."""
         doing = f"reading {topic.name}"
+        isolation = _READ_UNCOMMITTED if undecided else _READ_COMMITTED
         request = FetchRequest(
-            _MAX_WAIT, 1, max_bytes, _READ_COMMITTED, [(topic.name, [(partition, offset, max_bytes)])]
+            _MAX_WAIT, 1, max_bytes, isolation, [(topic.name, [(partition, offset, max_bytes)])]
         )
         answer = await self._ask(request, doing, topic.leaders[partition])
         (((_, code, _high_watermark, *rest),),) = (partitions for _, partitions in answer.topics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
@@ -47,10 +47,12 @@ class CompactedReader:
         return self._value
 
     async def newest_decided(self, *, timeout: float) -> bytes | None:
-        """The same, but what is still open after `timeout` seconds is left out, with all that stands behind
-        it. Without waiting, a commit that has just been answered could be missed: its markers follow later.
+        """The same, but transactions that are still open after `timeout` seconds are left out. Without
+        waiting, a commit that has just been answered could be missed: its markers follow later.
         """
-        await self._read(timeout)
+        end = await self._read(timeout)
+        if self._position < end:
+            await self._read_on(end)
         return self._value
 
     async def _read(self, timeout: float) -> int:
@@ -65,14 +67,46 @@ class CompactedReader:
                 break
         return end
 
+    async def _read_on(self, end: int) -> None:
+        """What is decided behind the first open transaction, which the brokers do not show as committed. The
+        markers stand there: nothing so young has been compacted."""
+        pending: dict[int, bytes | None] = {}  # by producer, as long as its transaction is undecided
+        while self._position < end:
+            before = self._position
+            fetched = await self._cluster.fetch(self._topic, 0, before, _FETCH_BYTES, undecided=True)
+            records = MemoryRecords(fetched.records)
+            while records.has_next():
+                batch = records.next_batch()
+                self._refuse_damaged(batch)
+                producer = batch.producer_id
+                if batch.is_control_batch:
+                    committed = all(ControlRecord.parse(record.key) != ABORT_MARKER for record in batch)
+                    if committed and producer in pending:
+                        self._value = pending[producer]
+                    pending.pop(producer, None)
+                else:
+                    for record in batch:
+                        if record.key != self._key or record.offset < before:
+                            continue
+                        if batch.is_transactional:
+                            pending[producer] = record.value
+                        else:
+                            self._value = record.value
+                self._position = max(self._position, batch.next_offset)
+            if self._position == before:
+                return
+
+    def _refuse_damaged(self, batch: Any) -> None:
+        if not batch.validate_crc():
+            raise translate(CorruptRecordException(), "reading", where=f"topic {self._topic.name}")
+
     def _take(self, fetched: Fetched) -> None:
         records = MemoryRecords(fetched.records)
         transactions = list(fetched.aborted)
         aborted: set[int] = set()  # producers in the middle of a transaction that was aborted
         while records.has_next():
             batch = records.next_batch()
-            if not batch.validate_crc():
-                raise translate(CorruptRecordException(), "reading", where=f"topic {self._topic.name}")
+            self._refuse_damaged(batch)
             while transactions and transactions[0][1] <= batch.base_offset:
                 aborted.add(transactions.pop(0)[0])
             if batch.is_control_batch:

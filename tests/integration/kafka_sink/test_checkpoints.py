@@ -132,6 +132,28 @@ async def test_peek_sees_what_is_decided(kafka: Kafka, make_sink: Sinks) -> None
     assert await make_sink(kafka).peek() == AT_1
 
 
+async def test_peek_sees_what_is_decided_behind_the_open_transaction_of_another(
+    kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which a killed process leaves open until it times out: this sink's claim is there all the same."""
+    monkeypatch.setattr(offsets_topic, "_PEEK_TIMEOUT", 0.1)
+    sink, other = make_sink(kafka), make_sink(kafka, "other")
+    await sink.open()
+    await sink.commit(AT_1)
+    await other.open()
+    await send_checkpoint(other)
+    assert await make_sink(kafka).peek() == AT_1
+    assert await make_sink(kafka, "other").peek() is None
+    for sequence in range(2, 4):
+        stored = checkpoint(sequence, {"transaction": sequence})
+        await sink.commit(stored)
+        assert await make_sink(kafka).peek() == stored
+    await send_checkpoint(sink)
+    assert await make_sink(kafka).peek() == stored
+    await sink.abort()
+    assert await make_sink(kafka).peek() == stored
+
+
 async def test_an_aborted_checkpoint_is_not_found(kafka: Kafka, make_sink: Sinks) -> None:
     sink = make_sink(kafka)
     await sink.open()

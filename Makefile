@@ -19,7 +19,7 @@ help: ## What there is to make
 demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof that nothing was lost
 	$(VENV)/bin/tailrace demo
 
-docs: $(INSTALLED) ## Write the pages of error codes and settings anew, from the code
+docs: $(INSTALLED) ## Write the pages of commands, settings and error codes anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
 test: lint java faketime ## Everything that must be green: lint, then unit, contract, integration and crash tests

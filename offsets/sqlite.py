@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from tailrace import claims
-from tailrace.abc import Declaration, Finding
+from tailrace.abc import Declaration, Explanation, Finding
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients.sqlite import Kind, SqliteFile, refuse_unwritable
 from tailrace.errors import Stop
@@ -72,6 +72,14 @@ class SqliteOffsetStore:
     async def close(self) -> None:
         await self._thread.call(self._close)
         self._thread.end()
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            fence="an epoch per sink, raised by each process that starts and compared within every save",
+            stored={f"{self._path}, table checkpoint": "the checkpoint, in the row of the sink"},
+            made={str(self._path): "the offset store"},
+        )
 
     def _check(self) -> Sequence[Finding]:
         title = f"offset store {self._path}"

@@ -12,11 +12,12 @@ from typing import ClassVar, Final
 from pydantic import ByteSize, Field
 
 from tailrace import claims
-from tailrace.abc import Declaration, Finding, Guarantee, SinkContext, Unit
+from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients.sqlite import refuse_unwritable
 from tailrace.errors import Stop
 from tailrace.events import Batch
+from tailrace.formats.metadata import refuse_headers
 from tailrace.log import Retention, Writer
 from tailrace.log.layout import LOG
 from tailrace.log.rows import Rows, RowsByTopic, rows_by_topic
@@ -67,6 +68,7 @@ class LogSink:
     def __init__(self, settings: LogSettings, context: SinkContext) -> None:
         self.identity = context.identity
         self._path = context.base / settings.path
+        refuse_headers(context.format)
         self._format = context.format
         self._template = TopicTemplate(settings.topic)
         self._retention = Retention(settings.retention_hours, settings.retention_bytes)
@@ -116,6 +118,16 @@ class LogSink:
         if not dry_run:
             await asyncio.to_thread(claims.forget, self._path, LOG, self.identity)
         return [f"checkpoint of {self.identity} in {self._path}"]
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            unit="events and checkpoint are one SQLite transaction, synchronous=FULL",
+            fence="an epoch beside the checkpoint, raised by each process that opens the log and compared "
+            "within every commit",
+            stored={f"{self._path}, table checkpoint, row {self.identity}": "the checkpoint"},
+            made={str(self._path): "the event log"},
+        )
 
     def _open_writer(self) -> Checkpoint | None:
         self._writer = Writer(self._path, self.identity, self._retention)

@@ -24,11 +24,12 @@ from typing import ClassVar, Final
 import msgspec
 from pydantic import Field
 
-from tailrace.abc import Declaration, Finding, Guarantee, SinkContext, Unit
+from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
 from tailrace.errors import Retry, Stop, code
 from tailrace.events import Batch
 from tailrace.failpoints import failpoint
+from tailrace.formats.metadata import refuse_headers
 from tailrace.topics import TopicTemplate, TopicTemplateText
 from tailrace.worker_thread import WorkerThread
 
@@ -82,6 +83,7 @@ class StdoutSink:
 
     def __init__(self, settings: StdoutSettings, context: SinkContext) -> None:
         self.identity = context.identity
+        refuse_headers(context.format)
         self._format = context.format
         self._template = TopicTemplate(settings.topic)
         self._thread = WorkerThread(f"stdout {context.identity}")
@@ -140,6 +142,13 @@ class StdoutSink:
 
     async def forget(self, *, dry_run: bool) -> Sequence[str]:
         return []
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            unit="lines are written one after another; a commit syncs them if the standard output is a file. "
+            "A line that a crash cut is no JSON: skip it"
+        )
 
     def _write(self, payload: bytes) -> None:
         data = self._rest + payload

@@ -8,8 +8,8 @@ the pipeline. Every implementation passes the acceptance suite in `tailrace.test
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
-from tailrace.events import Batch, Change, Event, Op, Position
+from tailrace.events import Batch, Change, Event, Op, Position, Table
 from tailrace.redact import redact
 from tailrace.types import LogicalType
 
@@ -71,6 +71,24 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a part of a pipeline does outside of its process, for `tailrace explain`: texts for people,
+    without a full stop. No secrets."""
+
+    unit: str = ""  # a sink's: what becomes durable together and how, and what readers must mind
+    fence: str = ""  # a sink's or a store's: what refuses an older process, and when
+    stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
+    made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+
+
+class Explains(Protocol):
+    """A source, sink or offset store that `tailrace explain` can ask."""
+
+    def explain(self) -> Explanation:
+        """As it is configured. No I/O."""
+
+
 class Source(Protocol):
     """Follows one database's log.
 
@@ -94,8 +112,9 @@ class Source(Protocol):
         thing."""
 
     async def anchor(self) -> Position:
-        """Make the server keep its log from now on; drop what an unfinished earlier attempt left. Returns
-        where the stream begins. Only called while no sink holds a position."""
+        """Make the server keep its log from now on; drop what an unfinished earlier attempt left, as
+        `anchored` found it right before. Returns where the stream begins. Only called while no sink holds a
+        position."""
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
@@ -213,7 +232,33 @@ class Transform(Protocol):
     """Changes what flows. Pure and deterministic; keeps order; what it adds carries its origin's position."""
 
     def apply(self, batch: Batch) -> Batch:
-        """The batch as it flows on; `end` and `commit` stay."""
+        """The batch as it flows on; `end` and `commit` stay. Schema changes stay too, before the changes of
+        their version, except of a table that is dropped wholly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a transform makes of a table version."""
+
+    table: Table | None
+    """What its changes belong to from here on; the same object where nothing about it changes. None: the
+    table ends here, its schema changes included."""
+
+    each: Callable[[Change], Sequence[Change]] | None = None
+    """What becomes of a change, in order; an empty sequence drops it. It reads `raw` through the table that
+    it was derived from; the engine gives what comes out the derived table. None: each goes on as it is."""
+
+
+class TableTransform(Protocol):
+    """A transform whose work follows from the table alone. The engine asks once per table version, and goes
+    through a batch once for all such transforms that stand side by side. Logical messages pass it by."""
+
+    def derive(self, table: Table) -> Derived:
+        """Pure and deterministic. Stop where it cannot be done to this table."""
+
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Names and values beside a record's key and value, for targets that have such."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -223,6 +268,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     index: int  # its number within the wire message: `change.index`, one more for a tombstone
     key: bytes | None
     value: bytes | None
+    headers: Headers = ()
 
     @property
     def position(self) -> str:
@@ -248,6 +294,7 @@ class SourceContext:
 
     pipeline: str
     redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+    base: Path = Path()  # relative paths in its settings are relative to this folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +377,45 @@ class DemoPlugin(SourcePlugin, Protocol):
         """A demo of this kind of database, not started."""
 
 
+@dataclass(frozen=True, slots=True)
+class DiscoveredTable:
+    """A table that a database has."""
+
+    pattern: str  # names exactly this table, as an item of the source's setting `tables`
+    facts: str  # its size, its key and the like, in a line for people
+    error: TailraceError | None = None  # why it cannot be captured as it is; the remedy mends that
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What `tailrace init` makes a starting file of."""
+
+    server: str  # product, version and place in a line for people; never a secret
+    name: str  # of the database, from which the pipeline's name is made
+    settings: Mapping[str, Any]
+    """The source's settings but `type` and `tables`, as the file is to have them: `${NAME}` in place of a
+    secret, a literal `${` written `$${`."""
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets: environment variables that `settings` refer to, with their values for now."""
+
+    tables: Sequence[DiscoveredTable] | None = None
+    """In the order of names. None: this kind of source has no setting `tables`."""
+
+    others: Sequence[str] = ()  # what looks like a table and can never be captured, with the reason
+
+
+class DiscoverPlugin(SourcePlugin, Protocol):
+    """A source plugin that `tailrace init` can ask what a server holds."""
+
+    schemes: ClassVar[tuple[str, ...]]
+    """Of the URLs that `discover` reads: `postgresql`."""
+
+    async def discover(self, url: str) -> Discovery:
+        """Look at the server, change nothing. ConfigurationError for a URL that cannot be read; Retry and
+        Stop kinds where the server cannot be reached or refuses."""
+
+
 class SinkPlugin(Protocol):
     """What an entry point in `tailrace.sinks` names. Making a sink does no I/O and needs no event loop:
     `validate` makes it to ask for its guarantee."""
@@ -362,4 +448,4 @@ class TransformPlugin(Protocol):
 
     Settings: ClassVar[type[Declaration]]
 
-    def __call__(self, settings: Any) -> Transform: ...
+    def __call__(self, settings: Any) -> Transform | TableTransform: ...

@@ -12,7 +12,7 @@ import msgspec
 from tailrace.types import LogicalType
 
 if TYPE_CHECKING:
-    from tailrace.abc import Format, Record
+    from tailrace.abc import Format, Record, Transform
 
 Op: TypeAlias = Literal["c", "u", "d", "r", "t", "m"]
 """create, update, delete, read (snapshot), truncate, message: Debezium's letters."""
@@ -85,6 +85,9 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[int, ...]  # the columns of the key, as indexes into `columns`; empty: no key
     split: Callable[[Any], tuple[Row | None, Row | None]]  # Change.raw → the rows before and after
+    key_is_newer: bool = False
+    """The key may have been made after some of the rows in the log: one with NULL in it has no key."""
+    topic: str | None = None  # what a transform has chosen; None: what each sink makes of the names above
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -141,7 +144,7 @@ Event: TypeAlias = Change | SchemaChange
 
 
 class Batch:
-    """Whatever was at hand, in log order. Immutable, except that encodings are kept with it.
+    """Whatever was at hand, in log order. Immutable, except that what is made of it is kept with it.
 
     `end` is the position after the last event; `commit` says that it is the end of a transaction or an idle
     position. A batch without events moves the position alone. `more` says that the source cut here although
@@ -150,7 +153,7 @@ class Batch:
     the epoch; None in an idle batch).
     """
 
-    __slots__ = ("_encoded", "commit", "end", "events", "more", "size", "timestamp")
+    __slots__ = ("_encoded", "_shaped", "commit", "end", "events", "more", "size", "timestamp")
 
     def __init__(
         self,
@@ -169,6 +172,7 @@ class Batch:
         self.size = size
         self.timestamp = timestamp
         self._encoded: dict[Format, Sequence[Record]] = {}
+        self._shaped: dict[Transform, Batch] = {}
 
     @property
     def changes(self) -> int:
@@ -181,3 +185,18 @@ class Batch:
         if records is None:
             records = self._encoded[format] = format.encode(self.events)
         return records
+
+    def shaped(self, transform: Transform) -> Batch:
+        """The batch as it leaves a transform: made once, shared by all sinks that have this very
+        transform."""
+        batch = self._shaped.get(transform)
+        if batch is None:
+            batch = self._shaped[transform] = transform.apply(self)
+        return batch
+
+    def with_events(self, events: Sequence[Event]) -> Batch:
+        """The same place in the log with other events, made of these."""
+        size = self.size if events else 0
+        return Batch(
+            events, self.end, commit=self.commit, size=size, timestamp=self.timestamp, more=self.more
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Final
 
 from tailrace.errors import ConfigurationError, code
 
@@ -17,6 +19,48 @@ BROKEN_PLUGIN = code(
     "plugin cannot be loaded",
     "A package announces a plugin that cannot be imported: it, or something it needs, is broken or missing.",
 )
+
+
+GROUPS: Final = ("sources", "sinks", "offsets", "formats", "transforms")
+"""In the order in which people meet them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A plugin as a package announces it. `description` is the first line of the text at the top of its
+    module; `error` says why it cannot be loaded."""
+
+    group: str
+    name: str
+    distribution: str
+    version: str
+    description: str
+    error: ConfigurationError | None
+
+
+def installed() -> list[Installed]:
+    """All plugins, by group and name. Loads each."""
+    found = []
+    for group in GROUPS:
+        for entry in sorted(_entries(group), key=lambda entry: entry.name):
+            description, error = "", None
+            try:
+                module = inspect.getmodule(load(group, entry.name))
+                description = ((module and module.__doc__) or "").strip().partition("\n")[0]
+            except ConfigurationError as broken:
+                error = broken
+            distribution = entry.dist
+            found.append(
+                Installed(
+                    group,
+                    entry.name,
+                    distribution.name if distribution is not None else "",
+                    distribution.version if distribution is not None else "",
+                    description,
+                    error,
+                )
+            )
+    return found
 
 
 def names(group: str) -> list[str]:

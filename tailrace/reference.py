@@ -1,6 +1,7 @@
-"""The reference pages, made from the register of error codes and from the declarations of the settings.
+"""The reference pages, made from the register of error codes, the declarations of the settings and the
+commands themselves.
 
-`python -m tailrace.reference docs` writes `errors.md` and `settings.md` into that folder.
+`python -m tailrace.reference docs` writes `errors.md`, `settings.md` and `cli.md` into that folder.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
 from tailrace.abc import Declaration
-from tailrace.config.model import PipelineKeys, SinkKeys
+from tailrace.cli.main import main
+from tailrace.config.model import PipelineKeys, SinkKeys, TransformKeys
 from tailrace.errors import registered_codes
 
 _GENERATED: Final = "<!-- Written by `make docs` from the source code; change it there. -->\n"
+# Whatever terminal makes the page.
+_WIDTH: Final[Mapping[str, Any]] = {"terminal_width": 100, "max_content_width": 100}
 _AREAS: Final = {
     "CKPT": "Checkpoints",
     "CLI": "Command line",
@@ -30,6 +36,7 @@ _AREAS: Final = {
     "LOG": "Embedded log",
     "OFF": "Offset stores",
     "PG": "PostgreSQL",
+    "SHAPE": "Transforms",
     "SINK": "Sinks",
     "SQLITE": "SQLite",
 }
@@ -37,6 +44,7 @@ _GROUPS: Final = {
     "sources": ("Sources", "`source:`"),
     "sinks": ("Sinks", "an item of `sinks:`, beside the keys that every sink has"),
     "formats": ("Formats", "`format:` of a sink"),
+    "transforms": ("Transforms", "an item of `transforms:`, beside the keys that every transform has"),
     "offsets": ("Offset stores", "`offsets:`"),
 }
 
@@ -65,11 +73,18 @@ def settings_page() -> str:
         "Values may hold `${NAME}` or `${NAME:-default}`, filled in from the environment; `$${` is a literal",
         "`${`. Relative paths are relative to the file.",
         "",
+        "An editor with YAML support completes the keys and checks them as you type if the file begins with",
+        "`# yaml-language-server: $schema=tailrace.schema.json` and that file was written beside it by",
+        "`tailrace schema > tailrace.schema.json`, which knows the plugins that are installed.",
+        "",
         "## The file",
         *_table(PipelineKeys),
         "",
         "## Every sink",
         *_table(SinkKeys, {"name": "its type"}),
+        "",
+        "## Every transform",
+        *_table(TransformKeys),
     ]
     for group, entries in groupby(_built_in(), key=lambda item: item[0]):
         title, place = _GROUPS[group]
@@ -80,10 +95,39 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands_page() -> str:
+    """Every command as its own --help shows it."""
+    lines = [
+        "# Commands",
+        _GENERATED,
+        "What `--help` shows of each command. Those that read take `--json`; data goes to stdout, everything",
+        "else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.",
+    ]
+    for path, command, context in _commands(main, _context(main, "tailrace", None)):
+        lines += ["", f"## {path}", "", "```text", *command.get_help(context).splitlines(), "```"]
+    return "\n".join(lines) + "\n"
+
+
 def write_pages(folder: Path) -> None:
-    """Write both pages."""
+    """Write all pages."""
     (folder / "errors.md").write_text(errors_page())
     (folder / "settings.md").write_text(settings_page())
+    (folder / "cli.md").write_text(commands_page())
+
+
+def _commands(
+    command: click.Command, context: click.Context
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    yield context.command_path, command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None, name
+            yield from _commands(inner, _context(inner, name, context))
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    return click.Context(command, parent, name, **{**command.context_settings, **_WIDTH})
 
 
 def _built_in() -> Iterator[tuple[str, EntryPoint]]:

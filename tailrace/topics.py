@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator
@@ -39,17 +40,25 @@ class TopicTemplate:
             )
         self.template = template
         self._fields = [field for field in FIELDS if f"{{{field}}}" in template]
-        self._names: dict[tuple[str, str], str] = {}  # by what all versions of a table have in common
-        self._filled: dict[str, tuple[list[str], str]] = {}  # name → what it was filled with, by which table
+        self._names: dict[tuple[str, str, str | None], str] = {}  # by what all versions have in common
+        # By name: what it was filled with, and by which table.
+        self._filled: dict[str, tuple[Sequence[str | None], str]] = {}
 
     def topic(self, table: Table) -> str:
-        """The topic of a table. Stop where it is that of a table which the template tells apart from this."""
-        name = self._names.get((table.schema, table.name))
+        """The topic of a table: what a transform has chosen, else the template filled in. Stop where it is
+        that of a table which the template tells apart from this."""
+        of = (table.schema, table.name, table.topic)
+        name = self._names.get(of)
         if name is None:
-            name = self._names[table.schema, table.name] = self._name(table)
+            if table.topic is None:
+                name = self.fill(table)
+            else:
+                name = self._unshared(table.topic, table, [None, table.topic])  # as no template has
+            self._names[of] = name
         return name
 
-    def _name(self, table: Table) -> str:
+    def fill(self, table: Table) -> str:
+        """The template filled in, whatever a transform has chosen. Stop as `topic`."""
         values = {
             "pipeline": table.origin.pipeline,
             "database": table.origin.database,
@@ -60,8 +69,9 @@ class TopicTemplate:
         for field, value in values.items():
             name = name.replace(f"{{{field}}}" if value else f"{{{field}}}.", value)
             name = name.replace(f"{{{field}}}", value)
-        name = re.sub(r"[^a-zA-Z0-9._-]", "_", name)
-        told_apart = [values[field] for field in self._fields]
+        return self._unshared(topic_name(name), table, [values[field] for field in self._fields])
+
+    def _unshared(self, name: str, table: Table, told_apart: Sequence[str | None]) -> str:
         filled, by = self._filled.setdefault(name, (told_apart, str(table)))
         if filled != told_apart:
             raise Stop(
@@ -73,6 +83,11 @@ class TopicTemplate:
                 where=f"topic {name}",
             )
         return name
+
+
+def topic_name(text: str) -> str:
+    """The text with `_` for each character that Kafka refuses in a topic's name."""
+    return re.sub(r"[^a-zA-Z0-9._-]", "_", text)
 
 
 def _check(template: str) -> str:

@@ -22,7 +22,12 @@ class Pipeline:
     in their order, with what it wrote to standard output and to standard error."""
 
     def __init__(
-        self, folder: Path, name: str, source: Mapping[str, Any], sinks: Sequence[Mapping[str, Any]]
+        self,
+        folder: Path,
+        name: str,
+        source: Mapping[str, Any],
+        sinks: Sequence[Mapping[str, Any]],
+        transforms: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.name = name
         self.folder = folder
@@ -36,6 +41,7 @@ class Pipeline:
         self._document: dict[str, Any] = {
             "name": name,
             "source": {"type": "postgres", "snapshot": "never", **source},
+            "transforms": list(transforms),
             "sinks": list(sinks),
         }
 

@@ -245,11 +245,27 @@ class Catalogue:
         return parse_lsn(lsn)
 
 
-def select(relations: Sequence[Relation], tables: TableFilter) -> list[Relation]:
+def select(relations: Sequence[Relation], tables: TableFilter, *, leaves: bool = False) -> list[Relation]:
     """What a publication for these tables holds: what the filter names and can be published. A partition goes
-    with its table."""
+    with its table; with `leaves`, the table's partitions stand in its place."""
     named = {r.oid: r for r in relations if r.publishable and tables.captured(*r.qualified)}
+    if leaves:
+        return [r for r in relations if r.publishable and r.kind != "p" and r.oid in named] + [
+            r for r in parts(relations, tables) if r.publishable and r.oid not in named
+        ]
     return [r for r in named.values() if not any(oid in named for oid in r.ancestors if oid != r.oid)]
+
+
+def parts(relations: Sequence[Relation], tables: TableFilter) -> list[Relation]:
+    """What holds the rows of the partitioned tables that the filter names, but for what it excludes."""
+    named = {r.oid for r in relations if r.kind == "p" and tables.captured(*r.qualified)}
+    return [
+        r
+        for r in relations
+        if r.kind != "p"
+        and named & {*r.ancestors}
+        and not any(pattern.matches(*r.qualified) for pattern in tables.exclude)
+    ]
 
 
 def partitions(relations: Sequence[Relation], table: Relation) -> list[Relation]:

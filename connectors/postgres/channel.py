@@ -26,7 +26,7 @@ from connectors.postgres.position import format_lsn
 from connectors.postgres.publication import missed
 from connectors.postgres.wire import EPOCH
 from tailrace.clients.postgres.address import Address
-from tailrace.clients.postgres.connection import Connection
+from tailrace.clients.postgres.connection import Connection, rows
 from tailrace.clients.postgres.faults import LOST, fault, talking
 from tailrace.errors import Gap, Retry, TailraceError
 
@@ -71,12 +71,12 @@ class Channel:
             "START_REPLICATION SLOT {} LOGICAL {} "
             "(proto_version '1', publication_names {}, messages 'true')"
         ).format(Identifier(slot), SQL(format_lsn(start)), Literal(names))  # fmt: skip
-        with talking(address):
-            await connection.execute(command)
-        return cls(connection, address, publications)
+        channel = cls(connection, address, publications)  # before: what is told at the start counts too
+        await rows(connection, address, command)
+        return channel
 
-    def drain(self, limit: int) -> tuple[list[bytes], int]:
-        """What has arrived, up to about `limit` bytes: messages in order, and their bytes in all."""
+    def drain(self, limit: int) -> list[bytes]:
+        """What has arrived, up to about `limit` bytes: messages in order."""
         if self._failure is not None:
             raise self._failure
         messages: list[bytes] = []
@@ -108,7 +108,7 @@ class Channel:
         if self._failure is not None and not messages:
             raise self._failure
         self._count(size, full=size >= limit)
-        return messages, size
+        return messages
 
     async def rest(self) -> None:
         """Let more arrive before the next `drain`, if a lot is arriving."""

@@ -6,14 +6,84 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.secrets import SecretFile
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",
     "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
 )  # fmt: skip
+
+
+# Parameters of libpq that it looks at only when it connects.
+_CHOICES: Final = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+
+
+class SlotSettings(Declaration):
+    """The replication slot of a pipeline."""
+
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="What it is called. Default: `tailrace_{pipeline}`.",
+    )
+    create: bool = Field(
+        default=True,
+        description="`false`: somebody else makes the slot and drops it, behind the publication: `SELECT "
+        "pg_create_logical_replication_slot('…', 'pgoutput')`. It is never made, altered or dropped here.",
+    )
+    starts_at: str | None = Field(
+        default=None,
+        description="With `create: false`, for the first start: the position at which the slot was made and "
+        "at which it still stands, as `0/16B3748`. The stream begins there. A slot that has moved on since "
+        "is refused while no sink holds a position: what it has passed would be lost.",
+    )
+    failover: bool = Field(
+        default=False,
+        description="Whether standbys keep a copy of the slot, with which the pipeline goes on after a "
+        "failover. Needs PostgreSQL 17 or later, and settings on both sides, which `doctor` names. A slot "
+        "that exists is altered at the next start; switched off again it stays as it is.",
+    )
+
+    @field_validator("starts_at")
+    @classmethod
+    def _check_position(cls, text: str | None) -> str | None:
+        return None if text is None else format_lsn(parse_lsn(text))
+
+    @model_validator(mode="after")
+    def _check_origin(self) -> SlotSettings:
+        if self.starts_at is not None and self.create:
+            raise ValueError("starts_at is for a slot that somebody else makes: create: false")
+        if self.failover and not self.create:
+            raise ValueError("failover is up to whoever makes the slot: leave it out beside create: false")
+        return self
+
+
+class PublicationSettings(Declaration):
+    """The publication of a pipeline."""
+
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=59,
+        description="What it is called. Default: `tailrace_{pipeline}`. The one for inserts alone is called "
+        "`…_ins`.",
+    )
+    create: bool = Field(
+        default=True,
+        description="`false`: somebody else makes the publication, for these tables or for more (FOR ALL "
+        "TABLES, FOR TABLES IN SCHEMA), and adds tables to it. It is never made, altered or dropped here; "
+        "what it lacks is told with the statement to run. Its row filters and column lists are meant: rows "
+        "and columns that they leave out do not arrive. With `keyless: inserts_only` there is a second one, "
+        "`…_ins`.",
+    )
 
 
 class PostgresSettings(Declaration):
@@ -28,10 +98,11 @@ class PostgresSettings(Declaration):
         "of libpq go into it: `?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem`. Several hosts may stand in "
         "it, parted by commas, with `?target_session_attrs=primary`. The role needs REPLICATION.",
     )
-    password: SecretStr | None = Field(
+    password: SecretStr | SecretFile | None = Field(
         None,
-        description="The role's password, usually `${PGPASSWORD}`. Default: libpq's own ways (PGPASSWORD, "
-        "~/.pgpass, a client certificate), or inside the URL.",
+        description="The role's password, usually `${PGPASSWORD}`; or `{file: /run/secrets/password}`, which "
+        "is read at each new connection. Default: libpq's own ways (PGPASSWORD, ~/.pgpass, a service file, a "
+        "client certificate), or inside the URL.",
     )
     tables: tuple[str, ...] = Field(
         min_length=1,
@@ -46,10 +117,24 @@ class PostgresSettings(Declaration):
         description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "
         "first start on. Must be written, so that nobody is surprised."
     )
-    keyless: Literal["refuse"] = Field(
+    partitions: Literal["root", "leaves"] = Field(
+        "root",
+        description="How the rows of a partitioned table arrive. `root`: under the table's name, whichever "
+        "partition holds them. `leaves`: under the name of the partition that holds them; one that is "
+        "created later is captured from the next start on. May be changed at any time.",
+    )
+    keyless: Literal["refuse", "inserts_only"] = Field(
         "refuse",
         description="What to do with a table whose updates and deletes the log cannot describe (no usable "
-        "REPLICA IDENTITY). `refuse`: do not start, and say what to run.",
+        "REPLICA IDENTITY). `refuse`: do not start, and say what to run. `inserts_only`: deliver its inserts "
+        "and truncates, without a key where it has none; its updates and deletes work as ever, and do not "
+        "arrive. Once it has a replica identity all its changes arrive, from the next start on.",
+    )
+    slot: SlotSettings = Field(
+        SlotSettings(), description="The replication slot, which makes the server keep its log."
+    )
+    publication: PublicationSettings = Field(
+        PublicationSettings(), description="The publication, which says what of the log is sent."
     )
     status_interval: float = Field(
         10.0,
@@ -74,7 +159,10 @@ class PostgresSettings(Declaration):
     @property
     def address(self) -> Address:
         """Server and login."""
-        return Address.parse(self.url, self.password.get_secret_value() if self.password else None)
+        password = self.password
+        return Address.parse(
+            self.url, password.get_secret_value() if isinstance(password, SecretStr) else password
+        )
 
     @field_validator("url")
     @classmethod
@@ -82,6 +170,9 @@ class PostgresSettings(Declaration):
         address = Address.parse(url)
         if "replication" in address.parameters:
             raise ValueError("the parameter replication is set by the source itself")
+        for name, known in _CHOICES.items():
+            if (value := address.parameters.get(name)) is not None and value not in known:
+                raise ValueError(f"{name} in it is one of {', '.join(known)}")
         return url
 
     @model_validator(mode="after")
@@ -104,15 +195,5 @@ class PostgresSettings(Declaration):
             raise not_available(
                 f"snapshot: {value} is not available in this version, which delivers changes only",
                 "Write snapshot: never, and bring the rows that exist already over by other means.",
-            )
-        return value
-
-    @field_validator("keyless", mode="before")
-    @classmethod
-    def _refuse_keyless(cls, value: object) -> object:
-        if value == "inserts_only":
-            raise not_available(
-                "keyless: inserts_only is not available in this version",
-                "Give the table a primary key, or: ALTER TABLE … REPLICA IDENTITY FULL;",
             )
         return value

@@ -157,8 +157,26 @@ def check_kind(slot: Slot, database: str, where: str) -> None:
         raise Gap(SLOT_INVALID, f"slot {slot.name}: {slot.invalid}", _BEGIN_ANEW, where=where)
 
 
-def check_slot(position: WalPosition, name: str, slot: Slot | None, database: str, where: str) -> None:
-    """Gap unless the slot still holds everything behind the position."""
+def check_slot(
+    position: WalPosition,
+    name: str,
+    slot: Slot | None,
+    database: str,
+    where: str,
+    *,
+    promoted: bool = False,
+) -> None:
+    """Gap unless the slot still holds everything behind the position. `promoted`: since the checkpoint the
+    server, a standby then, has become the primary."""
+    if promoted and (slot is None or (slot.synced and slot.temporary)):
+        raise Gap(
+            SLOT_MISSING,
+            f"the server that was promoted has no finished copy of slot {name}, the checkpoint stands at "
+            f"{position}",
+            f"{_BEGIN_ANEW} From PostgreSQL 17 on `slot: {{failover: true}}` lets standbys copy the slot; "
+            "tailrace doctor FILE tells whether they do.",
+            where=where,
+        )
     if slot is None:
         raise Gap(
             SLOT_MISSING,

@@ -23,8 +23,8 @@ from connectors.postgres.relations import (
     read_message,
 )
 from connectors.postgres.tuples import DELETE, INSERT, KEY, NEW, OLD, TRUNCATE, UPDATE
-from connectors.postgres.wire import EPOCH, Reader, malformed
-from tailrace.errors import Gap, code
+from connectors.postgres.wire import EPOCH, KIND, Reader, malformed
+from tailrace.errors import Gap, TailraceError, code
 from tailrace.events import (
     OFFSET_PLACEHOLDER,
     Batch,
@@ -51,9 +51,11 @@ OWN_PREFIX: Final = b"tailrace"
 _BEGIN, _COMMIT, _ORIGIN, _RELATION, _TYPE, _MESSAGE = b"BCORYM"
 _XLOG_DATA: Final = ord("w")
 _OLD_ROW: Final = (OLD, KEY)
+_COUNTED: Final = (INSERT, UPDATE, DELETE, TRUNCATE, _MESSAGE)  # what an ordinal is given to
 
 # `w`, LSN, the message's kind; the two fields behind it are what a row message has there.
 _unpack_row: Final = struct.Struct(">BQ16xBIB").unpack_from
+_ROW_SIZE: Final = struct.calcsize(">BQ16xBIB")
 _unpack_begin: Final = struct.Struct(">26xQqI")
 _unpack_commit: Final = struct.Struct(">26xBQQq")
 _unpack_keepalive: Final = struct.Struct(">BQqB")
@@ -88,8 +90,8 @@ class Decoder:
 
     What `resume` covers of the first transaction is dropped. Errors are `Malformed` (bytes that are not the
     protocol), `NotReady` (a column's type is not supported) and `Gap` (the transaction in which `resume` lies
-    does not come again as it was); after one, the decoder is of no further use. Not safe for use from several
-    threads at once.
+    does not come again as it was); after one, `cut` hands out what stands before the message that it is of,
+    and the decoder is of no further use. Not safe for use from several threads at once.
     """
 
     def __init__(self, relations: Relations, resume: WalPosition) -> None:
@@ -175,70 +177,84 @@ class Decoder:
         append = events.append
         find = self._tables.get
         transaction, ordinal, delivered = self._transaction, self._ordinal, self._delivered
-        for message in self._messages:
-            try:
-                frame, lsn, kind, oid, tag = _unpack_row(message)
-            except struct.error:
-                self._read_keepalive(message)
-                continue
-            if frame != _XLOG_DATA:
-                raise malformed(message, f"neither XLogData nor a keepalive: {frame:#x}")
+        message = b""
+        try:
+            for message in self._messages:
+                try:
+                    frame, lsn, kind, oid, tag = _unpack_row(message)
+                except struct.error:
+                    self._read_keepalive(message)
+                    continue
+                if frame != _XLOG_DATA:
+                    raise malformed(message, f"neither XLogData nor a keepalive: {frame:#x}")
 
-            if kind == INSERT:
-                ordinal += 1
-                if ordinal <= delivered:
-                    self._drop(message, delivered)
-                elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
-                    if tag != NEW:
-                        raise malformed(message, f"an insert with a tuple of kind {tag:#x}")
-                    append(Change("c", table, transaction, ordinal, 0, lsn, message))
-            elif kind == UPDATE:
-                ordinal += 1
-                if ordinal <= delivered:
-                    self._drop(message, delivered)
-                elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
-                    if tag == NEW or (tag in _OLD_ROW and not self._changes_key[oid](message)):
-                        append(Change("u", table, transaction, ordinal, 0, lsn, message))
-                    elif tag in _OLD_ROW:
+                if kind == INSERT:
+                    ordinal += 1
+                    if ordinal <= delivered:
+                        self._drop(message, delivered)
+                    elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
+                        if tag != NEW:
+                            raise malformed(message, f"an insert with a tuple of kind {tag:#x}")
+                        append(Change("c", table, transaction, ordinal, 0, lsn, message))
+                elif kind == UPDATE:
+                    ordinal += 1
+                    if ordinal <= delivered:
+                        self._drop(message, delivered)
+                    elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
+                        if tag == NEW or (tag in _OLD_ROW and not self._changes_key[oid](message)):
+                            append(Change("u", table, transaction, ordinal, 0, lsn, message))
+                        elif tag in _OLD_ROW:
+                            append(Change("d", table, transaction, ordinal, 0, lsn, message))
+                            append(Change("c", table, transaction, ordinal, 2, lsn, message))
+                        else:
+                            raise malformed(message, f"an update with a tuple of kind {tag:#x}")
+                elif kind == DELETE:
+                    ordinal += 1
+                    if ordinal <= delivered:
+                        self._drop(message, delivered)
+                    elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
+                        if tag not in _OLD_ROW:
+                            raise malformed(message, f"a delete with a tuple of kind {tag:#x}")
                         append(Change("d", table, transaction, ordinal, 0, lsn, message))
-                        append(Change("c", table, transaction, ordinal, 2, lsn, message))
-                    else:
-                        raise malformed(message, f"an update with a tuple of kind {tag:#x}")
-            elif kind == DELETE:
-                ordinal += 1
-                if ordinal <= delivered:
-                    self._drop(message, delivered)
-                elif table := find(oid) or self._announce(oid, transaction, ordinal, message):
-                    if tag not in _OLD_ROW:
-                        raise malformed(message, f"a delete with a tuple of kind {tag:#x}")
-                    append(Change("d", table, transaction, ordinal, 0, lsn, message))
 
-            elif kind == _BEGIN:
-                self._begin(message)
-                transaction, ordinal, delivered = self._transaction, 0, self._delivered
-            elif kind == _COMMIT:
-                self._commit(message, ordinal)
-                transaction, ordinal, delivered = _OUTSIDE, 0, _NOTHING
-            elif kind == _MESSAGE:
-                ordinal += transaction is not _OUTSIDE
-                self._logical_message(message, lsn, ordinal)
-            elif kind == TRUNCATE:
-                ordinal += 1
-                self._truncate(message, lsn, ordinal)
-            elif kind == _RELATION:
-                relation = Relation(message)
-                if self._relations.captured(relation.schema, relation.name):
-                    self._undescribed = relation
-                    self._ordinal = ordinal
-                    return relation.undescribed()
-                self._versions[relation.oid] = None
-                self._tables.pop(relation.oid, None)
-            else:
-                self._check_unused(message, kind)
+                elif kind == _BEGIN:
+                    self._begin(message)
+                    transaction, ordinal, delivered = self._transaction, 0, self._delivered
+                elif kind == _COMMIT:
+                    self._commit(message, ordinal)
+                    transaction, ordinal, delivered = _OUTSIDE, 0, _NOTHING
+                elif kind == _MESSAGE:
+                    ordinal += transaction is not _OUTSIDE
+                    self._logical_message(message, lsn, ordinal)
+                elif kind == TRUNCATE:
+                    ordinal += 1
+                    self._truncate(message, lsn, ordinal)
+                elif kind == _RELATION:
+                    relation = Relation(message)
+                    if self._relations.captured(relation.schema, relation.name):
+                        self._undescribed = relation
+                        self._ordinal = ordinal
+                        return relation.undescribed()
+                    self._versions[relation.oid] = None
+                    self._tables.pop(relation.oid, None)
+                else:
+                    self._check_unused(message, kind)
+        except TailraceError:
+            self._retreat(message, transaction, ordinal)
+            raise
         self._ordinal = ordinal
         if not self._events:
             self.size = 0
         return None
+
+    def _retreat(self, message: bytes, transaction: Transaction, ordinal: int) -> None:
+        """Go back to before a message at which decoding ended: what stands before it can still be cut."""
+        events = self._events
+        if len(message) >= _ROW_SIZE and message[0] == _XLOG_DATA and message[KIND] in _COUNTED and ordinal:
+            while events and events[-1].transaction is transaction and events[-1].ordinal == ordinal:
+                events.pop()
+            ordinal -= 1
+        self._ordinal = ordinal
 
     def _begin(self, message: bytes) -> None:
         if len(message) != _unpack_begin.size or self._transaction is not _OUTSIDE:

@@ -1,15 +1,16 @@
 """The publications of a pipeline: which tables' changes the server sends.
 
 `tailrace_{pipeline}` holds the captured tables with all their changes. `tailrace_{pipeline}_ins`, for tables
-of which inserts alone are wanted, exists from the first start on although nothing is in it yet: a stream is
+of which inserts alone can be told, exists from the first start on although nothing may be in it: a stream is
 shaped by the publications that it names, and must not change its shape with the first such table.
 
-Both are made before the slot, because the server reads them as they were at the time of each change.
+Both are made before the slot, because the server reads them as they were at the time of each change. What is
+in which of them is said in `membership.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,6 @@ from psycopg.sql import SQL, Composed, Identifier
 from connectors.postgres.catalogue import Relation
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import Gap, NotReady, code
-from tailrace.failpoints import failpoint
 
 GONE = code(
     "TR-PG-314",
@@ -48,13 +48,13 @@ _STATE: Final = SQL("""
                  FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
                       JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE r.prpubid = p.oid
-                   AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL)
+                   AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL ORDER BY 1),
+           ARRAY(SELECT r.prrelid FROM pg_publication_rel r WHERE r.prpubid = p.oid)
     FROM pg_publication p WHERE p.pubname = %s
     """)
-_TABLES: Final = SQL("SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = %s")
-
-_main_created = failpoint("postgres.publication.main_created")
-_created = failpoint("postgres.publication.created")
+_TABLES: Final = SQL("""
+    SELECT schemaname, tablename, to_jsonb(t) -> 'attnames' FROM pg_publication_tables t WHERE pubname = %s
+    """)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,15 @@ class Publication:
     via_root: bool
     owned: bool  # the role may change it
     filtered: tuple[str, ...]  # tables with a row filter or a column list
-    tables: frozenset[tuple[str, str]]  # schema and name of what it publishes, however it came in
+    listed: frozenset[int]  # oids of the tables that are in it by name
+    columns: Mapping[tuple[str, str], frozenset[str] | None]
+    """The published columns of what it publishes, however it came in, by schema and name; None before 15: all
+    but the generated ones."""
+
+    @property
+    def tables(self) -> Set[tuple[str, str]]:
+        """Schema and name of what it publishes."""
+        return self.columns.keys()
 
     def missing(self, relations: Sequence[Relation]) -> list[Relation]:
         """Which of the captured tables it does not publish."""
@@ -78,8 +86,11 @@ class Publication:
         """What it publishes beside the captured tables."""
         return sorted(self.tables - {relation.qualified for relation in relations})
 
-    def unfit(self, relations: Sequence[Relation], selected: Sequence[Relation]) -> NotReady | None:
-        """Why it would leave out changes of the selected ones of these relations, if it would."""
+    def unfit(
+        self, relations: Sequence[Relation], selected: Sequence[Relation], *, ours: bool = True
+    ) -> NotReady | None:
+        """Why it would leave out changes of the selected ones of these relations, if it would. In one that is
+        not `ours`, row filters and column lists are meant."""
         name = Identifier(self.name).as_string()
         if not (self.inserts and self.updates):
             found = "it does not publish inserts, updates, deletes and truncates alike"
@@ -94,7 +105,7 @@ class Publication:
                 f"Name {table.quoted} under tables: instead; or, if no partitioned table is captured as a "
                 f"whole, ALTER PUBLICATION {name} SET (publish_via_partition_root = false);"
             )
-        elif self.filtered:
+        elif self.filtered and ours:
             found = f"{', '.join(self.filtered)} stands in it with a row filter or a column list"
             tables = ", ".join(self.filtered)
             remedy = (
@@ -123,32 +134,14 @@ async def find(session: Session, name: str) -> Publication | None:
     found = await session.query(_STATE, (name,))
     if not found:
         return None
-    (all_tables, inserts, updates, via_root, owned, filtered) = found[0]
-    tables = frozenset((schema, table) for schema, table in await session.query(_TABLES, (name,)))
-    return Publication(name, all_tables, inserts, updates, via_root, owned, tuple(filtered), tables)
-
-
-async def create(session: Session, main: str, inserts: str, relations: Sequence[Relation]) -> None:
-    """Make those of the two that do not exist, and add captured tables to one that does."""
-    existing = await find(session, main)
-    if existing is None:
-        await session.query(creation(main, relations))
-    else:
-        await add(session, existing, relations)
-    _main_created()
-    if await find(session, inserts) is None:
-        await session.query(creation_for_inserts(inserts))
-    _created()
-
-
-async def require(session: Session, main: str, inserts: str) -> Publication:
-    """The publication of the captured tables; Gap if one of the two is gone, for a stream that has begun."""
-    existing = await find(session, main)
-    if existing is None:
-        raise gone(main)
-    if await find(session, inserts) is None:
-        raise gone(inserts)
-    return existing
+    (all_tables, inserts, updates, via_root, owned, filtered, listed) = found[0]
+    columns = {
+        (schema, table): None if names is None else frozenset(names)
+        for schema, table, names in await session.query(_TABLES, (name,))
+    }
+    return Publication(
+        name, all_tables, inserts, updates, via_root, owned, tuple(filtered), frozenset(listed), columns
+    )
 
 
 def missed(names: Sequence[str], told: Diagnostic) -> Gap | None:
@@ -172,14 +165,6 @@ def gone(name: str, found: str = "does not exist, the slot does") -> Gap:
     )
 
 
-async def add(session: Session, publication: Publication, relations: Sequence[Relation]) -> list[Relation]:
-    """Add the captured tables that it lacks; what else is in it stays. Returns the tables added."""
-    missing = publication.missing(relations)
-    if missing:
-        await session.query(addition(publication.name, missing))
-    return missing
-
-
 async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:
     """Drop a publication: a line about it, None if there is none."""
     if await find(session, name) is None:
@@ -189,23 +174,23 @@ async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:
     return f"publication {name}"
 
 
-def creation(name: str, relations: Sequence[Relation]) -> Composed:
-    """The statement that makes the publication of the captured tables."""
-    return SQL(
-        "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = '{}', publish_via_partition_root = true)"
-    ).format(Identifier(name), _names(relations), _ALL)
-
-
-def creation_for_inserts(name: str) -> Composed:
-    """The statement that makes the publication for inserts, empty."""
-    return SQL("CREATE PUBLICATION {} WITH (publish = '{}', publish_via_partition_root = true)").format(
-        Identifier(name), _INSERTS
+def creation(name: str, relations: Sequence[Relation], *, inserts_only: bool = False) -> Composed:
+    """The statement that makes a publication of these tables, or an empty one."""
+    return SQL("CREATE PUBLICATION {}{} WITH (publish = '{}', publish_via_partition_root = true)").format(
+        Identifier(name),
+        SQL(" FOR TABLE {}").format(_names(relations)) if relations else SQL(""),
+        _INSERTS if inserts_only else _ALL,
     )
 
 
 def addition(name: str, relations: Sequence[Relation]) -> Composed:
     """The statement that adds tables to a publication."""
     return SQL("ALTER PUBLICATION {} ADD TABLE {}").format(Identifier(name), _names(relations))
+
+
+def removal(name: str, relations: Sequence[Relation]) -> Composed:
+    """The statement that takes tables out of a publication."""
+    return SQL("ALTER PUBLICATION {} DROP TABLE {}").format(Identifier(name), _names(relations))
 
 
 def _names(relations: Sequence[Relation]) -> Composed:

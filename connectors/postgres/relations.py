@@ -13,16 +13,8 @@ from tailrace.events import Column, Origin, Table
 from tailrace.types import Kind, LogicalType
 
 FULL: Final = "f"
-_IDENTITIES: Final = ("d", "n", FULL, "i")  # pg_class.relreplident: default, nothing, full, index
-
-_NEVER_TOASTED: Final = frozenset(
-    kind
-    for kind in Kind
-    if kind
-    not in (
-        Kind.STRING, Kind.BYTES, Kind.DECIMAL, Kind.JSON, Kind.XML, Kind.BITS, Kind.MAP, Kind.ARRAY,
-    )
-)  # fmt: skip
+NOTHING: Final = "n"
+_IDENTITIES: Final = ("d", NOTHING, FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ class Relation:
         indexes = {attribute.name: i for i, attribute in enumerate(self.attributes)}
         primary = tuple(indexes[name] for name in primary_key) if indexes.keys() >= {*primary_key} else ()
         identity = tuple(i for i, attribute in enumerate(self.attributes) if attribute.identity)
-        if self.identity in (FULL, "n"):
+        if self.identity in (FULL, NOTHING):
             return primary
         within = {*primary} == {*identity} if self.identity == "d" else {*primary} <= {*identity}
         return primary if primary and within else identity
@@ -144,8 +136,17 @@ class Relations:
             for attribute in relation.attributes
         )
         key = relation.key(details.primary_key)
-        split = splitter(identity, [not c.optional and c.type.kind in _NEVER_TOASTED for c in columns])
-        table = Table(self.origin, relation.schema, relation.name, columns, key, split)
+        split = splitter(identity)
+        table = Table(
+            self.origin,
+            relation.schema,
+            relation.name,
+            columns,
+            key,
+            split,
+            # What such an identity announces does not tell which key there was at the time of the change.
+            key_is_newer=relation.identity in (FULL, NOTHING) and bool(key),
+        )
         version = Version(table, key_comparison(split, len(columns), key))
         self._known[relation.oid] = relation.payload, details, version
         return version

@@ -13,6 +13,7 @@ from connectors.postgres.catalogue import (
     ReplicaIdentity,
     partitions,
 )
+from connectors.postgres.membership import Assignment
 from connectors.postgres.tables import Pattern, TableFilter
 from connectors.postgres.types import column, is_known
 from tailrace.errors import NotReady, code
@@ -97,19 +98,37 @@ def _similar(pattern: Pattern, relations: Sequence[Relation]) -> str:
     return f" Did you mean {names[near[0]]}?" if near else ""
 
 
-async def without_identity(
+async def assign(
+    catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation], *, inserts_only: bool
+) -> tuple[Assignment, list[NotReady]]:
+    """What is told of each selected table; and an error for each, or for a partition of one, whose old rows
+    the log would not identify, unless of such tables `inserts_only` are to be told."""
+    faults = await _without_identity(catalogue, relations, selected)
+    keyless = {table.oid for table, _ in faults} if inserts_only else set()
+    return (
+        Assignment(
+            [table for table in selected if table.oid not in keyless],
+            [table for table in selected if table.oid in keyless],
+        ),
+        [] if inserts_only else [error for _, error in faults],
+    )
+
+
+async def _without_identity(
     catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation]
-) -> list[NotReady]:
-    """An error for each selected table, or partition of one, whose old rows the log would not identify."""
+) -> list[tuple[Relation, NotReady]]:
     leaves = [
         (table, leaf) for table in selected for leaf in partitions(relations, table) if leaf.publishable
     ]
     identities = await catalogue.identities([*selected, *(leaf for _, leaf in leaves)])
-    errors = [_no_identity(table, own) for table in selected if not (own := identities[table.oid]).usable]
+    faults = [
+        (table, _no_identity(table, own)) for table in selected if not (own := identities[table.oid]).usable
+    ]
     for table, leaf in leaves:
         if identities[table.oid].usable:
-            errors += _unlike(table, identities[table.oid], leaf, identities[leaf.oid])
-    return errors
+            unlike = _unlike(table, identities[table.oid], leaf, identities[leaf.oid])
+            faults += [(table, error) for error in unlike]
+    return faults
 
 
 def _no_identity(relation: Relation, identity: ReplicaIdentity) -> NotReady:
@@ -128,7 +147,8 @@ def _no_identity(relation: Relation, identity: ReplicaIdentity) -> NotReady:
         f"nothing in the log would identify a row of {name}: no primary key, no other replica identity",
         f"ALTER TABLE {name} ADD PRIMARY KEY (…); or, with a unique index on NOT NULL columns, "
         f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX …; or, at the price of whole old rows in the "
-        f"log, ALTER TABLE {name} REPLICA IDENTITY FULL;",
+        f"log, ALTER TABLE {name} REPLICA IDENTITY FULL; or, if its inserts are enough, keyless: "
+        "inserts_only.",
         where=name,
     )
 

@@ -26,6 +26,12 @@ WAITS_FOR_TRANSACTION = code(
     "A replication slot can only be created when every transaction that runs at that moment has ended. It is "
     "tried again until it works.",
 )
+APPEARED = code(
+    "TR-PG-306",
+    "another slot than the one that was looked at",
+    "During the pipeline's first start somebody else made its replication slot, or read from it: another "
+    "process of this pipeline, most likely. The start is repeated.",
+)
 
 _PLUGIN: Final = "pgoutput"
 _POLL_SECONDS: Final = 0.1
@@ -35,7 +41,9 @@ _log: Final[Any] = structlog.get_logger(__name__)
 
 _FIND: Final = SQL("""
     SELECT plugin, database, temporary, active_pid, coalesce(confirmed_flush_lsn, '0/0')::text,
-           coalesce(restart_lsn, '0/0')::text, wal_status, two_phase, to_jsonb(s) ->> 'invalidation_reason'
+           wal_status, two_phase, to_jsonb(s) ->> 'invalidation_reason',
+           coalesce((to_jsonb(s) ->> 'failover')::bool, false),
+           coalesce((to_jsonb(s) ->> 'synced')::bool, false)
     FROM pg_replication_slots s WHERE slot_name = %s
     """)
 _HOLDER: Final = SQL("""
@@ -56,18 +64,19 @@ _dropped = failpoint("postgres.slot.dropped")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot as the server shows it. LSNs are 0 where it shows none."""
+    """A slot as the server shows it."""
 
     name: str
     plugin: str | None
     database: str | None
     temporary: bool
     active_pid: int | None
-    confirmed: int  # the server sends nothing that was committed before it
-    restart: int
+    confirmed: int  # the server sends nothing that was committed before it; 0 where it shows nothing
     wal_status: str | None  # reserved, extended, unreserved, lost
     two_phase: bool
     invalidation: str | None  # from 17 on: why it is invalid
+    failover: bool  # standbys keep a copy of it
+    synced: bool  # it is such a copy, or was one before its server was promoted
 
     @property
     def usable_plugin(self) -> bool:
@@ -86,8 +95,8 @@ async def find(session: Session, name: str) -> Slot | None:
     found = await session.query(_FIND, (name,))
     if not found:
         return None
-    ((plugin, database, temporary, pid, confirmed, restart, *rest),) = found
-    return Slot(name, plugin, database, temporary, pid, parse_lsn(confirmed), parse_lsn(restart), *rest)
+    ((plugin, database, temporary, pid, confirmed, *rest),) = found
+    return Slot(name, plugin, database, temporary, pid, parse_lsn(confirmed), *rest)
 
 
 async def drop(session: Session, name: str, patience: float) -> bool:
@@ -100,6 +109,22 @@ async def drop(session: Session, name: str, patience: float) -> bool:
     )
     _dropped()
     return True
+
+
+async def replace(session: Session, name: str, seen: Slot | None, patience: float) -> None:
+    """Drop the slot that an unfinished attempt left, if it is still as it was `seen`; Retry if somebody uses
+    it, or it is not the same any more."""
+    found = await idle(session, name, patience)
+    if found is None:
+        return
+    if seen is None or found.confirmed != seen.confirmed:
+        raise Retry(
+            APPEARED,
+            f"slot {name} is not as this start has found it",
+            "Nothing: the start is repeated. If that goes on, look which other process runs this pipeline.",
+            where=str(session.address),
+        )
+    await drop(session, name, patience)
 
 
 async def idle(session: Session, name: str, patience: float) -> Slot | None:
@@ -125,11 +150,31 @@ async def in_use(session: Session, name: str, pid: int) -> Retry:
     )
 
 
-async def create(connection: Connection, session: Session, name: str, patience: float) -> int:
+async def settled(session: Session, name: str, patience: float) -> Slot | None:
+    """The slot once its copying from the primary before has come to an end, None if there is none after
+    `patience` seconds: around a promotion it may be missing, or temporary, for a moment."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while (slot := await find(session, name)) is None or (slot.synced and slot.temporary):
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    return slot
+
+
+async def protect(connection: Connection, session: Session, name: str) -> None:
+    """Let standbys keep a copy of a slot that nobody streams from, over a replication connection."""
+    await rows(
+        connection, session.address, SQL("ALTER_REPLICATION_SLOT {} (FAILOVER true)").format(Identifier(name))
+    )
+
+
+async def create(
+    connection: Connection, session: Session, name: str, patience: float, *, failover: bool
+) -> int:
     """Create the slot over a replication connection and return its consistent point: everything that commits
     behind it will be sent. Retry, naming the transaction that it waits for, after `patience` seconds; the
-    server then keeps nothing of the attempt."""
-    creating = asyncio.create_task(_create(connection, session, name))
+    server then keeps nothing of the attempt. Retry also where somebody else has made it."""
+    creating = asyncio.create_task(_create(connection, session, name, failover))
     try:
         for elapsed in _seconds(patience):
             if (await asyncio.wait({creating}, timeout=elapsed))[0]:
@@ -153,10 +198,13 @@ def _seconds(patience: float) -> list[float]:
     return [_TELL_SECONDS] * int(whole) + ([rest] if rest else [])
 
 
-async def _create(connection: Connection, session: Session, name: str) -> int:
+async def _create(connection: Connection, session: Session, name: str, failover: bool) -> int:
     # The old form of the options is the one that 14 knows; no snapshot is exported because nobody reads one.
-    command = SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT").format(Identifier(name))
-    ((_, consistent_point, *_),) = await rows(connection, session.address, command)
+    options = SQL("(FAILOVER true, SNAPSHOT 'nothing')" if failover else "NOEXPORT_SNAPSHOT")
+    command = SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}").format(Identifier(name), options)
+    # `create` has its own idea of how long the server may wait.
+    created = await rows(connection, session.address, command, deadline=False)
+    ((_, consistent_point, *_),) = created
     _created()
     return parse_lsn(consistent_point)
 

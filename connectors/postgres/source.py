@@ -9,25 +9,25 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import continuity, publication, selection, slot
+from connectors.postgres import adoption, continuity, publication, slot
+from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
     SESSION_SETTINGS,
     Catalogue,
-    Relation,
     Server,
-    select,
 )
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.demo import Shop
+from connectors.postgres.discovery import discover
 from connectors.postgres.position import WalPosition, after
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
+from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
-from connectors.postgres.tables import Pattern, TableFilter
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -47,6 +47,7 @@ CHANGED = code(
 )
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
+_PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -56,24 +57,24 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
+    schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
+    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked
         self._address = settings.address
         self._settings = settings
-        self._name = f"tailrace_{context.pipeline}"  # of the slot and the publication
-        self._publications = (self._name, f"{self._name}_ins")
+        default = f"tailrace_{context.pipeline}"
+        self._slot = settings.slot.name or default
+        self._capture = Capture(settings, default)
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
         self._redelivered: list[Position] = []  # these count as the last commit's end before them
-        self._tables = TableFilter(
-            [Pattern.parse(text) for text in settings.tables],
-            [Pattern.parse(text) for text in settings.exclude],
-        )
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
+        self._seen: Slot | None = None  # the slot, when it was last looked for
         self._relations: Relations | None = None
         self._stream: Stream | None = None
         self._acknowledged = 0
@@ -81,7 +82,7 @@ class PostgresSource:
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
-        return await Checks(self._session, self._program, self._tables, *self._publications).run()
+        return await Checks(self._session, self._program, self._capture, self._slot, self._settings).run()
 
     async def identify(self) -> Identity:
         """System identifier, database and timeline."""
@@ -90,19 +91,34 @@ class PostgresSource:
         return self._identity
 
     async def anchored(self) -> bool:
-        """Whether the slot exists."""
-        return await slot.find(self._session, self._name) is not None
+        """Whether the slot exists; not of one that somebody else has made and that still stands where the
+        settings say that the stream begins."""
+        self._seen = await slot.find(self._session, self._slot)
+        return self._seen is not None and not adoption.is_unused(self._seen, self._settings.slot)
 
     async def anchor(self) -> Position:
-        """Make the publications, then the slot; one that an unfinished attempt left is dropped before."""
+        """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
+        if that is not the one that `anchored` found: then another process has made it since. A slot that
+        somebody else makes is taken as it is, if it has not been used."""
         await self._primary()
-        await slot.drop(self._session, self._name, _PATIENCE)
-        relations = await self._catalogue.relations()
-        selected = select(relations, self._tables)
-        await self._refuse_uncapturable(relations, selected)
-        await publication.create(self._session, *self._publications, selected)
+        ours = self._settings.slot.create
+        if ours:
+            await slot.replace(self._session, self._slot, self._seen, _PATIENCE)
+        found = await self._capture.look(self._session)
+        self._refuse(found, changing=True)
+        await found.membership.establish(self._session)
+        if not ours:
+            unused = await adoption.adopt(self._session, self._slot, self._settings.slot, self._database())
+            return WalPosition(unused).document()
         async with self._replication() as connection:
-            point = await slot.create(connection, self._session, self._name, self._settings.slot_timeout)
+            await self._refuse_standby(connection)
+            point = await slot.create(
+                connection,
+                self._session,
+                self._slot,
+                self._settings.slot_timeout,
+                failover=self._settings.slot.failover,
+            )
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
@@ -120,8 +136,9 @@ class PostgresSource:
                 position, checkpoint.identity.timeline, identity.timeline, history, where
             )
         continuity.check_end(position, await self._catalogue.flushed(), where)
-        found = await slot.find(self._session, self._name)
-        continuity.check_slot(position, self._name, found, identity.database, where)
+        promoted = checkpoint.identity is not None and checkpoint.identity.timeline != identity.timeline
+        found = await slot.settled(self._session, self._slot, _PROMOTION_SECONDS if promoted else 0)
+        continuity.check_slot(position, self._slot, found, identity.database, where, promoted=promoted)
         if self._redeliver and position.inside and checkpoint.fingerprint != self.fingerprint:
             self._redelivered.append(checkpoint.position)
         else:
@@ -131,24 +148,27 @@ class PostgresSource:
         """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
         position, where = self._standing(resume), str(self._address)
         await self._publish()
-        await slot.idle(self._session, self._name, _PATIENCE)
+        idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
         connection = await self._connect()
         try:
             identity = await self._identify(connection)
             if identity != self._identity:
                 raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
+            await self._refuse_standby(connection)
+            if idle is not None and self._settings.slot.failover and not idle.failover:
+                await slot.protect(connection, self._session, self._slot)
             channel = await Channel.start(
-                connection, self._address, self._name, position.end, self._publications
+                connection, self._address, self._slot, position.end, self._capture.names.all
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
-            found = await slot.find(self._session, self._name)
-            continuity.check_slot(position, self._name, found, identity.database, where)
+            found = await slot.find(self._session, self._slot)
+            continuity.check_slot(position, self._slot, found, identity.database, where)
         except BaseException:
             await connection.close()
             raise
         if self._relations is None:
-            self._relations = Relations(origin(self._pipeline, identity.database), self._tables.captured)
+            self._relations = Relations(origin(self._pipeline, identity.database), self._capture.captured)
         self._stream = Stream(
             channel,
             self._catalogue,
@@ -202,23 +222,47 @@ class PostgresSource:
         await self._session.close()
 
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
-        """Drop slot and publications."""
+        """Drop slot and publications, but for what somebody else makes."""
         lines = []
-        if dry_run:
-            dropped = await self.anchored()
-        else:
-            dropped = await slot.drop(self._session, self._name, _PATIENCE)
-        if dropped:
-            lines.append(f"replication slot {self._name}")
-        for name in self._publications:
+        if self._settings.slot.create:
+            if dry_run:
+                dropped = await slot.find(self._session, self._slot) is not None
+            else:
+                dropped = await slot.drop(self._session, self._slot, _PATIENCE)
+            lines += [f"replication slot {self._slot}"] if dropped else []
+        elif dry_run and await slot.find(self._session, self._slot) is not None:
+            _log.warning(
+                "the slot is somebody else's (create: false), and keeps log: it stays", slot=self._slot
+            )
+        if not self._capture.ours:
+            return lines
+        for name in self._capture.names.all:
             line = await publication.drop(self._session, name, dry_run=dry_run)
             lines += [line] if line else []
         return lines
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        made = {}
+        if self._settings.slot.create:
+            made[f"replication slot {self._slot}"] = (
+                "the server keeps its log from the least durable position on, also while the pipeline does "
+                "not run"
+            )
+        if self._capture.ours:
+            names = self._capture.names
+            made[f"publication {names.main}"] = "the captured tables"
+            made[f"publication {names.inserts}"] = "tables of which only inserts are published"
+        return Explanation(made=made)
 
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""
         found = WalPosition.from_document(position)
         return WalPosition(found.end) if position in self._redelivered else found
+
+    def _database(self) -> str:
+        assert self._identity is not None  # the contract: identify comes first
+        return self._identity.database
 
     def _timing(self, server: Server) -> Timing:
         status = self._settings.status_interval
@@ -229,35 +273,59 @@ class PostgresSource:
     async def _primary(self) -> Server:
         server = await self._catalogue.server()
         if server.standby:
-            raise Retry(
-                STANDBY,
-                "the server follows another one",
-                "Nothing during a failover; else let the URL lead to the primary.",
-                where=str(self._address),
-            )
+            raise self._standby()
         return server
+
+    async def _refuse_standby(self, connection: Connection) -> None:
+        """A standby can decode too, from 16 on; with several hosts each connection may end at another one."""
+        ((standby,),) = await rows(connection, self._address, SQL("SELECT pg_is_in_recovery()"))
+        if standby:
+            raise self._standby()
+
+    def _standby(self) -> Retry:
+        return Retry(
+            STANDBY,
+            "the server follows another one",
+            "Nothing during a failover; else let the URL lead to the primary: with several hosts, "
+            "?target_session_attrs=primary.",
+            where=str(self._address),
+        )
 
     async def _publish(self) -> None:
         """See to it that every captured table is published, and nothing of it left out."""
-        existing = await publication.require(self._session, *self._publications)
-        relations = await self._catalogue.relations()
-        selected = select(relations, self._tables)
-        if error := existing.unfit(relations, selected):
-            raise error
-        missing = existing.missing(selected)
-        if missing and self._relations is None:
-            await self._refuse_uncapturable(relations, missing)
-            await publication.add(self._session, existing, missing)
-            _log.warning(
-                "tables added to the publication: only changes from now on arrive",
-                publication=existing.name,
-                tables=[str(relation) for relation in missing],
-            )
+        found = await self._capture.look(self._session)
+        membership = found.membership
+        first = self._relations is None
+        if self._capture.ours:
+            membership.refuse_absent()
+        self._refuse(found, changing=first)
+        if not first:
+            return
+        await membership.establish(self._session)
+        for words, tables in (
+            ("tables added to the publication: only changes from now on arrive", membership.added),
+            (
+                "tables have a replica identity now: their updates and deletes arrive from now on",
+                membership.promoted,
+            ),
+            (
+                "tables have lost their replica identity: their inserts alone arrive from now on",
+                membership.demoted,
+            ),
+        ):
+            if tables:
+                _log.warning(words, tables=[str(relation) for relation in tables])
 
-    async def _refuse_uncapturable(self, relations: Sequence[Relation], selected: Sequence[Relation]) -> None:
-        errors = selection.unlogged(relations, selected)
-        errors += await selection.without_identity(self._catalogue, relations, selected)
-        for error in errors:
+    def _refuse(self, found: Captured, *, changing: bool) -> None:
+        """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""
+        membership = found.membership
+        if error := membership.unfit(found.relations, ours=self._capture.ours):
+            raise error
+        if not changing:
+            return
+        for error in (*found.unlogged, *found.keyless):
+            raise error
+        if not self._capture.ours and (error := membership.not_made()):
             raise error
 
     async def _connect(self) -> Connection:
@@ -269,7 +337,7 @@ class PostgresSource:
     async def _identify(self, connection: Connection) -> Identity:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
         major = connection.info.server_version // 10_000
-        self.fingerprint = continuity.fingerprint(self._publications, major)
+        self.fingerprint = continuity.fingerprint(self._capture.names.all, major)
         return Identity(system, database, timeline)
 
     async def _history(self, connection: Connection, identity: Identity) -> str:

@@ -81,6 +81,9 @@ class Stream:
         self._insists = False  # it asked again
         self._server_end = 0
         self._closing = False
+        self._failure: TailraceError | None = (
+            None  # of what comes next; what was decoded before it goes first
+        )
         self._observer = asyncio.create_task(self._observe())
 
     @property
@@ -115,8 +118,10 @@ class Stream:
 
     async def _next(self) -> Batch:
         while True:
+            if self._failure is not None:
+                raise self._failure
             await self._channel.rest()
-            messages, _ = self._channel.drain(_BATCH_BYTES)
+            messages = self._channel.drain(_BATCH_BYTES)
             if messages:
                 self._heard, self._asked = self._clock(), False
                 await self._decode(messages)
@@ -128,9 +133,12 @@ class Stream:
                 await self._wait()
 
     async def _decode(self, messages: list[bytes]) -> None:
-        needed = self._decoder.feed(messages)
-        while needed is not None:
-            needed = self._decoder.describe(await self._catalogue.describe(needed))
+        try:
+            needed = self._decoder.feed(messages)
+            while needed is not None:
+                needed = self._decoder.describe(await self._catalogue.describe(needed))
+        except TailraceError as error:
+            self._failure = error
 
     def _answer(self) -> None:
         """Answer a request for a status update; one for what is not durable yet once, then with the news."""

@@ -3,18 +3,21 @@
 A tuple is a count of columns, then for each a tag: `n` (NULL), `u` (a TOAST value that did not change) or
 `t`, a length and that many bytes of text. Fields are handed out as they are: None, UNCHANGED, bytes.
 
-`Walker` knows every case and every fault. The generated `split` reads the messages that are most of all; it
+`Walker` knows every case and every fault. What `splitter` makes reads the messages that are most of all; it
 leaves anything else to the walker, so that both always agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Final, TypeAlias
 
+from msgspec import DecodeError
+from msgspec.msgpack import Decoder
+
 from connectors.postgres.wire import KIND, malformed
-from tailrace.events import ABSENT, UNCHANGED, Row
+from tailrace.events import ABSENT, UNCHANGED, Missing, Row
 
 Rows: TypeAlias = tuple[Row | None, Row | None]
 Split: TypeAlias = Callable[[bytes], Rows]
@@ -25,6 +28,26 @@ _NULL, _TEXT, _UNCHANGED = b"ntu"
 
 _TUPLE: Final = KIND + 5
 """Offset of the first tuple: its kind, then its count. Before it stand the message's kind and the oid."""
+
+_FIELDS: Final = _TUPLE + 3
+"""Offset of the first tuple's fields."""
+
+_SHORT: Final = b"t\0\0"
+"""A tag and half a length: a text of less than 64 KiB begins. Nothing else looks so: no text holds a zero.
+
+MessagePack writes an array as a count of 16 bits, and binary data as a tag and a length of 32 bits, all
+big-endian: with other tags a tuple is one, and a decoder in C reads it. There `n` and `u` are numbers, of one
+byte too (https://github.com/msgpack/msgpack/blob/master/spec.md).
+"""
+_BINARY: Final = b"\xc6\0\0"
+_ARRAY: Final = b"\xdc"
+_texts: Final = Decoder(list[bytes]).decode
+_texts_and_tags: Final = Decoder(list[bytes | int]).decode
+
+# What stands for fields that are no text, by their tag.
+_IN_WHOLE: Final = {_NULL: None}
+_IN_UPDATED: Final = {_NULL: None, _UNCHANGED: UNCHANGED}
+_IN_KEY: Final = {_NULL: ABSENT}
 
 _LENGTHS: Final = {b"t" + length.to_bytes(4, "big"): length for length in range(1024)}
 """A field's length by its first five bytes: a look-up is faster than any arithmetic on them."""
@@ -40,9 +63,8 @@ class Walker:
     def split(self, message: bytes) -> Rows:
         """The rows before and after. Raises Malformed.
 
-        Of a key tuple, the columns outside the identity are ABSENT. A new row takes what did not change from
-        the old one, if that has it. NULL is no such value: it stands where the log left a column out, as for
-        a partition without REPLICA IDENTITY FULL of a table that has it.
+        Of a key tuple, what is NULL is ABSENT: no column of a replica identity is ever NULL. A new row takes
+        what did not change from the old one, see `_completed`.
         """
         kind = message[KIND]
         if kind == TRUNCATE:
@@ -54,17 +76,17 @@ class Walker:
         if tag in (OLD, KEY) and kind != INSERT:
             before, offset = self._tuple(message, offset + 1, unchanged=False)
             if tag == KEY:
-                before = [v if known else ABSENT for v, known in zip(before, self._identity, strict=True)]
+                before = [
+                    ABSENT if v is None or not known else v
+                    for v, known in zip(before, self._identity, strict=True)
+                ]
             tag = self._byte(message, offset) if kind == UPDATE else 0
         if kind != DELETE:
             if tag != NEW:
                 raise malformed(message, f"tuple of kind {tag:#x} where the new row should be")
             after, offset = self._tuple(message, offset + 1, unchanged=kind == UPDATE)
-            if before is not None and UNCHANGED in after:
-                after = [
-                    old if new is UNCHANGED and old is not ABSENT and old is not None else new
-                    for old, new in zip(before, after, strict=True)
-                ]
+            if before is not None:
+                after = _completed(after, before)
         elif before is None:
             raise malformed(message, f"tuple of kind {tag:#x} where the old row should be")
         if offset != len(message):
@@ -102,98 +124,62 @@ class Walker:
         return message[offset : offset + count]
 
 
-def splitter(identity: Sequence[bool], valued: Sequence[bool]) -> Split:
-    """`Walker.split` for these columns, fast. `valued`: whether to expect that a column always has a value,
-    neither NULL nor unchanged TOAST; where it has none all the same, it is only read more slowly."""
+def splitter(identity: Sequence[bool]) -> Split:
+    """`Walker.split` for these columns, fast: it reads what MessagePack makes of a tuple, see `_SHORT`."""
     walk = Walker(identity).split
-    if not identity:
-        return walk
-    names: dict[str, Any] = {
-        "walk": walk,
-        "LENGTHS": _LENGTHS,
-        "BytesIO": BytesIO,
-        "ABSENT": ABSENT,
-        "UNCHANGED": UNCHANGED,
-    }
-    exec("\n".join(_source(identity, valued)), names)
-    split: Split = names["split"]
+    columns = len(identity)
+    count = columns.to_bytes(2, "big")
+    new, old, key = (bytes([kind]) + count for kind in (NEW, OLD, KEY))
+    array = _ARRAY + count
+    outside = [i for i, known in enumerate(identity) if not known]
+
+    def read(fields: bytes, others: Mapping[Any, Missing | None]) -> list[Any]:
+        short = fields.count(_SHORT)
+        packed = array + fields.replace(_SHORT, _BINARY)
+        if short == columns:
+            return _texts(packed)
+        row = _texts_and_tags(packed)
+        texts = [field for field in row if field.__class__ is bytes]
+        if len(texts) != short or len(b"".join(texts)) + 4 * short + columns != len(fields):
+            raise KeyError  # not what it seems to be
+        return [field if field.__class__ is bytes else others[field] for field in row]
+
+    def split(message: bytes) -> Rows:
+        kind = message[KIND]
+        head = message[_TUPLE:_FIELDS]
+        try:
+            if kind == INSERT and head == new:
+                return None, read(message[_FIELDS:], _IN_WHOLE)
+            if kind == UPDATE and head == new:
+                return None, read(message[_FIELDS:], _IN_UPDATED)
+            if kind == UPDATE and head == old:
+                # Where the old row ends is only seen; if it was a field that looked like it, both are wrong.
+                first, _, second = message[_FIELDS:].partition(new)
+                before = read(first, _IN_WHOLE)
+                return before, _completed(read(second, _IN_UPDATED), before)
+            if kind == DELETE and head == old:
+                return read(message[_FIELDS:], _IN_WHOLE), None
+            if kind == DELETE and head == key:
+                before = read(message[_FIELDS:], _IN_KEY)
+                if [i for i, field in enumerate(before) if field is ABSENT] == outside:
+                    return before, None
+        except (KeyError, DecodeError):  # a long field, or a fault
+            pass
+        return walk(message)
+
     return split
 
 
-def _source(identity: Sequence[bool], valued: Sequence[bool]) -> Iterator[str]:
-    """The lines of `split`: inserts, updates and deletes with the usual tuples, else the walker."""
-    count = len(identity)
-    new, old, key = (bytes([kind]) + count.to_bytes(2, "big") for kind in (NEW, OLD, KEY))
-    first = _TUPLE + 3
-    before, after = (f"[{', '.join(f'{row}{i}' for i in range(count))}]" for row in ("old", "new"))
-    known = ", ".join(f"old{i}" if known else "ABSENT" for i, known in enumerate(identity))
-    yield "def split(message, lengths=LENGTHS):"
-    yield f"    kind = message[{KIND}]"
-    yield f"    head = message[{_TUPLE}:{first}]"
-    yield "    stream = BytesIO(message)"
-    yield "    read = stream.read"
-    yield f"    stream.seek({first})"
-    yield "    try:"
-    yield f"        if kind == {INSERT} and head == {new!r}:"
-    yield from _read("new", valued, last=True, unchanged=None)
-    yield f"            return None, {after}"
-    yield f"        if kind == {UPDATE} and head == {new!r}:"
-    yield from _read("new", valued, last=True, unchanged="UNCHANGED")
-    yield f"            return None, {after}"
-    yield f"        if kind == {UPDATE} and head == {old!r}:"
-    yield from _read("old", valued, last=False, unchanged=None)
-    yield f"            if read(3) != {new!r}: return walk(message)"
-    yield from _read("new", valued, last=True, unchanged="UNCHANGED if old{0} is None else old{0}")
-    yield f"            return {before}, {after}"
-    yield f"        if kind == {DELETE} and head == {old!r}:"
-    yield from _read("old", valued, last=True, unchanged=None)
-    yield f"            return {before}, None"
-    yield f"        if kind == {DELETE} and head == {key!r}:"
-    yield from _read_key(identity)
-    yield f"            return [{known}], None"
-    yield "    except KeyError:  # a long field, one without a value that was expected, or a fault"
-    yield "        pass"
-    yield "    return walk(message)"
-
-
-def _read(row: str, valued: Sequence[bool], *, last: bool, unchanged: str | None) -> Iterator[str]:
-    """Lines that read a tuple's columns into `{row}{i}`; `last`: the message ends behind them; `unchanged`:
-    what an unchanged column becomes."""
-    final = len(valued) - 1 if last else -1
-    for i, has_value in enumerate(valued):
-        name = f"{row}{i}"
-        if has_value and i != final:
-            yield f"            {name} = read(lengths[read(5)])"
-            continue
-        yield "            head = read(5)"
-        yield "            if head in lengths:"
-        if i == final:
-            yield f"                {name} = read()"
-            yield f"                if len({name}) != lengths[head]: return walk(message)"
-        else:
-            yield f"                {name} = read(lengths[head])"
-        for tag, value in (("n", "None"), ("u", unchanged)):
-            if value:
-                yield f"            elif head{'' if i == final else '[:1]'} == b'{tag}':"
-                yield f"                {name} = {value.format(i)}"
-                if i != final:
-                    yield "                stream.seek(1 - len(head), 1)"
-        yield "            else: return walk(message)"
-
-
-def _read_key(identity: Sequence[bool]) -> Iterator[str]:
-    """Lines that read a key tuple, which is NULL outside the identity, up to the message's end."""
-    nulls = 0
-    for i, known in enumerate(identity):
-        nulls += not known
-        if known:
-            if nulls:
-                yield f"            if read({nulls}) != {b'n' * nulls!r}: return walk(message)"
-            nulls = 0
-            yield "            head = read(5)"
-            yield f"            old{i} = read(lengths[head])"
-            yield f"            if len(old{i}) != lengths[head]: return walk(message)"
-    yield f"            if read() != {b'n' * nulls!r}: return walk(message)"
+def _completed(after: list[Any], before: Row) -> list[Any]:
+    """A new row with what did not change taken from the old one, if that has it. NULL is no such value: it
+    stands where the log left a column out, as for a partition without REPLICA IDENTITY FULL of a table that
+    has it."""
+    if UNCHANGED not in after:
+        return after
+    return [
+        old if new is UNCHANGED and old is not ABSENT and old is not None else new
+        for old, new in zip(before, after, strict=True)
+    ]
 
 
 def key_comparison(split: Split, columns: int, key: Sequence[int]) -> Callable[[bytes], bool]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from tailrace.abc import Declaration
+from tailrace.clients.kafka.settings import KafkaAccess
 from tailrace.topics import TopicTemplate
 
 _TOPIC_NAME = r"^[a-zA-Z0-9._-]{1,249}$"
@@ -31,12 +32,9 @@ class KafkaHeaders(Declaration):
     )
 
 
-class KafkaSettings(Declaration):
+class KafkaSettings(KafkaAccess):
     """Deliver to Apache Kafka, exactly once."""
 
-    bootstrap_servers: str = Field(
-        description="Brokers to connect to first, as host:port, separated by commas.",
-    )
     topic: str = Field(
         default="{pipeline}.{schema}.{table}",
         min_length=1,
@@ -90,24 +88,8 @@ class KafkaSettings(Declaration):
         description="Replicas of the offsets topic, if it is created. Default: the broker's.",
     )
 
-    @field_validator("bootstrap_servers")
-    @classmethod
-    def _hosts_and_ports(cls, value: str) -> str:
-        if "@" in value:  # told as it is nowhere, here or later: nobody can tell where the password ends
-            raise ValueError("a broker is written as host:port, without a login")
-        for server in value.split(","):
-            host, colon, port = server.strip().rpartition(":")
-            if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"expected host:port, found {server.strip()!r}")
-        return value
-
     @field_validator("topic")
     @classmethod
     def _known_fields(cls, value: str) -> str:
         TopicTemplate(value)
         return value
-
-    @property
-    def servers(self) -> tuple[str, ...]:
-        """`bootstrap_servers`, one by one."""
-        return tuple(server.strip() for server in self.bootstrap_servers.split(","))

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sinks.kafka.config import KafkaSettings
-from sinks.kafka.offsets_topic import OffsetsTopic
 from tailrace.abc import Finding
+from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.cluster import Cluster
+from tailrace.clients.kafka.offsets_topic import OffsetsTopic
 from tailrace.errors import TailraceError
 from tailrace.topics import FIELDS
 
 
-async def findings(settings: KafkaSettings, offsets: OffsetsTopic, pipeline: str) -> Sequence[Finding]:
+async def findings(
+    settings: KafkaSettings, access: Access, offsets: OffsetsTopic, pipeline: str
+) -> Sequence[Finding]:
     """One finding each on the brokers, the offsets topic and the topics that may have to be created."""
     try:
-        async with Cluster(settings.servers) as cluster:
+        async with Cluster(access) as cluster:
             return [
                 Finding("Kafka", f"{cluster.brokers} broker(s) at {cluster.where}"),
                 await _offsets_topic(offsets, cluster),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
-from sinks.kafka.batch import Row
 from sinks.kafka.murmur2 import positive_hashes
 from tailrace.abc import Format
+from tailrace.clients.kafka.batch import Row
 from tailrace.events import Batch, Table, Transaction
 from tailrace.topics import TopicTemplate
 

@@ -1,4 +1,4 @@
-"""The Kafka sink.
+"""The Kafka sink: a topic per table, records and checkpoint in one transaction.
 
 `open` starts a producer, which fences the one before it and aborts its transaction, and only then reads the
 checkpoint: nobody can change it any more without being noticed. A unit is one transaction, the checkpoint's
@@ -16,13 +16,13 @@ from typing import ClassVar, Final
 from sinks.kafka.config import KafkaSettings
 from sinks.kafka.doctor import findings
 from sinks.kafka.framing import Frame, Framer
-from sinks.kafka.offsets_topic import OffsetsTopic
-from sinks.kafka.producer import Producer
 from sinks.kafka.topic import TopicWriter, find_or_create
-from tailrace.abc import Declaration, Finding, Guarantee, SinkContext, Unit
+from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients.kafka.cluster import Cluster
 from tailrace.clients.kafka.errors import FENCED
+from tailrace.clients.kafka.offsets_topic import OffsetsTopic
+from tailrace.clients.kafka.producer import Producer
 from tailrace.errors import Fenced
 from tailrace.events import Batch
 from tailrace.failpoints import failpoint
@@ -50,6 +50,7 @@ class KafkaSink:
     def __init__(self, settings: KafkaSettings, context: SinkContext) -> None:
         self.identity = context.identity
         self._settings = settings
+        self._access = settings.access(context.base)
         self._transactional_id = f"tailrace.{context.pipeline}.{context.name}"
         self._pipeline = context.pipeline
         self._template = TopicTemplate(settings.topic)
@@ -66,19 +67,19 @@ class KafkaSink:
         self._topics: dict[str, TopicWriter] = {}
 
     async def check(self) -> Sequence[Finding]:
-        return await findings(self._settings, self._offsets, self._pipeline)
+        return await findings(self._settings, self._access, self._offsets, self._pipeline)
 
     async def peek(self) -> Checkpoint | None:
-        async with Cluster(self._settings.servers) as cluster:
+        async with Cluster(self._access) as cluster:
             return await self._offsets.peek(cluster)
 
     async def open(self) -> Checkpoint | None:
         await self.close()
-        self._producer = Producer(self._settings, self._transactional_id)
+        self._producer = Producer(self._access, self._transactional_id, self._settings.transaction_timeout)
         try:
             await self._producer.start()
             _fenced()
-            async with Cluster(self._settings.servers) as cluster:
+            async with Cluster(self._access) as cluster:
                 await self._offsets.prepare(cluster)
                 return await self._offsets.read(cluster)
         except BaseException:
@@ -134,6 +135,20 @@ class KafkaSink:
                 await self.close()
         return [f"checkpoint of {self.identity} in topic {self._offsets.name}"]
 
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        return Explanation(
+            unit="records and checkpoint are one Kafka transaction; "
+            "readers need isolation.level=read_committed",
+            fence=f"a newer process takes over the transactional id {self._transactional_id}, which aborts "
+            "what an older one has open and refuses all that it sends",
+            stored={f"topic {self._offsets.name}, key {self.identity}": "the checkpoint"},
+            made={
+                f"topics {self._settings.topic}": "records, a topic per table, made with the first of them",
+                f"topic {self._offsets.name}": "checkpoints, compacted; of all pipelines of the cluster",
+            },
+        )
+
     @property
     def _opened(self) -> Producer:
         if self._producer is None:
@@ -141,7 +156,7 @@ class KafkaSink:
         return self._producer
 
     async def _open_topic(self, name: str, producer: Producer) -> TopicWriter:
-        bounds = await find_or_create(name, self._settings)
+        bounds = await find_or_create(name, self._settings, self._access)
         partitions = await producer.partitions(name)
         topic = self._topics[name] = TopicWriter(name, partitions, bounds, self._settings)
         return topic

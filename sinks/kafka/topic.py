@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sinks.kafka.batch import RecordBatch, Row, compressed_size
 from sinks.kafka.config import KafkaSettings
 from sinks.kafka.framing import Frame
-from sinks.kafka.producer import Producer
+from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.batch import RecordBatch, Row, compressed_size
 from tailrace.clients.kafka.cluster import Cluster, settled
 from tailrace.clients.kafka.errors import NOT_AUTHORISED
+from tailrace.clients.kafka.producer import Producer
 from tailrace.errors import NotReady, Rejected, code
 from tailrace.failpoints import failpoint
 
@@ -50,9 +51,9 @@ class Bounds:
 _UNKNOWN: Final = Bounds(None, None, keyed=False)
 
 
-async def find_or_create(name: str, settings: KafkaSettings) -> Bounds:
+async def find_or_create(name: str, settings: KafkaSettings, access: Access) -> Bounds:
     """Make sure that the topic exists, and look at its bounds."""
-    async with Cluster(settings.servers) as cluster:
+    async with Cluster(access) as cluster:
         if name not in await cluster.topics([name]):
             refusal = await cluster.create_topic(
                 name,

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tailrace import plugins
 from tailrace.abc import Demo
+from tailrace.cli.completion import complete_source_type
 from tailrace.cli.failure import FAILED
 from tailrace.demo.proof import Proof
 from tailrace.demo.screen import Screen
@@ -39,7 +40,13 @@ NO_DEMO = code("TR-DEMO-004", "no demo of this source", "No installed source con
 @click.option(
     "--json", "as_json", is_flag=True, help="Write one line of JSON for programs; the rest to stderr."
 )
-@click.option("--source", "kind", metavar="TYPE", help="Which source connector's demo, if several have one.")
+@click.option(
+    "--source",
+    "kind",
+    metavar="TYPE",
+    shell_complete=complete_source_type,
+    help="Which source connector's demo, if several have one.",
+)
 def demo(seconds: float, keep: bool, as_json: bool, kind: str | None) -> None:
     """Show a pipeline at work, on a database of its own that is thrown away afterwards.
 

@@ -12,7 +12,20 @@ from tailrace import __version__
 from tailrace.cli.failure import INTERRUPTED, report
 from tailrace.cli.output import prepare_streams
 
-COMMANDS: Final = ("demo", "validate", "doctor", "run", "log", "offsets", "teardown")
+COMMANDS: Final = (
+    "demo",
+    "init",
+    "validate",
+    "explain",
+    "doctor",
+    "run",
+    "log",
+    "offsets",
+    "teardown",
+    "plugins",
+    "schema",
+    "completion",
+)
 """In the order of the help. Each is a module of this package that holds a click command of the same name."""
 
 
@@ -80,6 +93,7 @@ def main() -> None:
 
     \b
       tailrace demo                     show it at work, on a database of its own
+      tailrace init URL -o orders.yaml  look at a database, write a file to start with
       tailrace validate orders.yaml     is the file right?
       tailrace doctor orders.yaml       are database and targets ready for it?
       tailrace run orders.yaml          deliver until Ctrl-C

@@ -11,6 +11,7 @@ import msgspec
 
 from tailrace.abc import Sink, Source
 from tailrace.checkpoint import Checkpoint, Owner
+from tailrace.cli.completion import complete_sink
 from tailrace.cli.output import file_argument, json_option, write, write_json
 from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
@@ -24,7 +25,13 @@ NOT_A_POSITION = code(
     "The source cannot read the position that was given on the command line.",
 )
 
-_sink_option = click.option("--sink", "name", metavar="NAME", help="Only the sink of this name.")
+_sink_option = click.option(
+    "--sink",
+    "name",
+    metavar="NAME",
+    shell_complete=complete_sink,
+    help="Only the sink of this name.",
+)
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
 

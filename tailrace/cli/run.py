@@ -15,7 +15,8 @@ from tailrace.cli.failure import INTERRUPTED
 from tailrace.cli.lines import StatusLines, log_to_stderr
 from tailrace.cli.live import LiveStatus
 from tailrace.cli.output import file_argument
-from tailrace.config import PipelineConfig, build, load
+from tailrace.config import PipelineConfig
+from tailrace.pipeline import Pipeline
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
 
@@ -45,12 +46,12 @@ def run(file: str, until_current: bool, redeliver_transaction: bool) -> None:
     Status goes to stderr: a live view on a terminal, log lines elsewhere.
     """
     log_to_stderr()
-    asyncio.run(_run(load(file), until_current=until_current, redeliver_transaction=redeliver_transaction))
+    pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
+    asyncio.run(_run(pipeline, until_current=until_current))
 
 
-async def _run(config: PipelineConfig, *, until_current: bool, redeliver_transaction: bool) -> None:
-    pipeline = build(config, redeliver_transaction=redeliver_transaction)
-    display = _display(config)
+async def _run(pipeline: Pipeline, *, until_current: bool) -> None:
+    display = _display(pipeline.config)
 
     def on_signal() -> None:
         if stopping.is_set():
@@ -65,7 +66,7 @@ async def _run(config: PipelineConfig, *, until_current: bool, redeliver_transac
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     display.begin(pipeline.status)
-    running = asyncio.create_task(pipeline.run(until_current=until_current))
+    running = asyncio.create_task(pipeline.run_async(until_current=until_current))
     try:
         while not running.done():
             await asyncio.wait({running}, timeout=_LOOK)

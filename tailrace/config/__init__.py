@@ -1,7 +1,7 @@
 """Configuration: a YAML file becomes a `PipelineConfig`, and that becomes a pipeline that can run."""
 
 from tailrace.config.build import build
-from tailrace.config.load import load
+from tailrace.config.load import load, loads
 from tailrace.config.model import Block, PipelineConfig, SinkConfig
 from tailrace.config.parts import make_sinks, make_source
 
@@ -11,6 +11,7 @@ __all__ = [
     "SinkConfig",
     "build",
     "load",
+    "loads",
     "make_sinks",
     "make_source",
 ]

@@ -158,6 +158,10 @@ class Document:
 
     def _syntax(self, found: str, place: Place, line: str = "") -> None:
         remedy = "Mind indentation (spaces only), quotes and brackets there."
+        if "alias" in found:
+            remedy = (
+                'Quote patterns that begin with *: "*.orders". An alias needs its anchor (&name) before it.'
+            )
         if "${" in line and ("{" in line.replace("${", "") or "[" in line):
             remedy = 'Inside of { } and [ ] a reference stands in quotes: "${NAME}".'
         self._fault((), place, NOT_YAML, found, remedy)

@@ -11,10 +11,19 @@ from tailrace import plugins
 from tailrace.abc import Declaration, Guarantee
 from tailrace.config.document import Document, KeyPath
 from tailrace.config.faults import Faults
-from tailrace.config.model import Block, PipelineConfig, PipelineKeys, SinkConfig, SinkKeys
+from tailrace.config.model import (
+    Block,
+    PipelineConfig,
+    PipelineKeys,
+    SinkConfig,
+    SinkKeys,
+    TransformConfig,
+    TransformKeys,
+)
 from tailrace.config.parts import make_sink
 from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check, did_you_mean
 from tailrace.errors import Code, ConfigurationError, TailraceError, code
+from tailrace.patterns import Pattern
 
 NOT_EXACTLY_ONCE = code(
     "TR-CONF-012",
@@ -41,7 +50,17 @@ def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Pipe
     """
     faults = Faults()
     document = Document.read(Path(path), os.environ if environment is None else environment, faults)
-    config = _Loading(document, faults).pipeline(Path(path).absolute())
+    return _checked(document, faults)
+
+
+def loads(text: str, path: str | Path, environment: Mapping[str, str]) -> PipelineConfig:
+    """The same for a text that is to stand in the file `path`, which need not exist."""
+    faults = Faults()
+    return _checked(Document(str(path), text, environment, faults), faults)
+
+
+def _checked(document: Document, faults: Faults) -> PipelineConfig:
+    config = _Loading(document, faults).pipeline(Path(document.file).absolute())
     if config is None or len(faults):
         raise faults.error(document.file)
     return config
@@ -67,10 +86,7 @@ class _Loading:
             return None
         keys = check(self._document, self._faults, PipelineKeys, data, ())
         source = self._block("sources", data.get("source"), ("source",))
-        transforms = [
-            self._block("transforms", block, ("transforms", index))
-            for index, block in _items(data.get("transforms"))
-        ]
+        transforms = self._transforms(data.get("transforms"), ("transforms",))
         sinks = [self._sink(block, index) for index, block in _items(data.get("sinks"))]
         names = [
             block.get("name", block.get("type")) if isinstance(block, dict) else None
@@ -91,7 +107,7 @@ class _Loading:
             path=path,
             name=keys.name,
             source=source,
-            transforms=tuple(filter(None, transforms)),
+            transforms=transforms,
             sinks=tuple(filter(None, sinks)),
             offsets=offsets,
             data_dir=data_dir,
@@ -134,9 +150,27 @@ class _Loading:
         keys = check(self._document, self._faults, SinkKeys, core, path)
         form = core.get("format", "debezium")
         format = self._block("formats", {"type": form} if isinstance(form, str) else form, (*path, "format"))
+        transforms = self._transforms(values.get("transforms"), (*path, "transforms"))
         if block is None or keys is None or format is None:
             return None
-        return SinkConfig(keys.name, block, format, keys.delivery, keys.on_stall)
+        return SinkConfig(keys.name, block, format, keys.delivery, keys.on_stall, transforms)
+
+    def _transforms(self, values: Any, path: KeyPath) -> tuple[TransformConfig, ...]:
+        """Those of a list that are right: of the others faults have been told."""
+        made = [self._transform(block, (*path, index)) for index, block in _items(values)]
+        return tuple(filter(None, made))
+
+    def _transform(self, values: Any, path: KeyPath) -> TransformConfig | None:
+        if not isinstance(values, dict):
+            return None
+        block = self._block("transforms", values, path, TransformKeys)
+        core = {key: value for key, value in values.items() if key in TransformKeys.model_fields}
+        core.setdefault("type", "")
+        keys = check(self._document, self._faults, TransformKeys, core, path)
+        if block is None or keys is None:
+            return None
+        tables = None if keys.tables is None else tuple(Pattern.parse(one) for one in keys.tables)
+        return TransformConfig(block, tables)
 
     def _unique(self, key: str, values: Iterable[object], code: Code, found: str, remedy: str) -> None:
         """Tell where a sink has the same text as one before it: what each has under the key."""

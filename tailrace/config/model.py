@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
 from tailrace.abc import Declaration, not_available
+from tailrace.patterns import Pattern, TablePatternText
 
 # At most 50 characters: PostgreSQL cuts names at 63 bytes, and `tailrace_` stands before this one.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -35,7 +36,8 @@ class PipelineKeys(Declaration):
     name: Name = Field(description="Name of the pipeline, and of everything that belongs to it on a server.")
     source: dict[str, Any] = Field(description="Where changes come from: `type`, and that type's settings.")
     transforms: list[dict[str, Any]] = Field(
-        default=[], description="What changes on the way, in order: `type`, and that type's settings."
+        default=[],
+        description="What changes on the way, in order: `type`, `tables` and that type's settings.",
     )
     sinks: list[dict[str, Any]] = Field(
         min_length=1,
@@ -71,6 +73,11 @@ class SinkKeys(Declaration):
         default="block",
         description="When this sink stands still the others wait, and the source keeps its log.",
     )
+    transforms: list[dict[str, Any]] = Field(
+        default=[],
+        description="What changes on the way to this sink alone, behind the pipeline's `transforms`: `type`, "
+        "`tables` and that type's settings.",
+    )
 
     @field_validator("delivery", mode="before")
     @classmethod
@@ -90,6 +97,18 @@ class SinkKeys(Declaration):
         return value
 
 
+class TransformKeys(Declaration):
+    """What every transform's block may hold beside its type's own settings."""
+
+    type: str = Field(description="Which transform.")
+    tables: tuple[TablePatternText, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Patterns of the tables that it is for, written like those of the source, by the names "
+        "that the transforms before it have given. Default: all tables.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A plugin and its settings, as the plugin's own declaration has validated them."""
@@ -97,6 +116,14 @@ class Block:
     type: str
     plugin: Any  # the class that the entry point names; called with the settings and a context
     settings: Declaration
+
+
+@dataclass(frozen=True, slots=True)
+class TransformConfig:
+    """One transform of a pipeline or of a sink."""
+
+    block: Block
+    tables: tuple[Pattern, ...] | None  # None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +135,7 @@ class SinkConfig:
     format: Block
     delivery: Literal["exactly_once", "at_least_once"] | None  # None: the strongest that the sink keeps
     on_stall: Literal["block"]
+    transforms: tuple[TransformConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +145,7 @@ class PipelineConfig:
     path: Path
     name: str
     source: Block
-    transforms: tuple[Block, ...]
+    transforms: tuple[TransformConfig, ...]
     sinks: tuple[SinkConfig, ...]
     offsets: Block
     data_dir: Path

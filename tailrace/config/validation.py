@@ -40,6 +40,7 @@ _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "a valid tuple": "a list",
     "a valid string": "text",
 }
+_INSTANCE: Final = re.compile(r" or instance of \w+")  # which nobody can write into a file
 
 D = TypeVar("D", bound=Declaration)
 
@@ -116,12 +117,12 @@ class _Translation:
     def _wrong(self, detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
         context = detail.get("ctx", {})
         text = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        text = redact(self._document.substitution.conceal(text))
+        text = _INSTANCE.sub("", redact(self._document.substitution.conceal(text)))
         for theirs, ours in _WORDS.items():
             text = text.replace(theirs, ours)
         written = self._document.written(path)
-        where = ".".join(str(part) for part in path[len(self._path) :]) or str(
-            path[-1] if path else "the file"
+        where = ".".join(str(part) for part in path[len(self._path) :]) or next(
+            (part for part in reversed(path) if isinstance(part, str)), "the file"
         )
         shown = self._shown(path, written)
         if written is None and detail["type"] == "value_error":  # the words say what of it is wrong
@@ -187,6 +188,7 @@ def _without_other_shapes(details: Sequence[ErrorDetails], values: Mapping[str, 
     complaints of the shape that was meant; if none was, join them into one."""
     kept: dict[tuple[str | int, ...], ErrorDetails] = {}
     inner: list[ErrorDetails] = []
+    details = [one for one in details if one["type"] != "too_short" or not _has_faults_within(one, details)]
     for detail in details:
         base = _real(detail["loc"], values)
         if len(base) == len(detail["loc"]) or not detail["type"].endswith(
@@ -203,6 +205,12 @@ def _without_other_shapes(details: Sequence[ErrorDetails], values: Mapping[str, 
     return inner + [
         detail for base, detail in kept.items() if not any(path[: len(base)] == base for path in told)
     ]
+
+
+def _has_faults_within(list: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether items of a list are wrong: the library then counts the others alone."""
+    depth = len(list["loc"])
+    return any(len(one["loc"]) > depth and one["loc"][:depth] == list["loc"] for one in details)
 
 
 def _real(loc: Sequence[str | int], values: Any) -> tuple[str | int, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tailrace.abc import Sink, Source, Transform
@@ -26,6 +27,7 @@ _T = TypeVar("_T")
 class Pipeline:
     """Runs one pipeline once, in the event loop that calls `run`.
 
+    `transforms` shape what all sinks get, `sink_transforms` (by sink identity) what one of them gets beside.
     `stop_seconds` bounds a graceful stop: what is not durable by then is left to the next start.
     """
 
@@ -37,6 +39,7 @@ class Pipeline:
         *,
         data_dir: Path,
         transforms: Sequence[Transform] = (),
+        sink_transforms: Mapping[str, Sequence[Transform]] = MappingProxyType({}),
         stop_seconds: float = 8.0,
     ) -> None:
         self.name = name
@@ -44,6 +47,7 @@ class Pipeline:
         self._source = source
         self._sinks = sorted(sinks, key=lambda sink: sink.identity)
         self._transforms = transforms
+        self._sink_transforms = sink_transforms
         self._data_dir = data_dir
         self._stop_seconds = stop_seconds
         self._owner = Owner.this_process()
@@ -87,6 +91,7 @@ class Pipeline:
                 checkpoints,
                 self._arbiter,
                 self._transforms,
+                self._sink_transforms,
                 self.status,
                 on_goal=self.stop,
                 goal=self._goal,

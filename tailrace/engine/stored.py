@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tailrace.abc import Finding, Guarantee, OffsetStore, Payload, Sink
+from tailrace.abc import Explanation, Finding, Guarantee, OffsetStore, Payload, Sink
 from tailrace.checkpoint import Checkpoint
 from tailrace.errors import Stop, code
 from tailrace.events import Batch
@@ -69,9 +69,26 @@ class StoredSink:
         epoch, _ = await self._store.claim(self.identity)
         await self._store.save(self.identity, epoch, checkpoint)
 
+    def explain(self) -> Explanation:
+        """What of it is the sink's, and what the store's."""
+        sink, store = explanation(self._sink), explanation(self._store)
+        return Explanation(
+            unit=sink.unit,
+            fence=f"nothing at the target itself: an older process may write there until the offset store "
+            f"refuses its next checkpoint{f' ({store.fence})' if store.fence else ''}",
+            stored={**sink.stored, **(store.stored or {"the offset store": "the checkpoint"})},
+            made={**sink.made, **store.made},
+        )
+
     async def forget(self, *, dry_run: bool) -> Sequence[str]:
         if dry_run:
             found = await self._store.peek(self.identity) is not None
         else:
             found = await self._store.forget(self.identity)
         return [f"checkpoint of {self.identity} in the offset store"] if found else []
+
+
+def explanation(part: object) -> Explanation:
+    """What a source, sink or store says of itself; nothing where it has nothing to say."""
+    explain = getattr(part, "explain", None)
+    return explain() if explain is not None else Explanation()

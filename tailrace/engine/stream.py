@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from msgspec.structs import replace
@@ -38,6 +38,7 @@ class Stream:
         checkpoints: Sequence[Checkpoint],
         arbiter: Arbiter,
         transforms: Sequence[Transform],
+        sink_transforms: Mapping[str, Sequence[Transform]],
         status: PipelineStatus,
         on_goal: Callable[[], None],
         goal: Position | None,
@@ -61,6 +62,7 @@ class Stream:
                 arbiter,
                 status.sinks[sink.identity],
                 self._acknowledge,
+                sink_transforms.get(sink.identity, ()),
             )
             for sink, queue, checkpoint in zip(sinks, self._queues, checkpoints, strict=True)
         ]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Source
+from tailrace.abc import Sink, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter, undecided
@@ -49,6 +49,7 @@ class Writer:
         arbiter: Arbiter,
         status: SinkStatus,
         on_durable: Callable[[], Awaitable[None]],
+        transforms: Sequence[Transform] = (),
     ) -> None:
         self.checkpoint = checkpoint
         self.identity = identity
@@ -58,6 +59,7 @@ class Writer:
         self._arbiter = arbiter
         self._status = status
         self._on_durable = on_durable
+        self._transforms = transforms
         self._commit_seconds = 0.0
         self._backoff = Backoff()  # kept until a unit is in: a sink that opens may still refuse it
         self._behind = True  # the stream may still repeat what the checkpoint covers
@@ -114,6 +116,8 @@ class Writer:
             self._behind = self._source.covers(self.position, batch.end)
             if self._behind and not batch.events:
                 return
+        for transform in self._transforms:
+            batch = batch.shaped(transform)
         unit.add(batch)
 
     async def _something_happens(

@@ -287,12 +287,12 @@ def _zoned_timestamp(digits: int) -> Encoder:
         seconds, fraction = divmod(time, 1_000_000)
         point = f".{fraction:06}"[: digits + 1] if digits else ""
         clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}"
-        return f'"{_iso_date(days)}T{clock}Z"'.encode()
+        return f'"{iso_date(days)}T{clock}Z"'.encode()
 
     return encode
 
 
-def _iso_date(days: int) -> str:
+def iso_date(days: int) -> str:
     """ISO 8601 as Java writes it: year 0 is 1 BC, years beyond four digits carry their sign."""
     cycles, day = divmod(days + EPOCH_ORDINAL - 1, _CYCLE)
     moment = date.fromordinal(day + 1)

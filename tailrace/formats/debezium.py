@@ -2,9 +2,9 @@
 
 A record's value is the envelope {before, after, source, transaction, op, ts_ms, ts_us, ts_ns}, its key the
 primary key's columns; with `schemas` each is {schema, payload}. Behind a delete comes a tombstone where there
-is a key. A logical message is {op, ts_ms, source, transaction, message} under the key {prefix}.
-`connect_values` says how values are written, `docs/debezium-differences.md` where this departs from Debezium,
-and why.
+is a key. Of a change of the key, the delete and its tombstone have the new key in a header, the create the
+old. A logical message is {op, ts_ms, source, transaction, message} under the key {prefix}. `connect_values`
+says how values are written, `docs/debezium-differences.md` where this departs from Debezium, and why.
 
 Equal events give equal bytes, always: nothing depends on when or where they are encoded.
 """
@@ -12,18 +12,22 @@ Equal events give equal bytes, always: nothing depends on when or where they are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from pydantic import Field
 
-from tailrace.abc import Declaration, Record
-from tailrace.events import Change, Event, Op, SchemaChange, Table, Transaction
+from tailrace.abc import Declaration, Headers, Record
+from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
 from tailrace.formats.envelope import INDEX, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
+from tailrace.versions import PerVersion
+
+NEW_KEY: Final = "__debezium.newkey"
+OLD_KEY: Final = "__debezium.oldkey"
 
 
 class DebeziumFormat:
-    """See `tailrace.abc.Format`. Encoders are made once per table version, and dropped when the format meets
-    another version of the table. May be used from several threads."""
+    """See `tailrace.abc.Format`. May be used from several threads."""
 
     class Settings(Declaration):
         """`schemas`: each record carries the Kafka Connect schema of its key and value, as JsonConverter's
@@ -33,8 +37,7 @@ class DebeziumFormat:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._encoders: dict[Table, _TableEncoder] = {}
-        self._versions: dict[tuple[str, str, str, str], Table] = {}
+        self._encoders = PerVersion(lambda table: _TableEncoder(table, settings.schemas))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DebeziumFormat) and self._settings == other._settings
@@ -49,6 +52,7 @@ class DebeziumFormat:
         table: Table | None = None
         transaction: Transaction | None = None
         encoder: _TableEncoder
+        keyed = (False, False)
         prepared: dict[Table, dict[Op, Surroundings]] = {}
         by_op: dict[Op, Surroundings] = {}
         for event in events:
@@ -59,26 +63,17 @@ class DebeziumFormat:
                     transaction = event.transaction
                     prepared = {}
                 table = event.table
-                encoder = self._encoders.get(table) or self._add_encoder(table)
-                rows, envelope = encoder.rows, encoder.envelope
+                encoder = self._encoders.find(table) or self._encoders.make(table)
+                rows, envelope, keyed = encoder.rows, encoder.envelope, (bool(table.key),) * 2
                 by_op = prepared.setdefault(table, {})
             surroundings = by_op.get(event.op)
             if surroundings is None:
                 surroundings = by_op[event.op] = envelope.surroundings(event.transaction, event.op)
             try:
-                _encode(event, rows, envelope, surroundings, append)
+                _encode(event, rows, envelope, surroundings, append, keyed=keyed)
             except CONVERSION_ERRORS:
                 encoder.encode_carefully(event, append)
         return records
-
-    def _add_encoder(self, table: Table) -> _TableEncoder:
-        encoder = self._encoders[table] = _TableEncoder(table, self._settings.schemas)
-        name = (table.origin.pipeline, table.origin.database, table.schema, table.name)
-        older = self._versions.get(name)
-        self._versions[name] = table
-        if older is not None and older is not table:
-            self._encoders.pop(older, None)
-        return encoder
 
 
 class _TableEncoder:
@@ -96,7 +91,15 @@ class _TableEncoder:
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, schemas=True, nullable=nulls)
         rows = ReferenceRows(self._table, f"{self._table} at {change.position}", nested=not self._schemas)
-        _encode(change, rows, envelope, envelope.surroundings(change.transaction, change.op), append)
+        surroundings = envelope.surroundings(change.transaction, change.op)
+        before, after = map(self._has_key, self._table.split(change.raw))
+        _encode(change, rows, envelope, surroundings, append, keyed=(before, after))
+
+    def _has_key(self, row: Row | None) -> bool:
+        key = self._table.key
+        if not (key and self._table.key_is_newer):
+            return bool(key)
+        return row is None or all(row[i] is not None for i in key)
 
     def _unexpected_nulls(self, change: Change) -> frozenset[int]:
         """Columns that are NULL although the table says that they are not: a change from before the column
@@ -112,29 +115,36 @@ def _encode(
     envelope: Envelope,
     surroundings: Surroundings,
     append: Callable[[Record], None],
+    *,
+    keyed: tuple[bool, bool],
 ) -> None:
-    """Append the records of one change."""
-    table = change.table
-    before, after = table.split(change.raw)
+    """Append the records of one change. `keyed`: whether the rows before and after have a key."""
+    before, after = change.table.split(change.raw)
     pieces, indexed = surroundings
     around = str(change.offset).encode().join(pieces)
     if indexed:
         around = around.replace(INDEX, str(change.index).encode())
-    keyed = table.key
     op = change.op
+    keyed_before, keyed_after = keyed
+    headers: Headers = ()
     if op == "c" or op == "u" or op == "r":
-        key = rows.key(after, envelope.key, envelope.end) if keyed else None
+        key = rows.key(after, envelope.key, envelope.end) if keyed_after else None
         head = envelope.created
-        if op == "u" and before is not None:
-            head = rows.before(before, envelope.changed, b',"after":')
-        append(Record(change, change.index, key, rows.after(after, head, around)))
+        if before is not None:
+            if op == "u":
+                head = rows.before(before, envelope.changed, b',"after":')
+            elif keyed_before and keyed_after:
+                headers = ((OLD_KEY, rows.key(before, envelope.key, envelope.end)),)
+        append(Record(change, change.index, key, rows.after(after, head, around), headers))
     elif op == "d":
-        key = rows.key(before, envelope.key, envelope.end) if keyed else None
-        append(Record(change, change.index, key, rows.before(before, envelope.changed, around)))
-        if keyed:
-            append(Record(change, change.index + 1, key, None))
+        key = rows.key(before, envelope.key, envelope.end) if keyed_before else None
+        if keyed_before and keyed_after and after is not None:
+            headers = ((NEW_KEY, rows.key(after, envelope.key, envelope.end)),)
+        append(Record(change, change.index, key, rows.before(before, envelope.changed, around), headers))
+        if keyed_before:
+            append(Record(change, change.index + 1, key, None, headers))
     elif op == "t":
         append(Record(change, change.index, None, envelope.truncated + around))
     else:
-        key = rows.key(after, envelope.message_key, envelope.end) if keyed else None
+        key = rows.key(after, envelope.message_key, envelope.end) if keyed_after else None
         append(Record(change, change.index, key, rows.after(after, around, b"}" + envelope.end)))

@@ -27,6 +27,7 @@ from tailrace.topics import TopicTemplate
 # Characters that JSON never holds unescaped stand where a change's own numbers go.
 _OFFSET: Final = "\0"
 _INDEX: Final = "\1"
+OFFSET: Final = _OFFSET.encode()
 INDEX: Final = _INDEX.encode()
 
 Surroundings: TypeAlias = tuple[list[bytes], bool]
@@ -47,7 +48,7 @@ class Envelope:
     def __init__(self, table: Table, *, schemas: bool, nullable: Collection[int] = ()) -> None:
         self._table = table
         self._schemas = schemas
-        name = TopicTemplate(_SCHEMA_NAME).topic(table)
+        name = TopicTemplate(_SCHEMA_NAME).fill(table)
         value = self._schema(envelope_schema(table, name, nullable))
         self.key = self._schema(key_schema(table, name))
         self.end = b"}" if schemas else b""
@@ -66,11 +67,11 @@ class Envelope:
         microseconds = transaction.timestamp
         milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
         committed = (milliseconds, microseconds, nanoseconds)
-        own = [_source_value(source.get(name)) for name in self._own]
-        sequence = _source_value(source.get("sequence"))
+        own = [source_value(source.get(name)) for name in self._own]
+        sequence = source_value(source.get("sequence"))
         block = (milliseconds, sequence, microseconds, nanoseconds, *own)
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return whole.encode().split(b"\0"), _INDEX in whole
+        return whole.encode().split(OFFSET), _INDEX in whole
 
     @cached_property
     def message_key(self) -> bytes:
@@ -106,8 +107,8 @@ def _text(text: str) -> str:
     return json_string(text).decode().replace("%", "%%")
 
 
-def _source_value(value: int | str | None) -> int | str:
-    """The JSON of a field of the source block, its placeholders marked."""
+def source_value(value: int | str | None) -> int | str:
+    """The JSON of a field of the source block; `OFFSET` and `INDEX` stand where the change's own go."""
     if value is None:
         return "null"
     if isinstance(value, int):

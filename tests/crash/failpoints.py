@@ -42,7 +42,6 @@ FIRST_START: Final[Mapping[str, tuple[int, ...]]] = {
     "engine.start.new_stored": (1, 3),
     "engine.start.anchored": (1,),
     "engine.start.at_stored": (1, 2, 3),
-    "postgres.publication.main_created": (1,),
     "postgres.publication.created": (1,),
     "postgres.slot.created": (1,),
     "kafka.offsets_topic.created": (1, 2),

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from tests.crash import shaped as shaped_truth
 from tests.pipelines import Pipeline, PipelineProcess
 from tests.servers import Kafka, Postgres
 from tests.targets import KafkaTarget, LinesTarget, LogTarget
@@ -32,7 +33,8 @@ class Rig:
     """One pipeline on a database of its own. As a context manager it gives back what it took of the servers.
 
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
-    standard output. `log`: more settings of the log. `verified` counts by sink what was found right,
+    standard output. `log`: more settings of the log. `shaped`: with the transforms of `tests.crash.shaped`,
+    for all sinks and for the second Kafka. `verified` counts by sink what was found right,
     `kills` by kind what was done to the pipeline meanwhile.
     """
 
@@ -45,6 +47,7 @@ class Rig:
         stdout: bool = True,
         log: Mapping[str, Any] | None = None,
         large: int = 400,
+        shaped: bool = False,
     ) -> None:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
@@ -72,6 +75,7 @@ class Rig:
                 "partitions": 1,
                 "compression": "none",
                 "max_request_size": 128 * 1024,  # so that batches are full now and then
+                "transforms": shaped_truth.OF_ONE_SINK if shaped else [],
             },
             {"type": "stdout"},
         ]
@@ -84,6 +88,7 @@ class Rig:
                 "exclude": ["private.secrets"],
             },
             sinks if stdout else sinks[:-1],
+            shaped_truth.TRANSFORMS if shaped else (),
         )
         self.log = LogTarget(folder / f"{name}.db", f"{name}.")
         self.targets: dict[str, Target] = {
@@ -98,7 +103,8 @@ class Rig:
         }
         self._folds = {target: Fold(self.witness.tables, self.witness.locate) for target in self.targets}
         self._origin = 0  # the LSN behind which events are due
-        self._whole = True  # the pipeline has seen the tables from when they were empty
+        self._whole = not shaped  # the pipeline has seen the tables from when they were empty, and shows them
+        self._shaped = shaped
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +182,8 @@ class Rig:
         truth = {table: self.witness.rows(table) for table in self.witness.tables} if self._whole else {}
         for name, target in self.targets.items():
             delivered = target.read()
-            differences = self.comparisons[name].compare(expected, delivered)
+            due = shaped_truth.events(expected, one_sink=name == "second kafka") if self._shaped else expected
+            differences = self.comparisons[name].compare(due, delivered)
             assert not differences, f"{name}: {differences}"
             fold = self._folds[name]
             if self._whole:

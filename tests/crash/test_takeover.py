@@ -117,6 +117,21 @@ def test_held_between_two_steps_across_a_takeover(rig: Rig, failpoint: str, nth:
     rig.recover()
 
 
+@pytest.mark.parametrize("failpoint", ["engine.start.new_stored", "postgres.slot.created"])
+def test_held_in_the_first_start_across_a_takeover(make_rig: Callable[..., Rig], failpoint: str) -> None:
+    """The newer one makes the slot that the older one was about to make, or drops the one that it made."""
+    rig = make_rig(stdout=False)
+    with rig.pipeline.start(failpoints=f"{failpoint}=stop") as older:
+        wait_until(lambda: older.held, f"the older process to be held at {failpoint}")
+        with takeover(rig) as newer:
+            wait_until(lambda: "pipeline streaming" in newer.stderr, "the newer process to stream")
+            with rig.traffic(1):
+                older.signal(signal.SIGCONT)
+                gives_way(older, newer)
+                rig.wait_for_progress(newer)
+    rig.recover()
+
+
 def test_held_inside_the_commit_of_the_log(rig: Rig) -> None:
     """It holds the write lock of the log: the newer one waits for it, says for whom, and goes on."""
     with rig.traffic(1), rig.pipeline.start(failpoints="log.commit.locked=stop@4") as older:

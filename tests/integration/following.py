@@ -46,6 +46,7 @@ class Follower:
         for finding in await self.source.check():
             if finding.error is not None:
                 raise finding.error
+        await self.source.anchored()
         origin = await self.source.anchor()
         await self.resume(origin)
         return origin

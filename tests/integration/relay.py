@@ -54,6 +54,7 @@ class Relay:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._connections: set[asyncio.Task[None]] = set()
         self._ways: set[tuple[Way, Way]] = set()  # to the server, to the client
+        self._holding = False
 
     def url(self, database: str) -> str:
         """The URL by which the target's superuser reaches a database through the relay."""
@@ -71,6 +72,14 @@ class Relay:
         other direction; neither end is told. New connections are taken."""
         ports = {one.laddr.port for one in psutil.Process(process).net_connections("tcp")}
         self._run(self._hold(ports, (to_server, to_client)))
+
+    def hold_all(self) -> None:
+        """From now on nothing comes through, on new connections neither; neither end is told."""
+        self._run(self._hold_all())
+
+    def release_all(self) -> None:
+        """Pass on again, also what came meanwhile."""
+        self._run(self._release_all())
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,6 +113,18 @@ class Relay:
                 if held:
                     way.open.clear()
 
+    async def _hold_all(self) -> None:
+        self._holding = True
+        for ways in self._ways:
+            for way in ways:
+                way.open.clear()
+
+    async def _release_all(self) -> None:
+        self._holding = False
+        for ways in self._ways:
+            for way in ways:
+                way.open.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Started by asyncio in a task of its own, which it does not expect to be cancelled.
         connection = asyncio.create_task(self._relay(reader, writer))
@@ -116,6 +137,9 @@ class Relay:
         client = writer.get_extra_info("peername")[1]
         there, back = ways = Way(client), Way(client)
         self._ways.add(ways)
+        if self._holding:
+            for way in ways:
+                way.open.clear()
         try:
             from_server, far = await asyncio.open_connection(self.target.host, self.target.port)
             passing = self._pass_messages if isinstance(self.target, Postgres) else _pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -104,7 +105,11 @@ def test_every_example_is_right_as_it_stands(config: Path) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    assert [config.name for config in CONFIGS] == ["postgres-to-kafka.yaml", "postgres-to-log.yaml"]
+    assert [config.name for config in CONFIGS] == [
+        "postgres-shaped.yaml",
+        "postgres-to-kafka.yaml",
+        "postgres-to-log.yaml",
+    ]
 
 
 async def test_postgres_to_kafka(
@@ -120,6 +125,47 @@ async def test_postgres_to_kafka(
     found = [told(json.loads(record.key), record.value and json.loads(record.value)) for record in records]
     for key in ({"id": 1}, {"id": 2}):  # each stands in one partition, in its order
         assert [row for row in found if row[0] == key] == [row for row in EXPECTED if row[0] == key]
+    tear_down(config, pipeline, postgres, environment)
+
+
+def test_postgres_shaped(
+    postgres18: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path
+) -> None:
+    postgres, postgres_database = postgres18, make_database(postgres18)
+    config, pipeline = example("postgres-shaped.yaml", tmp_path)
+    environment = {"DATABASE_URL": postgres.url(postgres_database), "HASH_SALT": "pepper"}
+    postgres.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, email text, phone text);"
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL, total numeric(9,2) NOT NULL);"
+        "ALTER TABLE orders REPLICA IDENTITY FULL",
+        database=postgres_database,
+    )
+    tailrace("run", config, "--until-current", environment=environment)
+    postgres.execute(
+        "INSERT INTO customers VALUES (7, 'ann@example.org', '555 0100');"
+        "INSERT INTO orders VALUES (1, 7, 50), (2, 7, 200);"
+        "UPDATE orders SET customer = 8 WHERE id = 2;"
+        "DELETE FROM orders WHERE id = 2;"
+        "TRUNCATE customers",
+        database=postgres_database,
+    )
+    tailrace("run", config, "--until-current", environment=environment)
+
+    def read(topic: str, log: str) -> list[tuple[Any, Any]]:
+        path = tmp_path / "data" / f"{log}.db"
+        lines = tailrace("log", "read", topic, "--log", path, "--json", environment=environment)
+        return [(event["key"], event["value"]) for event in map(json.loads, lines.splitlines())]
+
+    [(key, value)] = read(f"{pipeline}.public.customers", "shaped")
+    email = hashlib.sha256(b"pepperann@example.org").hexdigest()
+    assert (key, value["row"]) == ({"id": 7}, {"id": 7, "email": email, "phone": "****"})
+    assert [(key, value["__op"], value["__deleted"]) for key, value in read("by_customer", "large")] == [
+        ({"customer": 7, "id": 2}, "c", "false"),
+        ({"customer": 7, "id": 2}, "d", "true"),
+        ({"customer": 8, "id": 2}, "c", "false"),
+        ({"customer": 8, "id": 2}, "d", "true"),
+    ]
+    assert len(read(f"{pipeline}.public.orders", "shaped")) == 5  # and a tombstone
     tear_down(config, pipeline, postgres, environment)
 
 

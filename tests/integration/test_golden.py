@@ -40,6 +40,9 @@ def record(events: Sequence[Change], recorder: Recorder) -> None:
         try:
             for written in format.encode([event]):
                 key, value = (b"null" if part is None else part for part in (written.key, written.value))
-                recorder.add(table, (b'{"key":%b,"value":%b,"headers":{}}' % (key, value)).decode())
+                headers = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in written.headers)
+                recorder.add(
+                    table, (b'{"key":%b,"value":%b,"headers":{%b}}' % (key, value, headers)).decode()
+                )
         except Malformed as error:
             recorder.refuse(table, error.code.id)

@@ -364,6 +364,7 @@ async def test_what_an_unfinished_first_start_left_is_used_again(
     follower = Follower(postgres, postgres_database)
     first = await follower.source.anchor()
     follower.sql("INSERT INTO t VALUES (1)")
+    assert await follower.source.anchored()
     second = await follower.source.anchor()
     try:
         assert follower.source.covers(second, first)
@@ -372,3 +373,24 @@ async def test_what_an_unfinished_first_start_left_is_used_again(
         assert await follower.told() == []
     finally:
         await follower.close()
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_a_slot_that_another_process_has_made_since_is_not_dropped(
+    postgres: Postgres, postgres_database: str, seen: bool
+) -> None:
+    postgres.execute(_TABLE, database=postgres_database)
+    older, newer = Follower(postgres, postgres_database), Follower(postgres, postgres_database)
+    try:
+        if seen:
+            await older.source.anchor()
+        assert await older.source.anchored() is seen
+        assert await newer.source.anchored() is seen
+        origin = await newer.source.anchor()
+        with pytest.raises(Retry) as made:
+            await older.source.anchor()
+        assert made.value.code.id == "TR-PG-306"
+        assert newer.confirmed() == origin["lsn"]
+    finally:
+        await older.close()
+        await newer.close()

@@ -24,6 +24,7 @@ from tests.servers import Postgres
 async def main(url, database, left):
     follower = Follower(Postgres(url), database)
     if left:
+        await follower.source.anchored()
         await follower.source.anchor()
     print(json.dumps(await follower.start()), flush=True)
     follower.sql("INSERT INTO t VALUES (1), (2)")
@@ -36,7 +37,6 @@ asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "left"))
 """
 
 _FAILPOINTS = {
-    "postgres.publication.main_created": "clean",
     "postgres.publication.created": "clean",
     "postgres.slot.created": "clean",
     "postgres.slot.dropped": "left",

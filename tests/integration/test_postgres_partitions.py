@@ -207,3 +207,86 @@ async def test_full_identity_beside_generated_columns(postgres: Postgres, postgr
         assert await follower.told() == [("u", "public.t", {"a": 1}, {"a": 2})]
     finally:
         await follower.close()
+
+
+_ORDERS = (
+    "CREATE TABLE orders (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
+    "CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (10);"
+    "CREATE TABLE high PARTITION OF orders FOR VALUES FROM (10) TO (20)"
+)
+
+
+async def test_partitions_under_their_own_names(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(_ORDERS, database=postgres_database)
+    async with following(
+        postgres, postgres_database, ["public.orders"], partitions="leaves", exclude=["public.high"]
+    ) as follower:
+        follower.sql("INSERT INTO orders VALUES (1, 1), (11, 1); UPDATE orders SET n = 2; TRUNCATE low")
+        assert [(op, table) for op, table, _, _ in await follower.told()] == [
+            ("c", "public.low"),
+            ("u", "public.low"),
+            ("t", "public.low"),
+        ]
+
+
+async def test_partitions_that_come_and_go(postgres: Postgres, postgres_database: str) -> None:
+    """While it streams: the rows of an attached partition come under the table's name at once; by their
+    leaves, a new partition is captured from the next start on, as any table."""
+    postgres.execute(_ORDERS, database=postgres_database)
+    more = "CREATE TABLE more (id int PRIMARY KEY, n int); INSERT INTO more VALUES (21, 0);"
+    attach = "ALTER TABLE orders ATTACH PARTITION more FOR VALUES FROM (20) TO (30);"
+    async with following(postgres, postgres_database, ["public.orders"]) as follower:
+        follower.sql(f"{more} {attach} INSERT INTO orders VALUES (22, 1)")
+        follower.sql("ALTER TABLE orders DETACH PARTITION more")
+        follower.sql("INSERT INTO more VALUES (23, 1); INSERT INTO orders VALUES (1, 1)")
+        batches = await follower.until()
+        found = [(str(change.table), tell(change)[3]) for change in changes(batches)]
+        assert found == [("public.orders", {"id": 22, "n": 1}), ("public.orders", {"id": 1, "n": 1})]
+        position = batches[-1].end
+    follower.sql("DELETE FROM more; DROP TABLE more")
+    leaves = Follower(postgres, postgres_database, ["public.orders"], partitions="leaves")
+    try:
+        await leaves.resume(position)
+        leaves.sql("CREATE TABLE more (id int PRIMARY KEY, n int)")
+        leaves.sql(f"{attach} INSERT INTO orders VALUES (24, 1), (2, 2)")
+        batches = await leaves.until()
+        assert [(str(change.table), tell(change)[3]) for change in changes(batches)] == [
+            ("public.low", {"id": 2, "n": 2})
+        ]
+        (warning,) = [f for f in await leaves.source.check() if f.title == "publication" and f.warning]
+        assert "lacks public.more" in warning.found
+        await leaves.close()
+    finally:
+        await leaves.close()
+    again = Follower(postgres, postgres_database, ["public.orders"], partitions="leaves")
+    try:
+        await again.resume(batches[-1].end)
+        again.sql("INSERT INTO orders VALUES (25, 1); ALTER TABLE orders DETACH PARTITION more")
+        again.sql("INSERT INTO more VALUES (26, 1)")
+        told = [(table, after) for _, table, _, after in await again.told()]
+        assert told[0] == ("public.more", {"id": 25, "n": 1})
+    finally:
+        await again.close()
+
+
+async def test_a_pipeline_that_captures_partitions_in_another_way_than_before(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """What is in the log since before comes under the names of then; nothing is lost, either way."""
+    postgres.execute(_ORDERS, database=postgres_database)
+    tables = ["public.orders"]
+    async with following(postgres, postgres_database, tables) as follower:
+        position = (await follower.until())[-1].end
+    ids = iter(range(1, 10))
+    for partitions, before, after in (("leaves", "orders", "low"), ("root", "low", "orders")):
+        follower.sql(f"INSERT INTO orders VALUES ({next(ids)}, 1)")
+        changed = Follower(postgres, postgres_database, tables, partitions=partitions)
+        try:
+            assert [f.error for f in await changed.source.check() if f.error] == []
+            await changed.resume(position)
+            changed.sql(f"INSERT INTO orders VALUES ({next(ids)}, 1)")
+            batches = await changed.until()
+        finally:
+            await changed.close()
+        assert [change.table.name for change in changes(batches)] == [before, after]
+        position = batches[-1].end

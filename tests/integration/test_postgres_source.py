@@ -2,8 +2,9 @@
 
 import pytest
 
-from tailrace.errors import TailraceError
+from tailrace.errors import NotReady, TailraceError
 from tailrace.events import ABSENT, UNCHANGED, SchemaChange
+from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.following import Follower, changes, following, tell
 from tests.integration.geometry import GEOMETRY
 from tests.servers import Postgres
@@ -128,6 +129,54 @@ async def test_a_changed_table_is_told_before_its_first_change(
         assert [type(event).__name__ for event in events] == ["SchemaChange", "Change"] * 2
         tables = [event.table for event in events if isinstance(event, SchemaChange)]
         assert [[column.name for column in table.columns] for table in tables] == [["id"], ["id", "more"]]
+
+
+async def test_a_key_that_is_made_later(postgres: Postgres, postgres_database: str) -> None:
+    """The log of before holds rows that have no value in it: these have no key."""
+    postgres.execute(
+        "CREATE TABLE t (v text, id int); ALTER TABLE t REPLICA IDENTITY FULL", database=postgres_database
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES ('a'), ('b'); UPDATE t SET v = 'c' WHERE v = 'b'")
+        follower.sql("UPDATE t SET id = ascii(v)")
+        follower.sql("ALTER TABLE t ADD PRIMARY KEY (id); DELETE FROM t WHERE v = 'a'")
+        records = [
+            (record.change.op, record.key and record.key.decode(), record.value is None)
+            for batch in await follower.until()
+            for record in batch.encoded(DebeziumFormat(DebeziumFormat.Settings()))
+        ]
+        assert records == [
+            ("c", None, False),
+            ("c", None, False),
+            ("u", None, False),
+            ("d", None, False),
+            ("c", '{"id":97}', False),
+            ("d", None, False),
+            ("c", '{"id":99}', False),
+            ("d", '{"id":97}', False),
+            ("d", '{"id":97}', True),
+        ]
+
+
+async def test_what_stands_before_a_fault_arrives_first(postgres: Postgres, postgres_database: str) -> None:
+    postgres.execute(
+        f"{GEOMETRY}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
+        database=postgres_database,
+    )
+    async with following(postgres, postgres_database) as follower:
+        follower.sql(
+            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline geometry;"
+            "INSERT INTO shapes VALUES (1, NULL); INSERT INTO t VALUES (2)"
+        )
+        batch = await follower.batch()
+        assert [tell(change)[3] for change in changes([batch])] == [{"id": 1}]
+        assert batch.end.get("ordinal") == 1
+        with pytest.raises(NotReady, match="TR-PG-102"):
+            await follower.batch()
+        follower.sql("ALTER TABLE shapes DROP outline")  # too late: the log holds it
+        await follower.resume(batch.end)
+        with pytest.raises(NotReady, match="TR-PG-102"):
+            await follower.until()
 
 
 async def test_types_that_the_catalogue_explains(postgres: Postgres, postgres_database: str) -> None:

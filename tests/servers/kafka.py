@@ -7,7 +7,7 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 
@@ -48,13 +48,22 @@ class Kafka:
 class KafkaServer(Kafka):
     """A Kafka of the test's own, which it may stop, kill and start again on the same port and data.
 
-    `settings` are read at every start: change an entry and restart. As a context manager it is removed at
-    the end, data and all.
+    `settings` are read at every start: change an entry and restart. `listeners` are more of them beside the
+    open one that the tests use, name → protocol; `ports` tells where. `format_options` go to the formatting
+    of the storage. As a context manager it is removed at the end, data and all.
     """
 
-    def __init__(self, settings: Mapping[str, str | int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str | int] | None = None,
+        *,
+        listeners: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
+    ) -> None:
         self._java = [java(), *_JVM, "-Dlog4j2.level=INFO", "-cp", str(jars() / "*")]
         self.port, self._controller_port = free_port(), free_port()
+        self._listeners = {"BROKER": "PLAINTEXT", **(listeners or {})}
+        self.ports = {name: self.port if name == "BROKER" else free_port() for name in self._listeners}
         super().__init__(f"127.0.0.1:{self.port}")
         self.settings: dict[str, str | int] = {**SETTINGS, **(settings or {})}
         self.process = ServerProcess("kafka")
@@ -63,8 +72,8 @@ class KafkaServer(Kafka):
         self._write_properties()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # One word: an id may begin with a hyphen.
-        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config"]
-        self.process.run([*self._java, *format_storage, self._properties])
+        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
+        self.process.run([*self._java, *format_storage, *format_options, "--config", self._properties])
 
     def start(self, timeout: float = 60) -> None:
         """Start it and return when it lists itself as a broker that takes work."""
@@ -95,13 +104,16 @@ class KafkaServer(Kafka):
         self.remove()
 
     def _write_properties(self) -> None:
+        places = {name: f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()}
+        protocols = [f"{name}:{protocol}" for name, protocol in self._listeners.items()]
         settings = {
+            "advertised.listeners": ",".join(places.values()),
             **self.settings,
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join([*places.values(), f"CONTROLLER://127.0.0.1:{self._controller_port}"]),
+            "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
             "inter.broker.listener.name": "BROKER",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.data,

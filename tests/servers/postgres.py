@@ -134,6 +134,10 @@ class PostgresServer(Postgres):
         self.settings: dict[str, str | int] = {**SETTINGS, **(settings or {})}
         self.process = ServerProcess(f"postgres{major}")
         self.data = self.process.directory / "data"
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Make the folder of data."""
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         self.process.run([self._binaries / "initdb", "--pgdata", self.data, *options])
         (self.data / "pg_hba.conf").write_text(_HBA)

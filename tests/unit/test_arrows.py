@@ -16,7 +16,14 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.errors": set(),
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
-    "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints"},
+    "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
+    "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints", "tailrace.secrets"},
+    "tailrace.clients.kafka": {
+        "tailrace.abc",
+        "tailrace.checkpoint",
+        "tailrace.errors",
+        "tailrace.failpoints",
+    },
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
     "tailrace.abc": {
@@ -27,6 +34,16 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.types",
     },
     "tailrace.topics": {"tailrace.errors", "tailrace.events"},
+    "tailrace.patterns": set(),
+    "tailrace.versions": {"tailrace.events"},
+    "tailrace.transforms": {
+        "tailrace.abc",
+        "tailrace.errors",
+        "tailrace.events",
+        "tailrace.patterns",
+        "tailrace.topics",
+        "tailrace.types",
+    },
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
         "tailrace",
@@ -35,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.events",
         "tailrace.topics",
         "tailrace.types",
+        "tailrace.versions",
     },
     "tailrace.worker_thread": set(),
     "tailrace.claims": {"tailrace.checkpoint", "tailrace.errors", "tailrace.clients"},
@@ -62,6 +80,8 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.failpoints",
+        "tailrace.patterns",
+        "tailrace.versions",
     },
 }
 PLUGINS = ("connectors", "sinks", "offsets")

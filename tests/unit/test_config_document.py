@@ -211,5 +211,13 @@ def test_a_reference_that_breaks_the_syntax_is_explained() -> None:
     assert "references" not in faults.error("").remedy
 
 
+@pytest.mark.parametrize(
+    "text", ["tables: [*.public]", "tables:\n  - *.public\n", "tables: [*]", "tables: *all"]
+)
+def test_a_pattern_that_reads_like_an_alias_is_explained(text: str) -> None:
+    _, faults = read(text)
+    assert "Quote patterns that begin with *" in faults.error("").remedy
+
+
 def test_keys_and_comments_are_left_alone() -> None:
     assert data("# ${NOPE}\n'${A}': 1\n") == {"${A}": 1}

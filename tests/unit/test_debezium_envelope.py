@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,8 @@ def test_change_of_the_key() -> None:
         (2, b'{"id":2}'),
     ]
     assert records[1].value is None
+    new_key, old_key = (("__debezium.newkey", b'{"id":2}'),), (("__debezium.oldkey", b'{"id":1}'),)
+    assert [record.headers for record in records] == [new_key, new_key, old_key]
     deleted, created = value(records[0]), value(records[2])
     assert (deleted["before"]["id"], deleted["after"]) == (1, None)
     assert (created["before"], created["after"]["id"]) == (None, 2)
@@ -158,6 +161,28 @@ def test_a_table_without_columns() -> None:
 def test_a_key_that_is_not_in_the_log_is_refused(field: Any) -> None:
     with pytest.raises(Malformed, match=r"public\.customers at 00000000016B3748:1:0: TR-FMT-002 .*column id"):
         encode(change("c", CUSTOMERS, None, [field, b"x", b"y"]))
+
+
+@pytest.mark.parametrize("schemas", [False, True])
+def test_a_row_from_before_its_table_had_a_key_has_none(schemas: bool) -> None:
+    later = dataclasses.replace(CUSTOMERS, key_is_newer=True)
+    old = [None, b"x", b"y"]
+    records = encode(
+        change("c", later, None, old),
+        change("u", later, old, old),
+        change("d", later, old, ANNE),
+        change("c", later, old, ANNE, index=2),
+        schemas=schemas,
+    )
+    assert [(record.index, record.key is None) for record in records] == [
+        (0, True),
+        (0, True),
+        (0, True),  # no tombstone: there is no key for it
+        (2, False),
+    ]
+    assert all(record.value for record in records)
+    with pytest.raises(Malformed, match=r"TR-FMT-002 .*column id"):
+        encode(change("d", later, [ABSENT, b"x", b"y"]))
 
 
 @pytest.mark.parametrize("op", ["c", "u", "d"])

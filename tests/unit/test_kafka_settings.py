@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ def test_defaults() -> None:
 
 
 def test_servers() -> None:
-    assert settings(bootstrap_servers="a:9092, [::1]:9093").servers == ("a:9092", "[::1]:9093")
+    access = settings(bootstrap_servers="a:9092, [::1]:9093").access(Path())
+    assert access.servers == ("a:9092", "[::1]:9093")
 
 
 def test_topic_settings_become_kafkas_text() -> None:

@@ -12,7 +12,7 @@ from connectors.postgres.position import WalPosition
 from connectors.postgres.protocol import Decoder
 from connectors.postgres.relations import RelationDetails, Relations
 from tailrace.errors import Malformed, NotReady
-from tailrace.events import Event
+from tailrace.events import Batch, Event
 from tests.unit import pgoutput
 from tests.unit.pgoutput import (
     MAJORS,
@@ -85,6 +85,30 @@ class TestRecordings:
             for more in (b"\0", b"n", b"N" * 40):
                 with pytest.raises(Malformed):
                     consume([*recorded.messages[:i], message + more], recorded, known)
+
+    def test_what_stands_before_a_fault_can_be_cut(self, major: int, scenario: str) -> None:
+        recorded = recording(major, scenario)
+        for i, message in enumerate(recorded.messages):
+            clean = Decoder(relations(), WalPosition(0))
+            expected = feed(clean, recorded.messages[:i], recorded.details)
+            decoder = Decoder(relations(), WalPosition(0))
+            with pytest.raises(Malformed):
+                feed(decoder, [*recorded.messages[:i], damaged(message)], recorded.details)
+            found = decoder.cut()
+            assert told(found) == told(expected)
+
+
+def damaged(message: bytes) -> bytes:
+    """The message with a fault that is seen while it is decoded, not only when its row is looked at."""
+    at = {"I": 30, "U": 30, "D": 30, "T": 30, "M": 26}.get(kind(message))
+    return message + b"?" if at is None else message[:at] + b"?" + message[at + 1 :]
+
+
+def told(batch: Batch | None) -> object:
+    if batch is None:
+        return None
+    places = [(type(event), event.table.name, event.ordinal) for event in batch.events]
+    return places, batch.end, batch.commit
 
 
 known_relations = relations()

@@ -20,12 +20,8 @@ texts = st.one_of(
 values = st.one_of(st.none(), texts)
 
 
-@st.composite
-def tables(draw: st.DrawFn) -> tuple[list[bool], list[bool]]:
-    """Which columns belong to the identity, and which always have a value."""
-    columns = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=6)
-    identity, valued = zip(*draw(columns), strict=True)
-    return list(identity), list(valued)
+tables = st.lists(st.booleans(), min_size=1, max_size=6)
+"""Which columns belong to the identity."""
 
 
 def outcome(split: Callable[[bytes], Rows], message: bytes) -> Any:
@@ -72,27 +68,26 @@ def messages(draw: st.DrawFn, identity: Sequence[bool]) -> tuple[bytes, Rows]:
 
 @given(st.data())
 def test_rows_survive_the_wire(data: st.DataObject) -> None:
-    identity, valued = data.draw(tables())
+    identity = data.draw(tables)
     message, rows = data.draw(messages(identity))
-    assert splitter(identity, valued)(message) == rows
+    assert splitter(identity)(message) == rows
     assert Walker(identity).split(message) == rows
 
 
 @given(st.data())
 def test_damaged_messages_are_read_alike(data: st.DataObject) -> None:
-    identity, valued = data.draw(tables())
+    identity = data.draw(tables)
     message, _ = data.draw(messages(identity))
     at = data.draw(st.integers(25, min(len(message), 200)))
     gone = data.draw(st.integers(0, 3))
     put = data.draw(st.one_of(st.binary(max_size=3), st.sampled_from([b"n", b"u", b"t", b"N", b"\0"])))
     damaged = message[:at] + put + message[at + gone :]
     if len(damaged) > 25 and damaged[25] in b"IUD":
-        assert outcome(splitter(identity, valued), damaged) == outcome(Walker(identity).split, damaged)
+        assert outcome(splitter(identity), damaged) == outcome(Walker(identity).split, damaged)
 
 
-@pytest.mark.parametrize("valued", [True, False])
-def test_every_cut_is_an_error(valued: bool) -> None:
-    split = splitter([True, False, False], [valued] * 3)
+def test_every_cut_is_an_error() -> None:
+    split = splitter([True, False, False])
     new = tuple_data(b"N", [b"1", None, b"three"])
     for message in (
         row(b"I", 1, new),
@@ -108,12 +103,21 @@ def test_every_cut_is_an_error(valued: bool) -> None:
                 split(message[:length])
 
 
+def test_what_a_key_tuple_leaves_out_is_no_value() -> None:
+    """Also where the table's identity is the whole row and a partition's is not."""
+    key = row(b"D", 1, tuple_data(b"K", [b"1", None]))
+    whole = row(b"D", 1, tuple_data(b"O", [b"1", None]))
+    split = splitter([True, True])
+    assert split(key) == ([b"1", ABSENT], None)
+    assert split(whole) == ([b"1", None], None)
+
+
 def test_a_truncate_has_no_rows() -> None:
-    assert splitter([True], [True])(truncate(1, 2)) == (None, None)
+    assert splitter([True])(truncate(1, 2)) == (None, None)
 
 
 def test_a_table_without_columns() -> None:
-    split = splitter([], [])
+    split = splitter([])
     assert split(row(b"I", 1, tuple_data(b"N", []))) == (None, [])
     with pytest.raises(Malformed):
         split(row(b"I", 1, tuple_data(b"N", [b"1"])))
@@ -122,7 +126,7 @@ def test_a_table_without_columns() -> None:
 @pytest.mark.parametrize("columns", [255, 256, 600])
 def test_wide_tables(columns: int) -> None:
     fields: list[Any] = [str(i).encode() for i in range(columns)]
-    split = splitter([True] * columns, [False] * columns)
+    split = splitter([True] * columns)
     changed = [*fields[:-1], None]
     update = row(b"U", 1, tuple_data(b"O", fields), tuple_data(b"N", changed))
     assert split(update) == (fields, changed)
@@ -136,7 +140,7 @@ def test_a_change_of_the_key_is_found(data: st.DataObject) -> None:
     key = data.draw(st.permutations(range(count)))[: data.draw(st.integers(0, count))]
     old = [data.draw(texts) if i in key else data.draw(values) for i in range(count)]
     new = [data.draw(st.one_of(values, st.just(value), st.just(UNCHANGED))) for value in old]
-    split = splitter([True] * count, [False] * count)
+    split = splitter([True] * count)
     update = row(b"U", 1, tuple_data(b"O", old), tuple_data(b"N", new))
     changed = any(new[i] is not UNCHANGED and new[i] != old[i] for i in key)
     assert key_comparison(split, count, key)(update) == changed
@@ -148,13 +152,13 @@ def test_bytes_of_the_structure_are_not_taken_for_a_key(columns: int) -> None:
     for value in (b"", b"N", b"x" * 78, b"N" * 78, b"n" * 110, b"t" * 116, b"N" * 0x4E00):
         old = [b"1", *[value] * (columns - 1)]
         new = [b"2", *old[1:]]
-        split = splitter([True] * columns, [False] * columns)
+        split = splitter([True] * columns)
         compare = key_comparison(split, columns, [0])
         assert compare(row(b"U", 1, tuple_data(b"O", old), tuple_data(b"N", new)))
         assert not compare(row(b"U", 1, tuple_data(b"O", old), tuple_data(b"N", old)))
 
 
 def test_a_damaged_old_row_is_malformed_when_keys_are_compared() -> None:
-    compare = key_comparison(splitter([True, True], [True, True]), 2, [0])
+    compare = key_comparison(splitter([True, True]), 2, [0])
     with pytest.raises(Malformed):
         compare(row(b"U", 1, b"O\0\2" + b"?"))

@@ -18,6 +18,8 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
         ("could not receive data from server: Connection reset by peer", Retry, "TR-PG-001"),
         ("FATAL:  Datenbank »shop« existiert nicht", Retry, "TR-PG-001"),
         ("FATAL:  the database system is starting up", Retry, "TR-PG-002"),
+        ("server is in hot standby mode", Retry, "TR-PG-002"),
+        ("session is read-only", Retry, "TR-PG-002"),
         ("FATAL:  the database system is shutting down", Retry, "TR-PG-002"),
         ("FATAL:  the database system is in recovery mode", Retry, "TR-PG-002"),
         ("FATAL:  the database system is not accepting connections", Retry, "TR-PG-002"),
@@ -44,6 +46,9 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
         ('FATAL:  database "shop" does not exist', NotReady, "TR-PG-011"),
         ("server does not support SSL, but SSL was required", NotReady, "TR-PG-012"),
         ("SSL error: certificate verify failed", NotReady, "TR-PG-012"),
+        ("SSL error: unexpected eof while reading", Retry, "TR-PG-001"),
+        ("SSL SYSCALL error: EOF detected", Retry, "TR-PG-001"),
+        ("SSL SYSCALL error: Connection reset by peer", Retry, "TR-PG-001"),
         ('root certificate file "/x" does not exist', NotReady, "TR-PG-012"),
         ("FATAL:  must be superuser or replication role to start walsender", NotReady, "TR-PG-013"),
         (
@@ -56,7 +61,7 @@ _PREAMBLE = 'connection failed: connection to server at "10.0.0.1", port 5432 fa
             NotReady,
             "TR-PG-014",
         ),
-        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-015"),
+        ("FATAL:  unsupported startup parameter in options: datestyle", NotReady, "TR-PG-018"),
         ('invalid integer value "x" for connection option "port"', NotReady, "TR-PG-015"),
     ],
 )
@@ -83,6 +88,7 @@ def test_a_refused_connection(text: str, kind: type[TailraceError], code: str) -
         (psycopg.errors.DeadlockDetected, Retry, "TR-PG-005"),
         (psycopg.errors.DiskFull, Retry, "TR-PG-005"),
         (psycopg.errors.ObjectInUse, Retry, "TR-PG-005"),
+        (psycopg.errors.DuplicateObject, Retry, "TR-PG-005"),
         (psycopg.errors.InsufficientPrivilege, NotReady, "TR-PG-014"),
         (psycopg.errors.UndefinedTable, Stop, "TR-PG-015"),
     ],
@@ -92,3 +98,17 @@ def test_an_error_on_an_open_connection(
 ) -> None:
     found = fault(error("words"), _ADDRESS)
     assert (type(found), found.code.id) == (kind, code)
+
+
+def test_several_hosts_are_told_one_by_one() -> None:
+    told = (
+        f"{_PREAMBLE}Connection refused\n"
+        "Multiple connection attempts failed. All failures were:\n"
+        "- host: 'a', port: '5432', hostaddr: '10.0.0.1': connection failed: connection to server at "
+        '"10.0.0.1", port 5432 failed: server is in hot standby mode\n'
+        "- host: 'b', port: None, hostaddr: None: connection failed: connection to server at "
+        '"b" (10.0.0.2), port 5432 failed: Connection refused\n\tIs the server running on that host?'
+    )
+    with pytest.raises(Retry) as refused, connecting(_ADDRESS):
+        raise psycopg.OperationalError(told)
+    assert refused.value.found == "a:5432: server is in hot standby mode; b:5432: Connection refused"

@@ -26,6 +26,11 @@ def _refusal(**given: Any) -> str:
     [
         ({"url": "mysql://app@db/shop"}, "postgresql://user@host:5432/database"),
         ({"url": "postgresql://app@db/shop?no_such=1"}, "libpq cannot read the URL"),
+        ({"url": f"{_URL}?sslmode=verify_full"}, "sslmode in it is one of disable, allow"),
+        ({"url": f"{_URL}?sslnegotiation=tls"}, "sslnegotiation in it is one of postgres, direct"),
+        ({"url": f"{_URL}?target_session_attrs=rw"}, "target_session_attrs in it is one of any, read-write"),
+        ({"password": {"file": "secrets/password"}}, "begins with / or ~"),
+        ({"password": {"path": "/run/secrets/password"}}, "Field required"),
         ({"url": f"{_URL}?replication=true"}, "replication is set by the source"),
         ({"url": "postgresql://app:one@db/shop", "password": "two"}, "inside the URL and beside it"),
         ({"tables": []}, "at least 1"),
@@ -34,9 +39,17 @@ def _refusal(**given: Any) -> str:
         ({"snapshot": "initial"}, "snapshot: initial is not available in this version"),
         ({"snapshot": "schema_only"}, "snapshot: schema_only is not available in this version"),
         ({"snapshot": "nonsense"}, "Input should be 'never'"),
-        ({"keyless": "inserts_only"}, "keyless: inserts_only is not available in this version"),
+        ({"keyless": "inserts"}, "Input should be 'refuse' or 'inserts_only'"),
+        ({"partitions": "both"}, "Input should be 'root' or 'leaves'"),
+        ({"slot": {"starts_at": "0/1"}}, "create: false"),
+        ({"slot": {"create": False, "starts_at": "soon"}}, "a log position looks like 0/16B3748"),
+        ({"slot": {"create": False, "failover": True}}, "failover is up to whoever makes the slot"),
+        ({"slot": {"name": "Mine"}}, "pattern"),
         ({"status_interval": 0}, "greater than or equal"),
-        ({"slot": "mine"}, "Extra inputs are not permitted"),
+        ({"slots": "mine"}, "Extra inputs are not permitted"),
+        ({"slot": "mine"}, "valid dictionary"),
+        ({"slot": {"failover": "perhaps"}}, "valid boolean"),
+        ({"slot": {"fail_over": True}}, "Extra inputs are not permitted"),
     ],
 )
 def test_refused(given: dict[str, Any], told: str) -> None:
@@ -98,3 +111,21 @@ def test_the_connection_string_keeps_what_the_url_says() -> None:
     assert "connect_timeout=3" in conninfo
     assert "replication=database" in conninfo
     assert "application_name='tailrace x'" in conninfo
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("postgresql://db/shop", ["db:5432/shop"]),
+        ("postgresql://a,b/shop?target_session_attrs=primary", ["a:5432/shop", "b:5432/shop"]),
+        ("postgresql://a:1,b:2/shop", ["a:1/shop", "b:2/shop"]),
+        ("postgresql://a:6432,b:6432/shop", ["a:6432/shop", "b:6432/shop"]),
+        ("postgresql:///shop?host=a,b&port=7", ["a:7/shop", "b:7/shop"]),
+        ("postgresql:///shop", ["localhost:5432/shop"]),
+    ],
+)
+def test_each_server_of_a_url(url: str, servers: list[str]) -> None:
+    each = Address.parse(url, "geheim").each()
+    assert [str(address) for address in each] == servers
+    assert {address.password for address in each} == {"geheim"}
+    assert not any("target_session_attrs" in address.parameters for address in each)

@@ -17,7 +17,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", ["errors.md", "settings.md"])
+@pytest.mark.parametrize("page", ["cli.md", "errors.md", "settings.md"])
 def test_the_committed_page_is_current(written: Path, page: str) -> None:
     committed = ROOT / "docs" / page
     assert committed.read_text() == (written / page).read_text(), "make docs writes it anew"

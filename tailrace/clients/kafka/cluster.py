@@ -17,7 +17,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from tailrace.clients.kafka.errors import FAILURES, translate
+from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.errors import FAILURES, UNREACHABLE, translate
+from tailrace.clients.kafka.refusal import refusal
 from tailrace.errors import Retry
 
 T = TypeVar("T")
@@ -70,23 +72,26 @@ async def settled(ask: Callable[[], Awaitable[T]]) -> T:
 class Cluster:
     """An asynchronous context manager. Raises what `translate` makes of a failure."""
 
-    def __init__(self, bootstrap_servers: Sequence[str]) -> None:
-        self.where = ", ".join(bootstrap_servers)
-        self._bootstrap_servers = list(bootstrap_servers)
+    def __init__(self, access: Access) -> None:
+        self.where = str(access)
+        self._access = access
         self._client: AIOKafkaClient | None = None
         self.brokers = 0  # how many there are
 
     async def __aenter__(self) -> Self:
         client = AIOKafkaClient(
-            bootstrap_servers=self._bootstrap_servers,
+            bootstrap_servers=list(self._access.servers),
             client_id=CLIENT_ID,
             request_timeout_ms=int(REQUEST_TIMEOUT * 1000),
+            **self._access.options,
         )
         try:
             await client.bootstrap()
         except FAILURES as error:
             await client.close()
-            raise translate(error, "connecting", where=self.where) from error
+            named = [(host, port) for host, port, _ in client.hosts]
+            refused = await refusal(self._access, named)
+            raise refused or translate(error, "connecting", where=self.where) from error
         except BaseException:
             await client.close()
             raise
@@ -197,7 +202,13 @@ class Cluster:
         try:
             return await client.send(client.get_random_node() if node is None else node, request)
         except FAILURES as error:
-            raise translate(error, doing, where=self.where) from error
+            failure = translate(error, doing, where=self.where)
+            if (
+                failure.code is UNREACHABLE
+            ):  # a broker may be known by a name that its certificate does not have
+                named = [(broker.host, broker.port) for broker in client.cluster.brokers()]
+                failure = await refusal(self._access, named) or failure
+            raise failure from error
 
     def _check(self, code: int, doing: str) -> None:
         kind = kafka.for_code(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Final, NamedTuple
 
 from aiokafka import errors as kafka
@@ -42,6 +43,19 @@ REFUSED = code(
     "The broker refuses a request for good: trying the same again would change nothing.",
 )
 
+LOGIN = code(
+    "TR-KAFKA-007",
+    "Kafka refuses the login",
+    "The broker takes neither the user and password nor the mechanism that the settings name, or asks for a "
+    "login where none is given, or for none where one is.",
+)
+TLS = code(
+    "TR-KAFKA-008",
+    "no TLS with Kafka",
+    "The certificate of a broker is not trusted, has expired or names another host, the broker does not "
+    "accept the client's, or only one of both sides speaks TLS.",
+)
+
 # aiokafka logs whatever it also raises, with tracebacks; what is made of it here says the same with a remedy.
 # A level that was set before stays.
 if (_log := logging.getLogger("aiokafka")).level == logging.NOTSET:
@@ -57,6 +71,19 @@ FAILURES: Final = (
     TimeoutError,
 )
 """What a call into aiokafka may raise because of the network or the broker."""
+
+
+class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]  # its base has no types
+    """Younger than aiokafka, which takes it for an error that passes. It does not say what is wrong."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = (
+        "The broker failed the validation of a record: where a topic is compacted, one without a key"
+    )
+
+
+kafka.kafka_errors[InvalidRecord.errno] = InvalidRecord
 
 
 class _Verdict(NamedTuple):
@@ -84,6 +111,8 @@ _TOO_LARGE = _Verdict(
 _NOT_SUPPORTED = _Verdict(NOT_SUPPORTED, NotReady, "Use Apache Kafka 2.4 or later.")
 _REFUSED = _Verdict(REFUSED, Stop, "Look at the broker's log for the reason, and mend it there.")
 
+_LOGIN = _Verdict(LOGIN, NotReady, "Check sasl_mechanism, sasl_username and sasl_password.")
+
 _TABLE: Final[dict[type[Exception], _Verdict]] = {
     kafka.KafkaConnectionError: _UNREACHABLE,
     kafka.NodeNotReadyError: _UNREACHABLE,
@@ -97,6 +126,14 @@ _TABLE: Final[dict[type[Exception], _Verdict]] = {
     kafka.GroupAuthorizationFailedError: _NOT_AUTHORISED,
     kafka.ClusterAuthorizationFailedError: _NOT_AUTHORISED,
     kafka.TransactionalIdAuthorizationFailed: _NOT_AUTHORISED,
+    kafka.AuthenticationFailedError: _LOGIN,
+    kafka.SaslAuthenticationFailed: _LOGIN,
+    kafka.UnsupportedSaslMechanismError: _Verdict(
+        LOGIN, NotReady, "Choose a sasl_mechanism that the listener offers."
+    ),
+    kafka.IllegalSaslStateError: _Verdict(
+        LOGIN, NotReady, "The listener asks for no login: write security_protocol SSL or PLAINTEXT."
+    ),
     kafka.InvalidTransactionTimeout: _Verdict(
         NOT_SUPPORTED,
         NotReady,
@@ -107,6 +144,12 @@ _TABLE: Final[dict[type[Exception], _Verdict]] = {
         Stop,
         "Records bear the time of their database commit. Check both clocks and the topic's "
         "message.timestamp.before.max.ms and message.timestamp.after.max.ms.",
+    ),
+    InvalidRecord: _Verdict(
+        REFUSED,
+        Stop,
+        "Grant DescribeConfigs on the topics to the pipeline's user, and start again: where it may read a "
+        "topic's settings it names the event, and what to do. If it may: look at the broker's log.",
     ),
     kafka.MessageSizeTooLargeError: _TOO_LARGE,
     kafka.RecordListTooLargeError: _TOO_LARGE,
@@ -130,6 +173,8 @@ def translate(error: BaseException, doing: str, *, where: str) -> TailraceError:
     """The error to raise instead of one of FAILURES. `doing` says what was tried: "creating topic x"."""
     cause = _root(error)
     verdict = next((_TABLE[kind] for kind in type(cause).__mro__ if kind in _TABLE), None)
+    if verdict in (None, _UNREACHABLE) and (broken := _handshake(error)) is not None:
+        cause, verdict = broken
     if verdict is None:
         if isinstance(cause, kafka.KafkaError):
             verdict = _NOT_NOW if cause.retriable or type(cause) is kafka.KafkaError else _REFUSED
@@ -138,6 +183,33 @@ def translate(error: BaseException, doing: str, *, where: str) -> TailraceError:
     made = verdict.kind(verdict.code, f"{doing}: {_describe(cause)}", verdict.remedy, where=where)
     made.__cause__ = error
     return made
+
+
+def _handshake(error: BaseException) -> tuple[BaseException, _Verdict] | None:
+    """The part of a failure that says that certificates do not fit, and what to do; None if there is none."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        if cause.verify_code == 10:
+            remedy = "Renew the certificate of the broker, or set the clock of this machine."
+        elif cause.verify_code in (62, 64):  # a name, an address
+            remedy = (
+                "Name the brokers in bootstrap_servers and in their advertised.listeners as their "
+                "certificates do, or write ssl_endpoint_identification_algorithm: none."
+            )
+        else:
+            remedy = "Name the authority that signed the brokers' certificates in ssl_ca_location."
+        return cause, _Verdict(TLS, NotReady, remedy)
+    if isinstance(cause, ssl.SSLError) and any(
+        word in (cause.reason or "") for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
+    ):
+        remedy = (
+            "The broker wants a certificate of the client's that it trusts: check ssl_certificate_location "
+            "and ssl_key_location."
+        )
+        return cause, _Verdict(TLS, NotReady, remedy)
+    return None
 
 
 def _root(error: BaseException) -> BaseException:

@@ -9,6 +9,8 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tailrace.secrets import SecretFile, reveal
+
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECT_SECONDS: Final = 10
 _SILENT_SECONDS: Final = 30  # of a line on which nothing is acknowledged, after which the system ends it
@@ -24,10 +26,10 @@ class Address:
     """
 
     parameters: Mapping[str, str]
-    password: str | None = None
+    password: str | SecretFile | None = None
 
     @classmethod
-    def parse(cls, url: str, password: str | None = None) -> Address:
+    def parse(cls, url: str, password: str | SecretFile | None = None) -> Address:
         """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
         of them."""
         if not url.startswith(_SCHEMES):
@@ -50,11 +52,26 @@ class Address:
 
     def __str__(self) -> str:
         """host:port/database, fit to be shown."""
+        if "service" in self.parameters and "host" not in self.parameters:
+            return f"service {self.parameters['service']}"
         hosts = self.parameters.get("host", self.parameters.get("hostaddr", "localhost")).split(",")
         ports = self.parameters.get("port", "5432").split(",")
         ports = ports * len(hosts) if len(ports) == 1 else ports
         servers = ",".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
         return f"{servers}/{self.database}"
+
+    def each(self) -> list[Address]:
+        """The servers that the URL names, each in an address of its own; what it is there does not matter."""
+        named = [name for name in ("host", "hostaddr", "port") if name in self.parameters]
+        lists = {name: self.parameters[name].split(",") for name in named}
+        count = max((len(values) for values in lists.values()), default=1)
+        rest = {k: v for k, v in self.parameters.items() if k not in (*lists, "target_session_attrs")}
+        return [
+            Address(
+                {**rest, **{k: v[0] if len(v) == 1 else v[place] for k, v in lists.items()}}, self.password
+            )
+            for place in range(count)
+        ]
 
     @property
     def user(self) -> str:
@@ -67,8 +84,9 @@ class Address:
         return self.parameters.get("dbname", self.user)
 
     def conninfo(self, program: str, *, replication: bool) -> str:
-        """libpq's connection string, password included. `program` is shown by pg_stat_activity. No statement
-        has a time limit, whatever role, database or URL say."""
+        """libpq's connection string, the password as it is now included. `program` is shown by
+        pg_stat_activity. No statement has a time limit, whatever role, database or URL say. NotReady where
+        the password's file cannot be read."""
         parameters: dict[str, str | int] = {
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": program,
@@ -83,5 +101,5 @@ class Address:
         if replication:
             parameters["replication"] = "database"
         if self.password is not None:
-            parameters["password"] = self.password
+            parameters["password"] = reveal(self.password)
         return make_conninfo("", **parameters)

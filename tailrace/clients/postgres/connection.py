@@ -11,12 +11,21 @@ import psycopg
 from psycopg import sql
 
 from tailrace.clients.postgres.address import Address
-from tailrace.clients.postgres.faults import connecting, talking
+from tailrace.clients.postgres.certificates import distrust
+from tailrace.clients.postgres.faults import LOST, POOLER, TLS, TO_THE_SERVER, connecting, talking
+from tailrace.errors import NotReady, Retry
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Statement: TypeAlias = sql.SQL | sql.Composed
 
 _NO_SETTINGS: Final[Mapping[str, str]] = {}
+
+_ANSWER_SECONDS: Final = 60.0  # a line may be dead although something in between acknowledges what is sent
+_CANCEL_SECONDS: Final = 2.0  # a stop has 8 in all
+
+_KIND: Final = sql.SQL(
+    "SELECT backend_type FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())"
+)
 
 # A server does not know the settings of later versions. Names are qualified: any search_path may be in force.
 _FIX: Final = sql.SQL("""
@@ -38,16 +47,35 @@ async def connect(
     server does not know are left out. Retry where the server cannot be reached or takes no connections,
     NotReady where it refuses this one.
     """
-    with connecting(address):
-        connection = await psycopg.AsyncConnection.connect(
-            address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
-        )
     try:
+        with connecting(address):
+            connection = await psycopg.AsyncConnection.connect(
+                address.conninfo(program, replication=replication), autocommit=True, prepare_threshold=None
+            )
+    except NotReady as refused:
+        if refused.code is TLS and "verify failed" in refused.found and (more := await distrust(address)):
+            raise NotReady(TLS, *more, where=refused.where) from None
+        raise
+    try:
+        if replication:
+            await _refuse_pooler(connection, address)
         await _fix(connection, address, settings)
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _refuse_pooler(connection: Connection, address: Address) -> None:
+    """One that was told to ignore what it does not know makes an ordinary connection of a replication one."""
+    [(kind,)] = await rows(connection, address, _KIND)
+    if kind != "walsender":
+        raise NotReady(
+            POOLER,
+            f"asked for a replication connection, something in between made it a {kind}",
+            TO_THE_SERVER,
+            where=str(address),
+        )
 
 
 async def _fix(connection: Connection, address: Address, settings: Mapping[str, str]) -> None:
@@ -74,13 +102,51 @@ async def connected(
 
 
 async def rows(
-    connection: Connection, address: Address, statement: Statement, parameters: Sequence[Any] = ()
+    connection: Connection,
+    address: Address,
+    statement: Statement,
+    parameters: Sequence[Any] = (),
+    *,
+    deadline: bool = True,
 ) -> list[tuple[Any, ...]]:
     """Run one statement; its rows, none if it has none. Without parameters it goes out as a simple query,
-    which is what replication commands need."""
-    with talking(address):
-        cursor = await connection.execute(statement, parameters or None)
-        return await cursor.fetchall() if cursor.description else []
+    which is what replication commands need.
+
+    Retry where no answer comes within a minute, unless there is no `deadline`. Cancelled, it tries to cancel
+    the statement on the server; where that takes more than 2 seconds, the connection is closed.
+    """
+    running = asyncio.create_task(_execute(connection, statement, parameters))
+    try:
+        if not (await asyncio.wait({running}, timeout=_ANSWER_SECONDS if deadline else None))[0]:
+            raise Retry(
+                LOST,
+                f"no answer has come from the server for {_ANSWER_SECONDS:g} s",
+                "Nothing: the connection is made again.",
+                where=str(address),
+            )
+        with talking(address):
+            return running.result()
+    finally:
+        if not running.done():
+            await _give_up(running)
+
+
+async def _execute(
+    connection: Connection, statement: Statement, parameters: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(statement, parameters or None)
+    return await cursor.fetchall() if cursor.description else []
+
+
+async def _give_up(running: asyncio.Task[list[tuple[Any, ...]]]) -> None:
+    """End a statement. psycopg takes the first cancellation to the server, for ten seconds if that does not
+    answer; at the second one it closes the connection."""
+    running.cancel()
+    try:
+        await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
+    finally:
+        running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 class Session:

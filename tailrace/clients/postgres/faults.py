@@ -7,6 +7,7 @@ is shown as it is.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ LOST = code(
 BUSY = code(
     "TR-PG-005",
     "the server could not do it now",
-    "A lock, a deadlock, a cancelled statement or a lack of memory or disk: it is tried again.",
+    "A lock, a deadlock, a cancelled statement, another session that was faster, or a lack of memory or "
+    "disk: it is tried again.",
 )
 PASSWORD = code(
     "TR-PG-010",
@@ -73,6 +75,21 @@ ENCODING = code(
     "Its texts cannot be turned into UTF-8: PostgreSQL has no conversion from that encoding, or, with "
     "SQL_ASCII, nobody knows what they are.",
 )
+POOLER = code(
+    "TR-PG-018",
+    "a pooler stands in between",
+    "What answers is no PostgreSQL server but a pooler (PgBouncer and the like): it hands on neither "
+    "replication connections nor a session's settings.",
+)
+
+TO_THE_SERVER: Final = (
+    "Let the URL lead to the server itself, not to its pooler: poolers listen on ports like 6432 or 6543, or "
+    "on hosts with -pooler in their names."
+)
+# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before stays,
+# but for the one that is its own.
+if (_log := logging.getLogger("psycopg")).level in (logging.NOTSET, logging.WARNING):
+    _log.setLevel(logging.CRITICAL)
 
 _CHECK_LOGIN: Final = "Check user and password, and pg_hba.conf on the server."
 
@@ -84,7 +101,62 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             r"to start wal ?sender",
             NotReady,
             NO_REPLICATION,
-            "As a superuser: ALTER ROLE {user} REPLICATION;",
+            "As a superuser: ALTER ROLE {user} REPLICATION; on Amazon RDS: GRANT rds_replication TO {user};",
+        ),
+        (
+            r"no pg_hba\.conf entry .*no encryption",
+            NotReady,
+            PASSWORD,
+            "Where the server takes this user with TLS only: ?sslmode=require in the URL. Else add a line to "
+            "its pg_hba.conf.",
+        ),
+        (
+            r"certificate authentication failed",
+            NotReady,
+            PASSWORD,
+            "The client certificate's CN must be {user}, or be mapped to it in pg_ident.conf on the server.",
+        ),
+        (
+            r"requires a valid client certificate|certificate required",
+            NotReady,
+            TLS,
+            "Let sslcert and sslkey in the URL name a client certificate and its key.",
+        ),
+        (
+            r"alert (?:unknown ca|bad certificate|certificate (?:expired|revoked|unknown)|unsupported cert)",
+            NotReady,
+            TLS,
+            "The server does not take the client certificate: let sslcert name one that is valid and signed "
+            "by an authority in the server's ssl_ca_file.",
+        ),
+        (
+            r"private key file|could not (?:load|read|open) (?:the )?(?:private key|certificate)|"
+            r"client certificate file",
+            NotReady,
+            TLS,
+            "Correct sslcert and sslkey in the URL; the key belongs to the certificate, and only its owner "
+            "may read it (chmod 600).",
+        ),
+        (
+            r"does not support SSL",
+            NotReady,
+            TLS,
+            "Switch TLS on at the server (ssl = on), or, on a line that nobody else can reach, take sslmode "
+            "out of the URL.",
+        ),
+        (
+            r"root certificate file|root\.crt",
+            NotReady,
+            TLS,
+            "Let sslrootcert in the URL name the certificate of the authority that signed the server's, or "
+            "sslrootcert=system.",
+        ),
+        (
+            r"does not match host name",
+            NotReady,
+            TLS,
+            "Let the URL lead to a name that stands in the certificate, or have one made for this name; "
+            "sslmode=verify-ca checks the authority alone.",
         ),
         (
             r"password authentication failed|no password supplied|authentication failed|"
@@ -107,13 +179,26 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "Nothing, if the server comes back by itself; else start it.",
         ),
         (
+            r"hot standby mode|session is read-only|session is not read-only",
+            Retry,
+            UNAVAILABLE,
+            "Nothing during a failover; else correct the hosts or target_session_attrs in the URL.",
+        ),
+        (
             r"too many (?:clients|connections)|connection slots are reserved|max_wal_senders",
             Retry,
             TOO_MANY,
             "End connections that nobody needs, or raise max_connections or max_wal_senders.",
         ),
         (
-            r"does not support SSL|certificate|SSL error|sslmode|\bSSL\b.*required",
+            r"unexpected eof|SSL SYSCALL|closed the connection unexpectedly|closed unexpectedly",
+            Retry,
+            UNREACHABLE,
+            "Nothing, if the server is being started or ended; else look into its log. Servers before 17 end "
+            "the connection at sslnegotiation=direct.",
+        ),
+        (
+            r"certificate|SSL error|sslmode|sslnegotiation|\bSSL\b.*required",
             NotReady,
             TLS,
             "Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or TLS on the server.",
@@ -126,15 +211,22 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], .
             "{database} ENCODING '…' TEMPLATE template0;",
         ),
         (
+            r"unsupported startup parameter",
+            NotReady,
+            POOLER,
+            TO_THE_SERVER,
+        ),
+        (
             r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
-            r"parameter \".*\" cannot be changed|invalid connection option|unsupported startup parameter",
+            r"parameter \".*\" cannot be changed|invalid connection option",
             NotReady,
             REFUSED,
-            "Correct the parameters in the URL; it must lead to the server itself, not to a pooler.",
+            "Correct the parameters in the URL.",
         ),
     )
 )
 
+_ATTEMPT: Final = re.compile(r" ?- host: ")
 _LOST_STATES: Final = re.compile(r"08...|57P0[1-5]")
 _BUSY_STATES: Final = re.compile(r"40...|53...|55006|57014|58030")
 
@@ -176,6 +268,8 @@ def fault(error: psycopg.Error, address: Address) -> TailraceError:
     if state == "55P03":
         remedy = "Nothing, if the lock is soon released; pg_locks shows who holds it."
         return Retry(BUSY, text, remedy, where=where)
+    if state == "42710":  # nothing is made that was not looked for before
+        return Retry(BUSY, text, "Nothing: what another session has just made is looked at.", where=where)
     if _BUSY_STATES.fullmatch(state):
         return Retry(BUSY, text, "Nothing, if it passes; else look at what the server says.", where=where)
     if state == "42501":
@@ -197,7 +291,19 @@ def _concise(error: psycopg.Error) -> str:
         parts = (diagnostics.message_primary, diagnostics.message_detail)
         return "; ".join(part for part in parts if part)
     text = " ".join(str(error).split())
+    attempts = [_plain(attempt) for attempt in _ATTEMPT.split(text)[1:]]
+    if attempts:  # psycopg tried several hosts, or several addresses of one, and tells of the last one twice
+        return "; ".join(dict.fromkeys(attempts))
+    return _plain(text) or "no reason given"
+
+
+def _plain(text: str) -> str:
+    """One attempt's words without what is known anyway; of one among several the place stays."""
+    place = re.match(r"'(.*?)', port: (?:'(.*?)'|None), hostaddr: (?:'.*?'|None): ", text)
+    if place is not None:
+        return f"{place[1]}:{place[2] or 5432}: {_plain(text[place.end() :])}"
     text = re.sub(r"^connection (?:failed|is bad): ", "", text)
     text = re.sub(r"^connection to server (?:at|on) .*? failed: ", "", text)
     text = re.sub(r"FATAL: +", "", text)
-    return re.sub(r" DETAIL: +", "; ", text) or "no reason given"
+    text = re.sub(r" Is the server running .*\?$", "", text)
+    return re.sub(r" DETAIL: +", "; ", text).strip()

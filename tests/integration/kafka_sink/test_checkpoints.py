@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sinks.kafka import offsets_topic
-from sinks.kafka.batch import RecordBatch
 from sinks.kafka.sink import KafkaSink
+from tailrace.clients.kafka import offsets_topic
+from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.batch import RecordBatch
 from tailrace.clients.kafka.cluster import Cluster
 from tailrace.errors import NotReady, Retry, Stop
 from tailrace.testing.events import checkpoint
@@ -22,7 +23,7 @@ AT_1, AT_2 = checkpoint(1, {"transaction": 1}), checkpoint(2, {"transaction": 2}
 
 
 async def create(kafka: Kafka, topic: str, partitions: int = 1, **settings: str) -> None:
-    async with Cluster([kafka.bootstrap_servers]) as cluster:
+    async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
         named = {name.replace("_", "."): value for name, value in settings.items()}
         made = cluster.create_topic(topic, partitions=partitions, replication_factor=None, settings=named)
         assert await made is None
@@ -38,7 +39,7 @@ async def send_checkpoint(sink: KafkaSink) -> None:
 async def test_it_is_created_for_checkpoints(kafka: Kafka, make_sink: Sinks) -> None:
     sink = make_sink(kafka, offsets_replication_factor=1)
     await sink.open()
-    async with Cluster([kafka.bootstrap_servers]) as cluster:
+    async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
         topic = (await cluster.topics([make_sink.offsets_topic]))[make_sink.offsets_topic]
         settings = await cluster.topic_settings(make_sink.offsets_topic)
     assert topic.partitions == 1
@@ -51,7 +52,7 @@ async def test_peek_and_forget_do_not_create_it(kafka: Kafka, make_sink: Sinks) 
     sink = make_sink(kafka)
     assert await sink.peek() is None
     assert await sink.forget(dry_run=False) == []
-    async with Cluster([kafka.bootstrap_servers]) as cluster:
+    async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
         assert await cluster.topics([make_sink.offsets_topic]) == {}
 
 

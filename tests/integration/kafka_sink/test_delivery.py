@@ -8,8 +8,8 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from sinks.kafka import sink as sink_module
-from sinks.kafka.batch import Compression
 from sinks.kafka.config import KafkaHeaders
+from tailrace.clients.kafka.batch import Compression
 from tailrace.events import Batch
 from tailrace.testing.events import Stream, checkpoint, delivered, table
 from tests.integration.kafka_sink.conftest import Sinks

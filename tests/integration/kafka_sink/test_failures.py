@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from sinks.kafka import producer as producer_module
 from sinks.kafka import sink as sink_module
 from sinks.kafka import topic as topic_module
 from sinks.kafka.sink import KafkaSink
 from tailrace.checkpoint import Checkpoint
+from tailrace.clients.kafka import producer as producer_module
 from tailrace.clients.kafka.errors import FENCED
 from tailrace.errors import Fenced, Retry, TailraceError, UnknownOutcome
 from tailrace.events import Batch

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.cluster import Cluster
 from tailrace.clients.kafka.errors import NOT_SUPPORTED, REFUSED, UNREACHABLE
 from tailrace.errors import NotReady, Rejected, Retry, Stop
@@ -25,7 +26,7 @@ AUDIT = table("audit", keyed=False)
 
 
 async def create(kafka: Kafka, topic: str, partitions: int, **settings: str) -> None:
-    async with Cluster([kafka.bootstrap_servers]) as cluster:
+    async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
         named = {name.replace("_", "."): value for name, value in settings.items()}
         refusal = await cluster.create_topic(
             topic, partitions=partitions, replication_factor=1, settings=named
@@ -34,7 +35,7 @@ async def create(kafka: Kafka, topic: str, partitions: int, **settings: str) -> 
 
 
 async def partitions_and_settings(kafka: Kafka, topic: str) -> tuple[int, dict[str, str]]:
-    async with Cluster([kafka.bootstrap_servers]) as cluster:
+    async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
         found = await cluster.topics([topic])
         return found[topic].partitions, await cluster.topic_settings(topic)
 

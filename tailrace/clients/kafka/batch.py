@@ -47,8 +47,10 @@ class RecordBatch:
         do. A batch always takes its first row, however large that is: compare `size` with the limit."""
         append = self._builder.append
         offset = self._count
-        for timestamp, key, value, position, _ in islice(rows, start, None):
+        for timestamp, key, value, position, record in islice(rows, start, None):
             headers = _NO_HEADERS if position is None else [("tailrace.position", position)]
+            if record.headers:
+                headers = [*headers, *record.headers]
             if append(offset, timestamp, key, value, headers) is None:
                 break
             offset += 1

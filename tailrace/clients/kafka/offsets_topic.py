@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from sinks.kafka.batch import RecordBatch
 from tailrace.checkpoint import Checkpoint
+from tailrace.clients.kafka.batch import RecordBatch
 from tailrace.clients.kafka.cluster import Cluster, Topic, settled
 from tailrace.clients.kafka.compacted import CompactedReader
 from tailrace.clients.kafka.errors import NOT_NOW

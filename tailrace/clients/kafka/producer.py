@@ -17,9 +17,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer import sender as aiokafka_sender
 
-from sinks.kafka.batch import RecordBatch
-from sinks.kafka.config import KafkaSettings
-from tailrace.clients.kafka.cluster import CLIENT_ID
+from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.batch import RecordBatch
+from tailrace.clients.kafka.cluster import CLIENT_ID, Cluster
 from tailrace.clients.kafka.errors import FAILURES, NOT_NOW, UNREACHABLE, translate
 from tailrace.errors import Fenced, Retry, Stop, TailraceError, UnknownOutcome, code
 from tailrace.failpoints import failpoint
@@ -54,15 +54,17 @@ class Producer:
     Nothing of Kafka bounds how long a request is tried again: every wait here has its own deadline.
     """
 
-    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
-        self._where = ", ".join(settings.servers)
-        self._patience = settings.transaction_timeout / 2
+    def __init__(self, access: Access, transactional_id: str, transaction_timeout: float) -> None:
+        self._access = access
+        self._where = str(access)
+        self._patience = transaction_timeout / 2
         self._producer: Any = AIOKafkaProducer(
-            bootstrap_servers=list(settings.servers),
+            bootstrap_servers=list(access.servers),
             client_id=CLIENT_ID,
             transactional_id=transactional_id,
-            transaction_timeout_ms=int(settings.transaction_timeout * 1000),
+            transaction_timeout_ms=int(transaction_timeout * 1000),
             request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
+            **access.options,
         )
         self._sent: list[asyncio.Future[Any]] = []  # of each batch that is not known to have arrived
         self._in_transaction = False  # begun, and neither failed nor asked to commit
@@ -74,6 +76,7 @@ class Producer:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._producer.start()
         except TimeoutError as error:
+            await self._reach()
             raise Retry(
                 UNREACHABLE,
                 f"no transaction coordinator answered within {_START_TIMEOUT:g} s",
@@ -82,7 +85,15 @@ class Producer:
                 where=self._where,
             ) from error
         except FAILURES as error:
-            raise translate(error, "starting a transactional producer", where=self._where) from error
+            failure = translate(error, "starting a transactional producer", where=self._where)
+            if failure.code is UNREACHABLE:
+                await self._reach()
+            raise failure from error
+
+    async def _reach(self) -> None:
+        """Raise what a connection of another kind is told more clearly."""
+        async with Cluster(self._access) as cluster:
+            await cluster.topics([])
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has that exists."""

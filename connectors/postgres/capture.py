@@ -1,0 +1,63 @@
+"""What of a database a pipeline captures, as its settings say it and as the catalogue has it now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.postgres import selection
+from connectors.postgres.catalogue import Catalogue, Relation, parts, select
+from connectors.postgres.config import PostgresSettings
+from connectors.postgres.membership import Assignment, Membership, Names
+from connectors.postgres.tables import Pattern, TableFilter
+from tailrace.clients.postgres.connection import Session
+from tailrace.errors import NotReady
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What there is to capture."""
+
+    relations: Sequence[Relation]  # everything that a pattern may match
+    selected: Sequence[Relation]
+    assignment: Assignment
+    membership: Membership
+    unlogged: Sequence[NotReady]
+    keyless: Sequence[NotReady]  # tables that cannot be captured for want of a replica identity
+
+
+class Capture:
+    """The settings that select tables. `names` are the publications; `ours`: they are made here."""
+
+    def __init__(self, settings: PostgresSettings, name: str) -> None:
+        given = settings.publication
+        main = given.name or name
+        self.ours: Final = given.create
+        self.inserts_only: Final = settings.keyless == "inserts_only"
+        self.names: Final = Names(main, f"{main}_ins" if self.ours or self.inserts_only else None)
+        self.tables: Final = TableFilter(
+            [Pattern.parse(text) for text in settings.tables],
+            [Pattern.parse(text) for text in settings.exclude],
+        )
+        self._leaves = settings.partitions == "leaves"
+        self._parts: frozenset[tuple[str, str]] = frozenset()
+
+    async def look(self, session: Session) -> Captured:
+        """Look at the database."""
+        catalogue = Catalogue(session)
+        relations = await catalogue.relations()
+        selected = select(relations, self.tables, leaves=self._leaves)
+        # A partition whose changes are not in the log is a hole in its table either way.
+        unlogged = selection.unlogged(relations, select(relations, self.tables))
+        assignment, keyless = await selection.assign(
+            catalogue, relations, selected, inserts_only=self.inserts_only
+        )
+        membership = await Membership.find(session, self.names, assignment, relations, self.tables)
+        self._parts = frozenset(part.qualified for part in parts(relations, self.tables))
+        return Captured(relations, selected, assignment, membership, unlogged, keyless)
+
+    def captured(self, schema: str, table: str) -> bool:
+        """Whether changes under this name are wanted. Those of partitions are, however `partitions` is set:
+        the log may be from before it was changed."""
+        return self.tables.captured(schema, table) or (schema, table) in self._parts

@@ -1,0 +1,221 @@
+"""The JSON of a value in the format `plain`: what a person would write.
+
+| kind | JSON |
+|---|---|
+| BOOLEAN, INT16, INT32, INT64 | `true`, `42` |
+| FLOAT32, FLOAT64, DECIMAL | a number with the digits that the database has: `12.50`; `"NaN"`, `"Infinity"` |
+| STRING, XML, UUID, ENUM | a string |
+| JSON | itself |
+| BYTES | base64 |
+| DATE | `"2026-01-31"`; `"infinity"`; before year 1 and beyond 9999 with a sign: `"-0043-03-15"` |
+| TIME | `"13:14:15.5"` |
+| TIMETZ | `"13:14:15.5+02:30"` |
+| TIMESTAMP | `"2026-01-31T13:14:15.5"` |
+| TIMESTAMPTZ | `"2026-01-31T13:14:15.5Z"`: UTC |
+| INTERVAL | ISO 8601: `"P1M2DT3.5S"`: months, days, seconds; `"infinity"` |
+| BITS | a string of `0` and `1` |
+| POINT | `{"x":1.5,"y":-2.0}` |
+| MAP | an object |
+| ARRAY | an array, nested for more dimensions |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from tailrace.events import Column
+from tailrace.formats.connect_values import (
+    DAY,
+    Encoder,
+    iso_date,
+    json_string,
+)
+from tailrace.formats.connect_values import value_encoder as connect_encoder
+from tailrace.types import Kind, LogicalType
+
+_SECOND: Final = 1_000_000  # µs
+_NO_NUMBERS: Final = (b"NaN", b"Infinity", b"-Infinity")
+_AS_CONNECT: Final = frozenset(
+    {
+        Kind.BOOLEAN, Kind.INT16, Kind.INT32, Kind.INT64, Kind.FLOAT32, Kind.FLOAT64, Kind.STRING, Kind.XML,
+        Kind.UUID, Kind.ENUM, Kind.BYTES,
+    }
+)  # fmt: skip
+
+
+def field_encoder(column: Column) -> Callable[[Any], bytes]:
+    """The encoder of a column's raw fields that hold a value or NULL."""
+    by_value = value_encoder(column.type)
+    value = column.value
+    text = _TEXTS.get(column.type.kind) if column.text else None
+
+    def encode(field: Any) -> bytes:
+        if field is None:
+            return b"null"
+        encoded = None if text is None else text(field)
+        return by_value(value(field)) if encoded is None else encoded
+
+    return encode
+
+
+def value_encoder(type: LogicalType) -> Encoder:
+    """The encoder of a type's canonical values."""
+    kind = type.kind
+    if kind in _AS_CONNECT:
+        return connect_encoder(type)
+    if kind is Kind.ARRAY:
+        if type.element is None:
+            raise ValueError(f"array type {type.native} has no element type")
+        return _array(value_encoder(type.element))
+    return _VALUES[kind]
+
+
+def _array(element: Encoder) -> Encoder:
+    def encode(value: Any) -> bytes:
+        if not isinstance(value, list):
+            raise ValueError("not an array")
+        items = [b"null" if v is None else encode(v) if isinstance(v, list) else element(v) for v in value]
+        return b"[%b]" % b",".join(items)
+
+    return encode
+
+
+def _decimal(value: Any) -> bytes:
+    if not isinstance(value, Decimal):
+        raise ValueError("not a decimal number")
+    if not value.is_finite():
+        return json_string(str(value))
+    return f"{value:f}".encode()
+
+
+def _json(value: Any) -> bytes:
+    # The database has checked it. Outside of strings, which cannot hold any, a line break is a blank.
+    return str(value).replace("\n", " ").replace("\r", " ").encode()
+
+
+def _infinite(value: Any) -> bytes | None:
+    if isinstance(value, float) and math.isinf(value):
+        return b'"infinity"' if value > 0 else b'"-infinity"'
+    if type(value) is not int:
+        raise ValueError("not a moment")
+    return None
+
+
+def _date(value: Any) -> bytes:
+    return _infinite(value) or b'"%b"' % iso_date(value).encode()
+
+
+def _clock(time: int) -> str:
+    seconds, fraction = divmod(time, _SECOND)
+    digits = f".{fraction:06}".rstrip("0") if fraction else ""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{digits}"
+
+
+def _time(value: Any) -> bytes:
+    if type(value) is not int or not 0 <= value <= DAY:
+        raise ValueError("not a time of day")
+    return f'"{_clock(value)}"'.encode()
+
+
+def _timetz(value: Any) -> bytes:
+    time, east = value
+    hours, rest = divmod(abs(east), 3600)
+    seconds = f":{rest % 60:02}" if rest % 60 else ""
+    return f'"{_clock(time)}{"-" if east < 0 else "+"}{hours:02}:{rest // 60:02}{seconds}"'.encode()
+
+
+def _timestamp(zone: str) -> Encoder:
+    def encode(value: Any) -> bytes:
+        if (infinite := _infinite(value)) is not None:
+            return infinite
+        days, time = divmod(value, DAY)
+        return f'"{iso_date(days)}T{_clock(time)}{zone}"'.encode()
+
+    return encode
+
+
+def _interval(value: Any) -> bytes:
+    if isinstance(value, float):
+        return _infinite(value) or b""
+    months, days, microseconds = value
+    sign = "-" if microseconds < 0 else ""
+    seconds, fraction = divmod(abs(microseconds), _SECOND)
+    digits = f".{fraction:06}".rstrip("0") if fraction else ""
+    dated = (f"{months}M" if months else "") + (f"{days}D" if days else "")
+    timed = f"T{sign}{seconds}{digits}S" if microseconds or not dated else ""
+    return f'"P{dated}{timed}"'.encode()
+
+
+def _point(value: Any) -> bytes:
+    number = connect_encoder(LogicalType(Kind.FLOAT64, "float8"))
+    x, y = value
+    return b'{"x":%b,"y":%b}' % (number(x), number(y))
+
+
+def _map(value: Any) -> bytes:
+    if not isinstance(value, dict):
+        raise ValueError("not a map")
+    pairs = [json_string(k) + b":" + (b"null" if v is None else json_string(v)) for k, v in value.items()]
+    return b"{%b}" % b",".join(pairs)
+
+
+def _bits(value: Any) -> bytes:
+    if not isinstance(value, str) or set(value) - {"0", "1"}:
+        raise ValueError("not a string of bits")
+    return b'"%b"' % value.encode()
+
+
+_VALUES: Final[dict[Kind, Encoder]] = {
+    Kind.DECIMAL: _decimal,
+    Kind.JSON: _json,
+    Kind.DATE: _date,
+    Kind.TIME: _time,
+    Kind.TIMETZ: _timetz,
+    Kind.TIMESTAMP: _timestamp(""),
+    Kind.TIMESTAMPTZ: _timestamp("Z"),
+    Kind.INTERVAL: _interval,
+    Kind.POINT: _point,
+    Kind.MAP: _map,
+    Kind.BITS: _bits,
+}
+
+
+def _number_text(text: bytes) -> bytes | None:
+    return None if text in _NO_NUMBERS else text
+
+
+def _date_text(text: bytes) -> bytes | None:
+    return b'"%b"' % text if len(text) == 10 and text[4] == 45 else None
+
+
+def _timestamp_text(text: bytes) -> bytes | None:
+    if len(text) < 19 or text[10] != 32 or text.endswith(b"C"):  # infinity, five digits of a year, BC
+        return None
+    return b'"%bT%b"' % (text[:10], text[11:])
+
+
+def _timestamptz_text(text: bytes) -> bytes | None:
+    if len(text) < 22 or text[10] != 32 or not text.endswith(b"+00"):
+        return None
+    return b'"%bT%bZ"' % (text[:10], text[11:-3])
+
+
+# Canonical text straight to JSON, where that is the same; None: it takes the value.
+_TEXTS: Final[dict[Kind, Callable[[bytes], bytes | None]]] = {
+    Kind.INT16: lambda text: text,
+    Kind.INT32: lambda text: text,
+    Kind.INT64: lambda text: text,
+    Kind.DECIMAL: _number_text,
+    Kind.STRING: lambda text: json_string(text.decode()),
+    Kind.XML: lambda text: json_string(text.decode()),
+    Kind.ENUM: lambda text: json_string(text.decode()),
+    Kind.JSON: lambda text: text.replace(b"\n", b" ").replace(b"\r", b" "),
+    Kind.UUID: lambda text: b'"%b"' % text,
+    Kind.TIME: lambda text: b'"%b"' % text,
+    Kind.DATE: _date_text,
+    Kind.TIMESTAMP: _timestamp_text,
+    Kind.TIMESTAMPTZ: _timestamptz_text,
+}

@@ -1,0 +1,206 @@
+"""The language of the transform `filter`: a small part of Python's expressions.
+
+Names are `op`, `table`, `schema` and the rows `before`, `after` and `row` (what the event leaves behind:
+`after`, of a delete `before`). A row's column is `row.amount` or, under any name, `row["the amount"]`; of a
+row itself only whether it `is None` can be asked. Values are the canonical ones of `tailrace.types`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import CodeType
+from typing import Any, Final
+
+from tailrace.events import ABSENT, UNCHANGED, Column, Row
+
+ROWS: Final = ("before", "after", "row")
+_NAMES: Final = ("op", "table", "schema")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_METHODS: Final = frozenset(
+    {
+        "endswith", "isdigit", "lower", "lstrip", "removeprefix", "removesuffix", "rstrip", "startswith",
+        "strip", "upper",
+    }
+)  # fmt: skip
+
+_ALLOWED: Final = (
+    ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd,
+    ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod,
+    ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Is, ast.IsNot, ast.In, ast.NotIn,
+    ast.IfExp, ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Load,
+)  # fmt: skip
+
+
+def _date(text: str) -> int:
+    return date.fromisoformat(text).toordinal() - _EPOCH.toordinal()
+
+
+def _timestamp(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    "abs": abs,
+    "len": len,
+    "int": int,
+    "float": float,
+    "str": str,
+    "date": _date,
+    "timestamp": _timestamp,
+}
+_OF_CONSTANTS: Final = ("date", "timestamp")
+
+
+class NotInLog(Exception):
+    """A value is asked for that the event does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that an expression reads, of one of the rows."""
+
+    row: str
+    column: str
+
+
+Test = Callable[[str, Row | None, Row | None, Row | None], Any]
+"""(op, before, after, row) → what the expression says."""
+
+
+class Expression:
+    """An expression, checked and compiled. Raises ValueError with the column at which it is wrong."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        line = " ".join(text.split("\n")).strip()
+        try:
+            tree = ast.parse(line, mode="eval")
+        except SyntaxError as error:
+            raise ValueError(f"column {error.offset or len(line) + 1}: {error.msg}") from None
+        except (RecursionError, MemoryError):
+            raise ValueError("nested too deep") from None
+        compiler = _Compiler(line)
+        body = compiler.visit(tree.body)
+        self.references: Final = compiler.references  # in the order of their first use
+        self.reads_rows: Final = compiler.reads_rows
+        names = ("op", "before", "after", "row")
+        arguments = ast.arguments(
+            posonlyargs=[], args=[ast.arg(name) for name in names], kwonlyargs=[], kw_defaults=[], defaults=[]
+        )
+        function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
+        self._code: CodeType = compile(function, "<filter>", "eval")
+
+    def test(self, schema: str, table: str, columns: Mapping[str, tuple[int, Column]]) -> Test:
+        """The expression for one table version. `columns`: the columns by name, with their places; each that
+        the expression reads must be there."""
+        names: dict[str, Any] = {"__builtins__": {}, "schema": schema, "table": table, **_FUNCTIONS}
+        for number, reference in enumerate(self.references):
+            names[f"_{number}"] = _reader(reference, *columns[reference.column])
+        test: Test = eval(self._code, names)
+        return test
+
+
+def _reader(reference: Reference, index: int, column: Column) -> Callable[[Row | None], Any]:
+    read = column.value
+
+    def value(row: Row | None) -> Any:
+        if row is None:
+            raise NotInLog(f"the event has no row {reference.row!r}")
+        field = row[index]
+        if field is None:
+            return None
+        if field is UNCHANGED or field is ABSENT:
+            raise NotInLog(f"the log does not hold {reference.row}.{column.name} ({field.value})")
+        return read(field)
+
+    return value
+
+
+class _Compiler(ast.NodeTransformer):
+    """Refuses what does not belong to the language; puts a call in place of each column."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line.encode()
+        self.references: list[Reference] = []
+        self.reads_rows = False
+
+    def visit(self, node: ast.AST) -> Any:
+        match node:
+            case ast.Attribute(ast.Name(row), column) if row in ROWS:
+                return self._read(node, row, column)
+            case ast.Subscript(ast.Name(row), ast.Constant(str(column))) if row in ROWS:
+                return self._read(node, row, column)
+            case ast.Compare(ast.Name(row), [ast.Is() | ast.IsNot()], [ast.Constant(None)]) if row in ROWS:
+                self.reads_rows = True
+                return node
+            case ast.Call():
+                return self._call(node)
+            case ast.Name(name):
+                if name in ROWS:
+                    raise self._error(node, f"name a column of it: {name}.…")
+                if name not in _NAMES:
+                    known = ", ".join((*_NAMES, *ROWS))
+                    raise self._error(node, f"unknown name {name!r}; known are {known}, and text in quotes")
+                return node
+            case ast.Constant(value):
+                if value is not None and not isinstance(value, str | int | float):
+                    raise self._error(node, "a constant is a text, a number, True, False or None")
+                return node
+            case ast.Attribute(value, name):
+                self.visit(value)
+                raise self._error(node, f"{name!r} is no column of {', '.join(ROWS)}, and no call")
+            case ast.expr() if not isinstance(node, _ALLOWED):
+                raise self._error(node, "no such thing in a filter; see docs/shaping.md")
+            case ast.expr() | ast.expr_context():
+                return self.generic_visit(node)
+            case _ if not isinstance(node, _ALLOWED):
+                raise ValueError(f"{type(node).__name__} is no operator of a filter; see docs/shaping.md")
+            case _:
+                return node
+
+    def _read(self, node: ast.expr, row: str, column: str) -> ast.expr:
+        self.reads_rows = True
+        reference = Reference(row, column)
+        if reference not in self.references:
+            self.references.append(reference)
+        function = ast.Name(f"_{self.references.index(reference)}", ast.Load())
+        return ast.copy_location(ast.Call(function, [ast.Name(row, ast.Load())], []), node)
+
+    def _call(self, node: ast.Call) -> ast.expr:
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise self._error(node, "a call has plain arguments alone")
+        match node.func:
+            case ast.Name(name) if name in _FUNCTIONS:
+                if name in _OF_CONSTANTS:
+                    return self._constant(node, name)
+                function: ast.expr = node.func
+            case ast.Attribute(ast.Name(row), name) if row in ROWS:
+                raise self._error(
+                    node, f"a column cannot be called; if one is called {name!r}: {row}[{name!r}]"
+                )
+            case ast.Attribute(value, name) if name in _METHODS:
+                function = ast.copy_location(ast.Attribute(self.visit(value), name, ast.Load()), node.func)
+            case _:
+                known = ", ".join(sorted((*_FUNCTIONS, *(f".{name}" for name in _METHODS))))
+                raise self._error(node, f"not to be called here; to be called are {known}")
+        arguments = [self.visit(argument) for argument in node.args]
+        return ast.copy_location(ast.Call(function, arguments, []), node)
+
+    def _constant(self, node: ast.Call, name: str) -> ast.expr:
+        match node.args:
+            case [ast.Constant(str(text))]:
+                try:
+                    return ast.copy_location(ast.Constant(_FUNCTIONS[name](text)), node)
+                except ValueError as error:
+                    raise self._error(node, str(error)) from None
+        raise self._error(node, f"{name} takes one text in quotes, as in {name}('2026-01-31')")
+
+    def _error(self, node: ast.expr, found: str) -> ValueError:
+        column = len(self._line[: node.col_offset].decode(errors="replace")) + 1
+        return ValueError(f"column {column}: {found}")

@@ -13,7 +13,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java faketime
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java faketime pgbouncer
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -24,7 +24,7 @@ demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof tha
 docs: $(INSTALLED) ## Write the pages of commands, settings and error codes anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
-test: lint java faketime ## Everything that must be green: lint, then unit, contract, integration and crash tests
+test: lint java faketime pgbouncer ## Everything that must be green: lint, then unit, contract, integration and crash tests
 	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -58,6 +58,9 @@ java: # PostgreSQL and Kafka for the tests come through Maven, and Kafka runs on
 
 faketime: # A clock that can be set wrong for one process.
 	@scripts/system-packages faketime
+
+pgbouncer: # A pooler between a pipeline and its server.
+	@scripts/system-packages pgbouncer
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \

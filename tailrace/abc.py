@@ -11,7 +11,7 @@ import enum
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -80,6 +80,16 @@ class Explanation:
     fence: str = ""  # a sink's or a store's: what refuses an older process, and when
     stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
     made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+
+
+@runtime_checkable
+class Divides(Protocol):
+    """A source whose batches can be cut before any of their changes: what stands before an event that cannot
+    be delivered then still is."""
+
+    def before(self, batch: Batch, change: Change) -> Batch | None:
+        """What of the batch stands before the wire message of this change of it, with the position there.
+        None where no change does, or no position can be told."""
 
 
 class Explains(Protocol):

@@ -36,6 +36,9 @@ class Kind(enum.Enum):
     BITS = "bits"  # str of `0` and `1`; itself
     INTERVAL = "interval"  # (int months, int days, int µs), or ±math.inf; no canonical text
     POINT = "point"  # (float x, float y); no canonical text
+    GEOMETRY = "geometry"  # (int SRID or None, bytes of EWKB); no canonical text
+    VECTOR = "vector"  # list of float; no canonical text
+    SPARSE_VECTOR = "sparse_vector"  # (int dimensions, dict of int from 1 on to float); no canonical text
     MAP = "map"  # dict of str to str or None; no canonical text
     ARRAY = "array"  # list of the element's values or None, nested for more dimensions; no canonical text
 

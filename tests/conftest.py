@@ -40,7 +40,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
         if not POSTGRES_URL and any("postgres" in name for name in fixtures):
-            for major in MAJORS:
+            for major in postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS:
                 postgres_server.binaries(major)
         if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
             kafka_server.jars()
@@ -111,6 +111,16 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
     if POSTGRES_URL:
         return Postgres(POSTGRES_URL)
     server: Postgres = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture(scope="session", params=postgres_server.VERSIONS)
+def every_postgres(request: pytest.FixtureRequest, _running: contextlib.ExitStack) -> Postgres:
+    """Each version that is supported in turn; a given server stands for its own."""
+    major: int = request.param
+    if major not in MAJORS:
+        return _shared_postgres(major, _running)
+    server: Postgres = request.getfixturevalue(f"postgres{major}")
     return server
 
 

@@ -28,6 +28,7 @@ class Pipeline:
         source: Mapping[str, Any],
         sinks: Sequence[Mapping[str, Any]],
         transforms: Sequence[Mapping[str, Any]] = (),
+        offsets: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -43,6 +44,7 @@ class Pipeline:
             "source": {"type": "postgres", "snapshot": "never", **source},
             "transforms": list(transforms),
             "sinks": list(sinks),
+            **({} if offsets is None else {"offsets": dict(offsets)}),
         }
 
     def start(self, *options: str, failpoints: str = "", data_dir: Path | None = None) -> PipelineProcess:

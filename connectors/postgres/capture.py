@@ -9,7 +9,8 @@ from typing import Final
 from connectors.postgres import selection
 from connectors.postgres.catalogue import Catalogue, Relation, parts, select
 from connectors.postgres.config import PostgresSettings
-from connectors.postgres.membership import Assignment, Membership, Names
+from connectors.postgres.membership import Assignment, Membership, Names, superseded_by
+from connectors.postgres.publication import find
 from connectors.postgres.tables import Pattern, TableFilter
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import NotReady
@@ -35,7 +36,11 @@ class Capture:
         main = given.name or name
         self.ours: Final = given.create
         self.inserts_only: Final = settings.keyless == "inserts_only"
-        self.names: Final = Names(main, f"{main}_ins" if self.ours or self.inserts_only else None)
+        self.names: Final = Names(
+            main,
+            f"{main}_ins" if self.ours or self.inserts_only else None,
+            generated=given.generated == "stored" if self.ours else None,
+        )
         self.tables: Final = TableFilter(
             [Pattern.parse(text) for text in settings.tables],
             [Pattern.parse(text) for text in settings.exclude],
@@ -50,10 +55,18 @@ class Capture:
         selected = select(relations, self.tables, leaves=self._leaves)
         # A partition whose changes are not in the log is a hole in its table either way.
         unlogged = selection.unlogged(relations, select(relations, self.tables))
+        main = await find(session, self.names.main)
+        inserts = None if self.names.inserts is None else await find(session, self.names.inserts)
+        stored = self.names.generated
         assignment, keyless = await selection.assign(
-            catalogue, relations, selected, inserts_only=self.inserts_only
+            catalogue,
+            relations,
+            selected,
+            inserts_only=self.inserts_only,
+            stored=stored if stored is not None else main is not None and main.generated,
         )
-        membership = await Membership.find(session, self.names, assignment, relations, self.tables)
+        superseded = superseded_by(assignment, relations, self.tables) if self.ours else []
+        membership = Membership(self.names, main, inserts, assignment, superseded)
         self._parts = frozenset(part.qualified for part in parts(relations, self.tables))
         return Captured(relations, selected, assignment, membership, unlogged, keyless)
 

@@ -43,7 +43,10 @@ _SERVER: Final = SQL("""
            (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'),
            current_user, current_database(), has_database_privilege(current_database(), 'CREATE'),
-           current_setting('server_encoding')
+           current_setting('server_encoding'),
+           (SELECT p.oid::regprocedure::text FROM pg_proc p
+            WHERE p.proname = 'pg_logical_emit_message' AND p.pronamespace = 'pg_catalog'::regnamespace
+              AND p.proargtypes[2] = 'text'::regtype AND NOT has_function_privilege(p.oid, 'EXECUTE'))
     """)
 
 _RELATIONS: Final = SQL("""
@@ -61,28 +64,30 @@ _RELATIONS: Final = SQL("""
 # The index is one that PostgreSQL itself would take (RelationGetReplicaIndex). Generated columns are left out
 # of old rows; from 18 on the server refuses to change rows whose identity needs them.
 _IDENTITIES: Final = SQL("""
-    WITH key AS (
-        SELECT c.oid, a.attname::text, a.attgenerated <> '' AS generated, i.indisprimary,
+    WITH given (oids, stored) AS (SELECT %s::oid[], %s),
+    key AS (
+        SELECT c.oid, a.attname::text, a.attgenerated <> '' AND NOT stored AS generated, i.indisprimary,
                CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
                    AS identifies
-        FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid
+        FROM given JOIN pg_class c ON c.oid = ANY (oids) JOIN pg_index i ON i.indrelid = c.oid
              CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
              JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-        WHERE c.oid = ANY (%s::oid[]) AND k.place <= i.indnkeyatts
+        WHERE k.place <= i.indnkeyatts
           AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL)
     SELECT c.oid, c.relreplident = 'f',
            ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND identifies),
            ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND indisprimary),
            ARRAY(SELECT attname FROM key WHERE key.oid = c.oid AND identifies AND generated
                  UNION SELECT attname::text FROM pg_attribute
-                 WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped AND c.relkind = 'r'
+                 WHERE attrelid = c.oid AND attgenerated <> '' AND NOT (attgenerated = 's' AND stored)
+                   AND NOT attisdropped AND c.relkind = 'r'
                    AND c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000)
-    FROM pg_class c WHERE c.oid = ANY (%s::oid[])
+    FROM given JOIN pg_class c ON c.oid = ANY (oids)
     """)
 
 _COLUMNS: Final = SQL("""
     SELECT format('%%I.%%I', n.nspname, c.relname), a.attname, a.atttypid, a.atttypmod,
-           a.attgenerated <> ''
+           a.attgenerated <> '', a.attgenerated = 's'
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE a.attrelid = ANY (%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY 1, a.attnum
@@ -133,6 +138,7 @@ class Server:
     database: str
     may_create: bool  # in the database
     encoding: str  # of the database
+    barred: str | None  # the function that writes logical messages, where the role may not call it
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,7 @@ class ColumnFacts:
     type: int
     typmod: int
     generated: bool
+    stored: bool  # generated, and stored
 
 
 class Catalogue:
@@ -204,10 +211,12 @@ class Catalogue:
         rows = await self._session.query(_RELATIONS)
         return [Relation(*row) for row in rows]
 
-    async def identities(self, relations: Collection[Relation]) -> dict[int, ReplicaIdentity]:
-        """Replica identities by oid."""
+    async def identities(
+        self, relations: Collection[Relation], *, stored: bool = False
+    ) -> dict[int, ReplicaIdentity]:
+        """Replica identities by oid. `stored`: stored generated columns are published."""
         oids = [relation.oid for relation in relations]
-        rows = await self._session.query(_IDENTITIES, (oids, oids))
+        rows = await self._session.query(_IDENTITIES, (oids, stored))
         return {oid: ReplicaIdentity(full, *map(frozenset, names)) for oid, full, *names in rows}
 
     async def columns(self, relations: Collection[Relation]) -> list[ColumnFacts]:

@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Final
 
@@ -62,15 +62,26 @@ class Channel:
 
     @classmethod
     async def start(
-        cls, connection: Connection, address: Address, slot: str, start: int, publications: Sequence[str]
+        cls,
+        connection: Connection,
+        address: Address,
+        slot: str,
+        start: int,
+        publications: Sequence[str],
+        options: Mapping[str, str],
     ) -> Channel:
-        """Ask for what commits at or behind `start`. The connection belongs to the channel from now on."""
+        """Ask for what commits at or behind `start`, with more options for pgoutput. The connection belongs
+        to the channel from now on."""
         _fix_window(connection.pgconn.socket)
         names = ",".join(f'"{name}"' for name in publications)
-        command = SQL(
-            "START_REPLICATION SLOT {} LOGICAL {} "
-            "(proto_version '1', publication_names {}, messages 'true')"
-        ).format(Identifier(slot), SQL(format_lsn(start)), Literal(names))  # fmt: skip
+        given = {"proto_version": "1", "publication_names": names, "messages": "true", **options}
+        command = SQL("START_REPLICATION SLOT {} LOGICAL {} ({})").format(
+            Identifier(slot),
+            SQL(format_lsn(start)),
+            SQL(", ").join(
+                SQL("{} {}").format(Identifier(name), Literal(value)) for name, value in given.items()
+            ),
+        )
         channel = cls(connection, address, publications)  # before: what is told at the start counts too
         await rows(connection, address, command)
         return channel

@@ -16,10 +16,15 @@ from connectors.postgres.position import format_lsn
 from connectors.postgres.slot import Slot
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
-from tailrace.clients.postgres.faults import ENCODING
+from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
+TOO_OLD_FOR = code(
+    "TR-PG-206",
+    "PostgreSQL is too old for a setting",
+    "The configuration asks for something that a later version of PostgreSQL brought.",
+)
 STANDBY = code(
     "TR-PG-202",
     "the server is a standby",
@@ -37,6 +42,7 @@ NO_SLOT = code(
 )
 
 _OLDEST: Final = 140_000
+_TELLS_ATTACH: Final = 150_000  # from then on a stream notices it
 
 
 class Checks:
@@ -85,6 +91,10 @@ class Checks:
         ):
             yield finding
         yield _retention(server)
+        for finding in _versions(server, self._settings):
+            yield finding
+        if self._settings.heartbeat is not None:
+            yield _heartbeat(server)
         captured = await self._capture.look(self._session)
         relations, selected = captured.relations, captured.selected
         errors = [*selection.unmatched(relations, self._capture.tables), *captured.unlogged]
@@ -97,7 +107,13 @@ class Checks:
         for finding in _each("column types", errors, "all supported"):
             yield finding
         for finding in _warnings(
-            relations, selected, [f"{c.table}.{c.name}" for c in columns if c.generated]
+            relations,
+            selected,
+            [f"{c.table}.{c.name}" for c in columns if c.generated and not c.stored]
+            if captured.membership.publishes_generated
+            else [f"{c.table}.{c.name}" for c in columns if c.generated],
+            server.version_number,
+            self._capture.names.main,
         ):
             yield finding
         for finding in membership_checks.findings(
@@ -112,8 +128,9 @@ class Checks:
         try:
             async with connected(
                 self._session.address, self._program, settings=REPLICATION_SETTINGS, replication=True
-            ):
-                return Finding(title, "the role may stream, and a WAL sender is free")
+            ) as connection:
+                line = "over TLS" if connection.pgconn.ssl_in_use else "without TLS"
+                return Finding(title, f"the role may stream, {line}, and a WAL sender is free")
         except TailraceError as error:
             return fault(title, error)
 
@@ -188,6 +205,39 @@ def _slots(server: Server, own: Slot | None) -> Finding:
     return fault("replication slots", NotReady(NO_SLOT, found, remedy))
 
 
+def _versions(server: Server, settings: PostgresSettings) -> list[Finding]:
+    """Settings that the server's version does not know."""
+    wanted = (
+        ("origin: none", settings.origin == "none", 16),
+        ("publication: {generated: stored}", settings.publication.generated == "stored", 18),
+    )
+    return [
+        fault(
+            "server version",
+            NotReady(
+                TOO_OLD_FOR,
+                f"{setting} needs PostgreSQL {major}, this is {server.version}",
+                "Take it out of the file, or upgrade the server.",
+            ),
+        )
+        for setting, given, major in wanted
+        if given and server.version_number < major * 10_000
+    ]
+
+
+def _heartbeat(server: Server) -> Finding:
+    title = "heartbeat"
+    if server.barred is None:
+        return Finding(title, "the role may write messages into the log")
+    role = Identifier(server.role).as_string()
+    error = NotReady(
+        PERMISSION,
+        f"the role {server.role} may not call {server.barred}",
+        f"GRANT EXECUTE ON FUNCTION {server.barred} TO {role}; or take heartbeat out of the file.",
+    )
+    return fault(title, error)
+
+
 def _retention(server: Server) -> Finding:
     megabytes = server.max_slot_wal_keep_size
     if megabytes >= 0:
@@ -203,8 +253,24 @@ def _retention(server: Server) -> Finding:
     )
 
 
+def _attach(publication: str) -> Finding:
+    """The walsender of 14 keeps what it knows of a table until the publication itself changes."""
+    return Finding(
+        "partitioned tables",
+        "before PostgreSQL 15 a stream that runs does not notice ATTACH and DETACH of a table whose rows it "
+        "has seen: rows are missing afterwards, or come under the wrong name",
+        warning=True,
+        remedy="In the same transaction as each ATTACH or DETACH: ALTER PUBLICATION "
+        f"{Identifier(publication).as_string()} SET (publish_via_partition_root = true);",
+    )
+
+
 def _warnings(
-    relations: Sequence[Relation], selected: Sequence[Relation], generated: Sequence[str]
+    relations: Sequence[Relation],
+    selected: Sequence[Relation],
+    generated: Sequence[str],
+    version: int,
+    publication: str,
 ) -> list[Finding]:
     findings = []
     captured = {relation.oid for relation in selected}
@@ -226,6 +292,8 @@ def _warnings(
                 remedy="Use DELETE, or TRUNCATE of the whole table, where the targets are to follow.",
             )
         )
+        if version < _TELLS_ATTACH:
+            findings.append(_attach(publication))
     if generated:
         findings.append(
             Finding(

@@ -25,6 +25,8 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
 }
 
+_PROTOCOLS: Final = ("streaming", "two_phase", "proto_version")  # of pgoutput: what is not committed yet
+
 
 class SlotSettings(Declaration):
     """The replication slot of a pipeline."""
@@ -85,6 +87,14 @@ class PublicationSettings(Declaration):
         "`…_ins`.",
     )
 
+    generated: Literal["none", "stored"] = Field(
+        default="none",
+        description="Whether stored generated columns are published. `none`: they are left out, as before "
+        "PostgreSQL 18 they always are. `stored`: their values arrive as those of other columns; needs 18. "
+        "Virtual ones are never in the log. With `create: false` the publication says it, and this says "
+        "nothing.",
+    )
+
 
 class PostgresSettings(Declaration):
     """Follows the changes of tables of one PostgreSQL database (14 and later) in its write-ahead log."""
@@ -136,6 +146,12 @@ class PostgresSettings(Declaration):
     publication: PublicationSettings = Field(
         PublicationSettings(), description="The publication, which says what of the log is sent."
     )
+    origin: Literal["any", "none"] = Field(
+        "any",
+        description="`none`: leave out what another replication has written into this database (its "
+        "transactions carry a replication origin), as where two databases replicate each other. Needs "
+        "PostgreSQL 16 or later.",
+    )
     status_interval: float = Field(
         10.0,
         ge=0.1,
@@ -148,6 +164,14 @@ class PostgresSettings(Declaration):
         ge=0.5,
         description="Seconds without any word from the server after which the connection counts as dead and "
         "is made again. After half of them the server is asked for a word.",
+    )
+    heartbeat: float | None = Field(
+        None,
+        ge=0.1,
+        description="Seconds after which an idle stream writes a message of a few bytes into the database's "
+        "log (pg_logical_emit_message; it needs no table, and is not delivered). Default: never. The slot "
+        "moves on without it, by what the server tells of its log, also where only other databases write; "
+        "with it the whole way is seen to work.",
     )
     slot_timeout: float = Field(
         60.0,
@@ -187,6 +211,18 @@ class PostgresSettings(Declaration):
         for pattern in patterns:
             Pattern.parse(pattern)
         return patterns
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_protocols(cls, given: object) -> object:
+        for name in _PROTOCOLS:
+            if isinstance(given, dict) and name in given:
+                raise not_available(
+                    f"{name} is not available in this version, which reads committed transactions alone",
+                    f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
+                    "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
+                )
+        return given
 
     @field_validator("snapshot", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ A server asked to start before its slot's position starts at that position, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from connectors.postgres.position import WalPosition, format_lsn, parse_lsn
@@ -195,10 +195,12 @@ def check_slot(
         )
 
 
-def fingerprint(publications: Sequence[str], major: int) -> str:
-    """What shapes a transaction's messages, and so the count of them; `major` is the server's version."""
+def fingerprint(publications: Sequence[str], major: int, options: Mapping[str, str]) -> str:
+    """What shapes a transaction's messages, and so the count of them; `major` is the server's version,
+    `options` what pgoutput is given beside the usual."""
     names = ",".join(publications)
-    return f"pgoutput 1 messages publications={names} ordinals={_ORDINAL_RULE} server={major}"
+    more = "".join(f" {name}={value}" for name, value in options.items())
+    return f"pgoutput 1 messages{more} publications={names} ordinals={_ORDINAL_RULE} server={major}"
 
 
 def check_fingerprint(position: WalPosition, stored: str, current: str, where: str) -> None:

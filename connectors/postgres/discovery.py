@@ -30,7 +30,7 @@ _OTHERS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign tab
 
 # The key is the primary key's columns in their order; relreplident is what the log holds of old rows.
 _FACTS: Final = SQL("""
-    SELECT c.oid, c.relreplident::text, c.reltuples::bigint, pg_table_size(c.oid),
+    SELECT c.oid, c.relreplident::text, c.reltuples::bigint, coalesce(pg_table_size(c.oid), 0),
            ARRAY(SELECT a.attname::text
                  FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
                       JOIN pg_attribute a ON a.attnum = k.attnum
@@ -153,7 +153,8 @@ def _settings(address: Address) -> tuple[Mapping[str, str], Mapping[str, str]]:
         "url": base + (separator + query.removeprefix("&") if separator else query) if query else base
     }
     variables = {name: quote(value, "") for name, value in variables.items()}  # as a part of the URL
-    password = os.environ.get("PGPASSWORD") if address.password is None else address.password
+    given = address.password
+    password = os.environ.get("PGPASSWORD") if given is None else reveal(given)
     if password is not None:
         settings["password"] = "${PGPASSWORD}"
         variables["PGPASSWORD"] = reveal(password)

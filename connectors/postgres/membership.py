@@ -23,7 +23,7 @@ from connectors.postgres.publication import (
     Publication,
     addition,
     creation,
-    find,
+    generating,
     gone,
     removal,
 )
@@ -50,6 +50,7 @@ class Names:
 
     main: str
     inserts: str | None  # None: there is none for inserts alone
+    generated: bool | None = False  # whether they publish stored generated columns; None: as they do
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -92,24 +93,6 @@ class Membership:
         self._from_main = [r for r in [*assignment.inserts, *superseded] if r.oid in in_main]
         self._from_inserts = [r for r in [*assignment.whole, *superseded] if r.oid in in_inserts]
 
-    @classmethod
-    async def find(
-        cls,
-        session: Session,
-        names: Names,
-        assignment: Assignment,
-        relations: Sequence[Relation],
-        tables: TableFilter,
-    ) -> Membership:
-        """As it stands on the server."""
-        return cls(
-            names,
-            await find(session, names.main),
-            None if names.inserts is None else await find(session, names.inserts),
-            assignment,
-            _superseded(relations, assignment, tables),
-        )
-
     @property
     def absent(self) -> list[str]:
         """The names of the publications that do not exist."""
@@ -140,22 +123,38 @@ class Membership:
             statements.append(removal(main, self._from_main))
         if self._from_inserts and inserts:
             statements.append(removal(inserts, self._from_inserts))
+        generated = bool(self.names.generated)
         if self.main is None:
-            statements.append(creation(main, self.to_main))
+            statements.append(creation(main, self.to_main, generated=generated))
         elif self.to_main:
             statements.append(addition(main, self.to_main))
         if inserts is not None:
             if self.inserts is None:
-                statements.append(creation(inserts, self.to_inserts, inserts_only=True))
+                statements.append(creation(inserts, self.to_inserts, inserts_only=True, generated=generated))
             elif self.to_inserts:
                 statements.append(addition(inserts, self.to_inserts))
+        statements += [
+            generating(existing.name, generated=generated)
+            for existing in (self.main, self.inserts)
+            if existing is not None and self._generates_else(existing)
+        ]
         return statements
+
+    def _generates_else(self, existing: Publication) -> bool:
+        return self.names.generated is not None and existing.generated != self.names.generated
+
+    @property
+    def publishes_generated(self) -> bool:
+        """Whether stored generated columns are published, once all statements were run."""
+        wanted = self.names.generated
+        return wanted if wanted is not None else self.main is not None and self.main.generated
 
     def alters(self, name: str) -> bool:
         """Whether one of the statements changes this publication."""
-        if name == self.names.main:
-            return bool(self.to_main or self._from_main)
-        return bool(self.to_inserts or self._from_inserts)
+        existing, changes = self.main, bool(self.to_main or self._from_main)
+        if name != self.names.main:
+            existing, changes = self.inserts, bool(self.to_inserts or self._from_inserts)
+        return changes or (existing is not None and self._generates_else(existing))
 
     def published(self, columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
         """Those of the columns that a column list does not leave out."""
@@ -220,7 +219,9 @@ class Membership:
             _created()
 
 
-def _superseded(relations: Sequence[Relation], assignment: Assignment, tables: TableFilter) -> list[Relation]:
+def superseded_by(
+    assignment: Assignment, relations: Sequence[Relation], tables: TableFilter
+) -> list[Relation]:
     """What stands for assigned tables in the other way of capturing partitions: the partitions of a table
     that is captured as a whole now, or the table whose partitions are captured one by one now."""
     wanted = {relation.oid for relation in assignment.all}

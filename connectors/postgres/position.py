@@ -14,7 +14,7 @@ Where things stand, as (LSN, ordinal):
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -108,3 +108,23 @@ def after(batch: Batch, position: WalPosition) -> Batch:
     size = sum(len(event.raw) for event in kept if isinstance(event, Change))
     end, commit = (position.document(), not position.inside) if passed else (batch.end, batch.commit)
     return Batch(kept, end, commit=commit, size=size, timestamp=batch.timestamp, more=batch.more)
+
+
+def before(batch: Batch, change: Change) -> Batch | None:
+    """What of the batch stands before the wire message of this change; None where no change does.
+
+    The end is what a server is asked for to send the change's transaction again: its commit LSN will do, as
+    all that was committed before ends there at the latest.
+    """
+    lsn, ordinal = place(change)
+    kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
+    if not ordinal or not any(isinstance(event, Change) for event in kept):
+        return None  # a message outside of transactions has no place before it that is told apart
+    end = WalPosition(lsn, ordinal - 1, lsn) if ordinal > 1 else WalPosition(lsn)
+    return Batch(
+        kept,
+        end.document(),
+        commit=not end.inside,
+        size=sum(len(event.raw) for event in kept if isinstance(event, Change)),
+        timestamp=kept[-1].transaction.timestamp,
+    )

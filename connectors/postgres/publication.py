@@ -49,7 +49,8 @@ _STATE: Final = SQL("""
                       JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE r.prpubid = p.oid
                    AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL ORDER BY 1),
-           ARRAY(SELECT r.prrelid FROM pg_publication_rel r WHERE r.prpubid = p.oid)
+           ARRAY(SELECT r.prrelid FROM pg_publication_rel r WHERE r.prpubid = p.oid),
+           coalesce(to_jsonb(p) ->> 'pubgencols' = 's', false)
     FROM pg_publication p WHERE p.pubname = %s
     """)
 _TABLES: Final = SQL("""
@@ -69,6 +70,7 @@ class Publication:
     owned: bool  # the role may change it
     filtered: tuple[str, ...]  # tables with a row filter or a column list
     listed: frozenset[int]  # oids of the tables that are in it by name
+    generated: bool  # publishes stored generated columns
     columns: Mapping[tuple[str, str], frozenset[str] | None]
     """The published columns of what it publishes, however it came in, by schema and name; None before 15: all
     but the generated ones."""
@@ -134,13 +136,22 @@ async def find(session: Session, name: str) -> Publication | None:
     found = await session.query(_STATE, (name,))
     if not found:
         return None
-    (all_tables, inserts, updates, via_root, owned, filtered, listed) = found[0]
+    (all_tables, inserts, updates, via_root, owned, filtered, listed, generated) = found[0]
     columns = {
         (schema, table): None if names is None else frozenset(names)
         for schema, table, names in await session.query(_TABLES, (name,))
     }
     return Publication(
-        name, all_tables, inserts, updates, via_root, owned, tuple(filtered), frozenset(listed), columns
+        name,
+        all_tables,
+        inserts,
+        updates,
+        via_root,
+        owned,
+        tuple(filtered),
+        frozenset(listed),
+        generated,
+        columns,
     )
 
 
@@ -174,12 +185,22 @@ async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:
     return f"publication {name}"
 
 
-def creation(name: str, relations: Sequence[Relation], *, inserts_only: bool = False) -> Composed:
+def creation(
+    name: str, relations: Sequence[Relation], *, inserts_only: bool = False, generated: bool = False
+) -> Composed:
     """The statement that makes a publication of these tables, or an empty one."""
-    return SQL("CREATE PUBLICATION {}{} WITH (publish = '{}', publish_via_partition_root = true)").format(
+    return SQL("CREATE PUBLICATION {}{} WITH (publish = '{}', publish_via_partition_root = true{})").format(
         Identifier(name),
         SQL(" FOR TABLE {}").format(_names(relations)) if relations else SQL(""),
         _INSERTS if inserts_only else _ALL,
+        SQL(", publish_generated_columns = stored" if generated else ""),
+    )
+
+
+def generating(name: str, *, generated: bool) -> Composed:
+    """The statement that lets a publication publish stored generated columns, or not."""
+    return SQL("ALTER PUBLICATION {} SET (publish_generated_columns = {})").format(
+        Identifier(name), SQL("stored" if generated else "none")
     )
 
 

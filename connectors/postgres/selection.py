@@ -99,11 +99,16 @@ def _similar(pattern: Pattern, relations: Sequence[Relation]) -> str:
 
 
 async def assign(
-    catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation], *, inserts_only: bool
+    catalogue: Catalogue,
+    relations: Sequence[Relation],
+    selected: Sequence[Relation],
+    *,
+    inserts_only: bool,
+    stored: bool = False,
 ) -> tuple[Assignment, list[NotReady]]:
     """What is told of each selected table; and an error for each, or for a partition of one, whose old rows
     the log would not identify, unless of such tables `inserts_only` are to be told."""
-    faults = await _without_identity(catalogue, relations, selected)
+    faults = await _without_identity(catalogue, relations, selected, stored)
     keyless = {table.oid for table, _ in faults} if inserts_only else set()
     return (
         Assignment(
@@ -115,12 +120,13 @@ async def assign(
 
 
 async def _without_identity(
-    catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation]
+    catalogue: Catalogue, relations: Sequence[Relation], selected: Sequence[Relation], stored: bool
 ) -> list[tuple[Relation, NotReady]]:
     leaves = [
         (table, leaf) for table in selected for leaf in partitions(relations, table) if leaf.publishable
     ]
-    identities = await catalogue.identities([*selected, *(leaf for _, leaf in leaves)])
+    tables = [*selected, *(leaf for _, leaf in leaves)]
+    identities = await catalogue.identities(tables, stored=stored)
     faults = [
         (table, _no_identity(table, own)) for table in selected if not (own := identities[table.oid]).usable
     ]

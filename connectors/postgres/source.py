@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Final
@@ -21,7 +22,7 @@ from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.discovery import discover
-from connectors.postgres.position import WalPosition, after
+from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
@@ -30,7 +31,7 @@ from tailrace.abc import Demo, Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
-from tailrace.events import Batch, Position
+from tailrace.events import Batch, Change, Position
 
 STANDBY = code(
     "TR-PG-304",
@@ -72,6 +73,7 @@ class PostgresSource:
         default = f"tailrace_{context.pipeline}"
         self._slot = settings.slot.name or default
         self._capture = Capture(settings, default)
+        self._options = {} if settings.origin == "any" else {"origin": settings.origin}  # of pgoutput
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
@@ -164,7 +166,12 @@ class PostgresSource:
             if idle is not None and self._settings.slot.failover and not idle.failover:
                 await slot.protect(connection, self._session, self._slot)
             channel = await Channel.start(
-                connection, self._address, self._slot, position.end, self._capture.names.all
+                connection,
+                self._address,
+                self._slot,
+                position.end,
+                self._capture.names.all,
+                self._options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
@@ -202,6 +209,10 @@ class PostgresSource:
     def after(self, batch: Batch, position: Position) -> Batch:
         """Cut between messages."""
         return after(batch, self._standing(position))
+
+    def before(self, batch: Batch, change: Change) -> Batch | None:
+        """See `tailrace.abc.Divides`."""
+        return before(batch, change)
 
     def parse(self, text: str) -> Position:
         """An LSN, `0/16B3748`."""
@@ -273,7 +284,7 @@ class PostgresSource:
         status = self._settings.status_interval
         if server.wal_sender_timeout:
             status = min(status, server.wal_sender_timeout / 3)
-        return Timing(status, self._settings.silence_timeout)
+        return Timing(status, self._settings.silence_timeout, self._settings.heartbeat or math.inf)
 
     async def _primary(self) -> Server:
         server = await self._catalogue.server()
@@ -342,7 +353,7 @@ class PostgresSource:
     async def _identify(self, connection: Connection) -> Identity:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
         major = connection.info.server_version // 10_000
-        self.fingerprint = continuity.fingerprint(self._capture.names.all, major)
+        self.fingerprint = continuity.fingerprint(self._capture.names.all, major, self._options)
         return Identity(system, database, timeline)
 
     async def _history(self, connection: Connection, identity: Identity) -> str:

@@ -38,6 +38,7 @@ class Timing:
 
     status: float  # between two signs of life to the server
     silence: float  # of the server, after which the connection counts as dead
+    heartbeat: float = math.inf  # of an idle stream
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Stream:
         self._asked = False  # for a sign of life, since it was last heard
         self._nudges = 0  # towards the goal
         self._nudged_at = -math.inf
+        self._beat_at = self._clock()
         self._idle: Batch | None = None  # held back
         self._idle_at = self._clock()  # when the last one was handed out
         self._handed_out = resume.end
@@ -187,6 +189,7 @@ class Stream:
         idle_at = math.inf if self._idle is None else self._idle_due()
         stalled_at = self._wanted_at + _REPEAT_SECONDS if self._insists else math.inf
         behind = self._decoder.end < self._goal.lsn and not self._decoder.in_transaction
+        beat_at = self._beat_at + self._timing.heartbeat
         nudge_at = max(self._heard, self._nudged_at) + _NUDGE_SECONDS if behind else math.inf
         if now >= dead_at:
             raise Retry(
@@ -206,8 +209,12 @@ class Stream:
             self._feedback.send(ask=True)
         elif now >= nudge_at:
             await self._nudge()
+        elif now >= beat_at:
+            self._beat_at = now
+            await self._catalogue.emit_message()
         else:
-            await self._channel.readable(min(dead_at, ask_at, idle_at, stalled_at, nudge_at) - now)
+            due = min(dead_at, ask_at, idle_at, stalled_at, nudge_at, beat_at)
+            await self._channel.readable(due - now)
 
     def _is_satisfied(self) -> bool:
         if self._feedback.flushed < self._wanted:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from connectors.postgres import text
+from connectors.postgres import extensions, text
 from connectors.postgres.arrays import array
 from connectors.postgres.hstore import hstore
 from tailrace.errors import NotReady, code
@@ -115,7 +115,16 @@ _SCALARS: Final = {
 
 _ELEMENTS: Final = {scalar.array: oid for oid, scalar in _SCALARS.items()}  # by the array's oid
 
-_REFUSED: Final = frozenset({"geometry", "geography", "raster", "vector", "halfvec", "sparsevec"})
+#: Types of extensions that have a kind of their own: each has an oid of its own in every database.
+_EXTENSIONS: Final[Mapping[str, tuple[Kind, Value]]] = {
+    "hstore": (Kind.MAP, hstore),
+    "geometry": (Kind.GEOMETRY, extensions.geometry),
+    "geography": (Kind.GEOMETRY, extensions.geometry),
+    "vector": (Kind.VECTOR, extensions.vector),
+    "halfvec": (Kind.VECTOR, extensions.vector),
+    "sparsevec": (Kind.SPARSE_VECTOR, extensions.sparse_vector),
+}
+_REFUSED: Final = frozenset({"raster"})
 """Types of extensions whose text is not what readers of these values expect."""
 
 _KINDS: Final = {"c": "composite", "d": "domain", "p": "pseudo", "r": "range", "m": "multirange"}
@@ -168,8 +177,9 @@ def _map(oid: int, typmod: int, types: Mapping[int, TypeDetails]) -> tuple[Logic
     if details.typtype == "e":
         name = f"{details.schema}.{details.name}"
         return LogicalType(Kind.ENUM, name, labels=details.labels), bytes.decode, True
-    if details.name == "hstore":
-        return LogicalType(Kind.MAP, details.name), hstore, False
+    if details.typtype == "b" and (found := _EXTENSIONS.get(details.name)):
+        kind, value = found
+        return LogicalType(kind, details.name), value, False
     # Ranges, composites, what extensions bring: the server's own text, which loses nothing.
     return LogicalType(Kind.STRING, details.name), bytes.decode, True
 

@@ -7,42 +7,35 @@ from collections.abc import Sequence
 from sinks.kafka.config import KafkaSettings
 from tailrace.abc import Finding
 from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.checks import replicas, transactions
 from tailrace.clients.kafka.cluster import Cluster
+from tailrace.clients.kafka.described import Described
+from tailrace.clients.kafka.grants import OF_TOPICS, grant, not_authorised
 from tailrace.clients.kafka.offsets_topic import OffsetsTopic
-from tailrace.errors import TailraceError
+from tailrace.errors import NotReady, TailraceError
 from tailrace.topics import FIELDS
 
 
 async def findings(
-    settings: KafkaSettings, access: Access, offsets: OffsetsTopic, pipeline: str
+    settings: KafkaSettings, access: Access, offsets: OffsetsTopic, pipeline: str, transactional_id: str
 ) -> Sequence[Finding]:
-    """One finding each on the brokers, the offsets topic and the topics that may have to be created."""
+    """One finding each on the brokers, the offsets topic and the topics that may have to be created; more
+    where a right is missing or replicas are too few."""
     try:
         async with Cluster(access) as cluster:
+            known = await cluster.described()
             return [
                 Finding("Kafka", f"{cluster.brokers} broker(s) at {cluster.where}"),
-                await _offsets_topic(offsets, cluster),
-                await _new_topics(settings, pipeline, cluster),
+                *await transactions(cluster, access, transactional_id, settings.transaction_timeout),
+                *await offsets.check(cluster, access, known),
+                await _new_topics(settings, access, pipeline, cluster),
+                *_topics(settings, access, pipeline, cluster.brokers, known),
             ]
     except TailraceError as error:
         return [Finding("Kafka", str(error), error)]
 
 
-async def _offsets_topic(offsets: OffsetsTopic, cluster: Cluster) -> Finding:
-    title = f"offsets topic {offsets.name}"
-    if await offsets.find(cluster) is not None:
-        try:
-            await offsets.verify(cluster)
-        except TailraceError as error:
-            return Finding(title, error.found, error)
-        return Finding(title, "one partition, compacted")
-    refusal = await offsets.create(cluster, dry_run=True)
-    if refusal is not None:
-        return Finding(title, f"missing, and the broker refuses to create it: {refusal}", warning=True)
-    return Finding(title, "missing, will be created")
-
-
-async def _new_topics(settings: KafkaSettings, pipeline: str, cluster: Cluster) -> Finding:
+async def _new_topics(settings: KafkaSettings, access: Access, pipeline: str, cluster: Cluster) -> Finding:
     # Not an error: existing topics are used as they are, and a broker may be missing for a while.
     name = settings.topic.replace("{pipeline}", pipeline)
     for field in FIELDS:
@@ -55,10 +48,52 @@ async def _new_topics(settings: KafkaSettings, pipeline: str, cluster: Cluster) 
         dry_run=True,
     )
     if refusal is None:
+        try:
+            await cluster.topics([name])
+        except NotReady as error:  # a warning: each table's own topic may be allowed by its name
+            return Finding("new topics", error.found, warning=True, remedy=_grant(settings, access, pipeline))
         return Finding("new topics", f"can be created, such as {name}")
     return Finding(
         "new topics",
         f"cannot be created, such as {name}: {refusal}",
         warning=True,
-        remedy="Correct partitions, replication_factor or topic_settings, grant Create, or create them.",
+        remedy="Correct partitions, replication_factor or topic_settings, or create them, or grant Create: "
+        + _grant(settings, access, pipeline),
     )
+
+
+def _topics(
+    settings: KafkaSettings, access: Access, pipeline: str, brokers: int, known: Sequence[Described]
+) -> list[Finding]:
+    """What is wrong with the topics that the sink has already, as far as their names can be told apart."""
+    prefix = _prefix(settings, pipeline)
+    found = []
+    for topic in known:
+        if not prefix or not topic.name.startswith(prefix):
+            continue
+        title = f"topic {topic.name}"
+        lacks = topic.lacks("Write", "DescribeConfigs")
+        if "Write" in lacks:
+            error = not_authorised("Write is not granted", _grant(settings, access, pipeline))
+            found.append(Finding(title, error.found, error))
+        elif lacks:
+            found.append(
+                Finding(
+                    title,
+                    "DescribeConfigs is not granted: a record that it does not take is not named before",
+                    warning=True,
+                    remedy=_grant(settings, access, pipeline),
+                )
+            )
+        found += replicas(topic, brokers)
+    return found
+
+
+def _grant(settings: KafkaSettings, access: Access, pipeline: str) -> str:
+    prefix = _prefix(settings, pipeline)
+    return grant(access, OF_TOPICS, "--topic " + (prefix or "'*'"), prefixed=bool(prefix))
+
+
+def _prefix(settings: KafkaSettings, pipeline: str) -> str:
+    """What the names of all the sink's topics begin with."""
+    return settings.topic.replace("{pipeline}", pipeline).partition("{")[0]

@@ -67,7 +67,9 @@ class KafkaSink:
         self._topics: dict[str, TopicWriter] = {}
 
     async def check(self) -> Sequence[Finding]:
-        return await findings(self._settings, self._access, self._offsets, self._pipeline)
+        return await findings(
+            self._settings, self._access, self._offsets, self._pipeline, self._transactional_id
+        )
 
     async def peek(self) -> Checkpoint | None:
         async with Cluster(self._access) as cluster:
@@ -171,3 +173,7 @@ class KafkaSink:
         await producer.send(self._offsets.record(checkpoint), self._offsets.name, 0)
         _commit_sent()
         await producer.commit()
+        # Between two units, so that within one a key stays where it is; the next record looks at the topic.
+        for name, topic in list(self._topics.items()):
+            if producer.known_partitions(name) not in (None, topic.partitions):
+                del self._topics[name]

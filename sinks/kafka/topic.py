@@ -101,6 +101,11 @@ class TopicWriter:
         """Bytes that are not sent yet."""
         return sum(batch.size() for batch in self._open if batch is not None)
 
+    @property
+    def partitions(self) -> int:
+        """Over how many the records are spread."""
+        return len(self._open)
+
     async def write(self, frame: Frame, producer: Producer) -> None:
         """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be, or lacks the
         key that the topic asks for."""

@@ -10,10 +10,12 @@ from typing import Any, Final
 import click
 import msgspec
 
+from tailrace.cli.readable import NO_SCHEMA, Schema, fields_of, readable
 from tailrace.log import Entry
 
 _COLOURS: Final = {"c": "green", "r": "green", "u": "yellow", "d": "red", "t": "red", "m": "blue"}
-_UNAVAILABLE: Final = "__debezium_unavailable_value"  # stands for a value that the log did not hold
+_PLACEHOLDER: Final = "__debezium_unavailable_value"  # stands for a value that the log did not hold
+_UNAVAILABLE: Final = (_PLACEHOLDER, base64.b64encode(_PLACEHOLDER.encode()).decode())
 _EMPTY: Final[Mapping[str, Any]] = {}
 
 
@@ -39,8 +41,7 @@ def event_json(topic: str, entry: Entry) -> bytes:
 
 def event_line(entry: Entry, width: int | None) -> str:
     """Offset, time, operation, table, key, and fields that changed; cut to `width` columns unless None."""
-    event = decoded(entry.value)
-    op, table, fields = _describe(event, decoded(entry.key))
+    op, table, fields = _describe(*_parts(entry.value), decoded(entry.key))
     if entry.value is None:
         op, fields = "-", "tombstone"
     begin = f"{entry.offset:>8}  {show_time(entry.timestamp)[:-4]}Z  "
@@ -52,49 +53,69 @@ def event_line(entry: Entry, width: int | None) -> str:
 
 def show_key(key: bytes | None) -> str:
     """`id=42`, `id=42,line=3`, or the key itself where it holds no names."""
-    found = decoded(key)
+    found, schema = _parts(key)
     if isinstance(found, dict):
-        return ",".join(f"{name}={_show(value)}" for name, value in found.items())
+        of = fields_of(schema)
+        return ",".join(f"{name}={_show(value, of.get(name))}" for name, value in found.items())
     return "" if key is None else _show(found)
 
 
 def decoded(data: bytes | None) -> Any:
     """What a key or value holds, without the schema that may stand around it; text where it is not JSON."""
+    return _parts(data)[0]
+
+
+def _parts(data: bytes | None) -> tuple[Any, Schema]:
+    """The same, and that schema."""
     if data is None:
-        return None
+        return None, NO_SCHEMA
     try:
         content = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return data.decode(errors="replace")
+        return data.decode(errors="replace"), NO_SCHEMA
     if isinstance(content, dict) and content.keys() == {"schema", "payload"}:
-        return content["payload"]
-    return content
+        schema = content["schema"]
+        return content["payload"], schema if isinstance(schema, dict) else NO_SCHEMA
+    return content, NO_SCHEMA
 
 
-def _describe(event: Any, key: Any) -> tuple[str, str, str]:
+def _describe(event: Any, schema: Schema, key: Any) -> tuple[str, str, str]:
     """Operation, table and fields of a change in Debezium's envelope; anything else as it is."""
     if not isinstance(event, dict) or "op" not in event:
         return "?", "", "" if event is None else _show(event)
     source = event.get("source") or _EMPTY
     table = ".".join(filter(None, (source.get("schema"), source.get("table"))))
     before, after = event.get("before") or _EMPTY, event.get("after") or _EMPTY
+    blocks = fields_of(schema)
+    of = fields_of(blocks.get("after") or blocks.get("message") or NO_SCHEMA)
     if event["op"] == "u" and before:
         fields = [
-            f"{name}: {_show(before.get(name))} → {_show(value)}"
+            f"{name}: {_show(before.get(name), of.get(name))} → {_show(value, of.get(name))}"
             for name, value in after.items()
-            if value != _UNAVAILABLE and value != before.get(name)
+            if not _unavailable(value) and value != before.get(name)
         ]
     else:
         named = key if isinstance(key, dict) else _EMPTY
         fields = [
-            f"{name}={_show(value)}"
+            f"{name}={_show(value, of.get(name))}"
             for name, value in (after or before or event.get("message") or _EMPTY).items()
-            if value != _UNAVAILABLE and name not in named
+            if not _unavailable(value) and name not in named
         ]
     return str(event["op"]), table, " ".join(fields)
 
 
-def _show(value: Any) -> str:
+def _unavailable(value: Any) -> bool:
+    """Whether a field, or an array, or a number's digits, is the placeholder."""
+    match value:
+        case [item] | {"value": item}:
+            return _unavailable(item)
+        case str():
+            return value in _UNAVAILABLE
+    return False
+
+
+def _show(value: Any, schema: Schema | None = None) -> str:
+    value = readable(value, schema or NO_SCHEMA)
     if isinstance(value, str):
         return value if value and value.isprintable() and " " not in value else repr(value)
     return msgspec.json.encode(value).decode()

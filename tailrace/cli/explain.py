@@ -10,7 +10,7 @@ import click
 
 from tailrace.abc import Explanation, Guarantee
 from tailrace.cli.output import file_argument, json_option, write, write_json
-from tailrace.config import PipelineConfig, SinkConfig, load, make_sinks, make_source
+from tailrace.config import PipelineConfig, SinkConfig, TransformConfig, load, make_sinks, make_source
 from tailrace.engine.stored import explanation
 
 # What the engine does is the same for all sinks of a guarantee; instants in the order in which they come.
@@ -77,8 +77,11 @@ def explain(file: str, as_json: bool) -> None:
     write(f"  on this machine   {_lock(config)}: one process at a time")
     write(("source", "bold"), f" {source.type}")
     _print(source.explanation)
+    _shaped(config.transforms)
     for declared, (part, guarantee) in zip(config.sinks, sinks, strict=True):
         write((part.name, "bold"), f" {part.type}: ", (_guarantee(guarantee), "bold"), _asked(declared))
+        write(f"  as                {declared.format.type}")
+        _shaped(declared.transforms)
         _print(part.explanation)
         write("  a crash")
         for when, what in (_FIRST_START, *_CRASHES[guarantee]):
@@ -106,6 +109,16 @@ def _print(explanation: Explanation) -> None:
             write(f"  {title:<16}  {place}: {what}")
 
 
+def _shaped(transforms: Sequence[TransformConfig]) -> None:
+    """What changes, or leaves out, events on their way: in the order in which it does."""
+    if transforms:
+        write(f"  shaped by         {', '.join(_transforms(transforms))}")
+
+
+def _transforms(transforms: Sequence[TransformConfig]) -> list[str]:
+    return [transform.block.type for transform in transforms]
+
+
 def _lock(config: PipelineConfig) -> str:
     return str(config.data_dir / f"{config.name}.lock")
 
@@ -117,13 +130,16 @@ def _as_json(
         "pipeline": config.name,
         "lock": _lock(config),
         "source": {"type": source.type, **asdict(source.explanation)},
+        "transforms": _transforms(config.transforms),
         "sinks": {
             part.name: {
                 "type": part.type,
+                "format": declared.format.type,
+                "transforms": _transforms(declared.transforms),
                 "guarantee": guarantee.value,
                 **asdict(part.explanation),
                 "crashes": dict((_FIRST_START, *_CRASHES[guarantee])),
             }
-            for part, guarantee in sinks
+            for declared, (part, guarantee) in zip(config.sinks, sinks, strict=True)
         },
     }

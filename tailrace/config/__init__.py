@@ -2,13 +2,14 @@
 
 from tailrace.config.build import build
 from tailrace.config.load import load, loads
-from tailrace.config.model import Block, PipelineConfig, SinkConfig
+from tailrace.config.model import Block, PipelineConfig, SinkConfig, TransformConfig
 from tailrace.config.parts import make_sinks, make_source
 
 __all__ = [
     "Block",
     "PipelineConfig",
     "SinkConfig",
+    "TransformConfig",
     "build",
     "load",
     "loads",

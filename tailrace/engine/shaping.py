@@ -72,13 +72,16 @@ class _Runs:
     def apply(self, batch: Batch) -> Batch:
         events: list[Event] = []
         touched = False
-        for concerned, run in groupby(batch.events, lambda event: self._concerns(event.table)):
+        for concerned, run in groupby(batch.events, self._is_concerned):
             if concerned:
                 touched = True
                 events += self._transform.apply(batch.with_events(list(run))).events
             else:
                 events += run
         return batch.with_events(events) if touched else batch
+
+    def _is_concerned(self, event: Event) -> bool:
+        return not _is_message(event) and self._concerns(event.table)
 
 
 Each: TypeAlias = Callable[[Change], Sequence[Change]]
@@ -128,7 +131,7 @@ class _TablePass:
 
     def _first(self, event: Event) -> _Shape:
         """The shape of a version that is met for the first time. Logical messages go on as they are."""
-        if type(event) is Change and event.op == "m":
+        if _is_message(event):
             return _Shape(event.table)
         return self._shapes.make(event.table)
 
@@ -160,6 +163,10 @@ class _TablePass:
 
 
 _NOTHING: Final = _Shape(None)
+
+
+def _is_message(event: Event) -> bool:
+    return type(event) is Change and event.op == "m"
 
 
 def _belonging(change: Change, table: Table) -> Change:

@@ -18,10 +18,11 @@ from tailrace.abc import Sink, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter, undecided
+from tailrace.engine.prefix import before_fault
 from tailrace.engine.queue import BatchQueue
 from tailrace.engine.status import SinkStatus, State
 from tailrace.engine.unit import UnitOfDelivery
-from tailrace.errors import Fenced, Retry, Stop, TailraceError, code
+from tailrace.errors import Fenced, Malformed, Rejected, Retry, Stop, TailraceError, code
 from tailrace.events import Batch, Position
 from tailrace.failpoints import failpoint
 
@@ -116,9 +117,18 @@ class Writer:
             self._behind = self._source.covers(self.position, batch.end)
             if self._behind and not batch.events:
                 return
+        try:
+            unit.add(self._shaped(batch))
+        except (Malformed, Rejected):
+            part = before_fault(self._source, batch, lambda part: self._sink.prepare(self._shaped(part)))
+            if part is not None:
+                unit.add(self._shaped(part))
+            raise
+
+    def _shaped(self, batch: Batch) -> Batch:
         for transform in self._transforms:
             batch = batch.shaped(transform)
-        unit.add(batch)
+        return batch
 
     async def _something_happens(
         self, delivering: asyncio.Task[None] | None, filling: UnitOfDelivery

@@ -1,12 +1,13 @@
 """Canonical text straight to JSON: the bytes that `connect_values` makes of the value, without making it.
 
-Each type gives the source of a Python expression, for `rows` to build its functions of. What an expression
+Each form gives the source of a Python expression, for `rows` to build its functions of. What an expression
 does not know (years before 1 or beyond 9999, infinity, texts of an unusual length) it leaves to the encoder
 of the value, or raises one of `rows.CONVERSION_ERRORS`, upon which the whole row is encoded by values.
 """
 
 from __future__ import annotations
 
+import sys
 from binascii import b2a_base64, unhexlify
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,19 +16,20 @@ from typing import Any, Final, TypeAlias
 
 from tailrace.formats.connect_values import (
     EPOCH_ORDINAL,
+    Unit,
     base64_string,
-    fraction_digits,
-    in_milliseconds,
+    float64,
     json_string,
     unscaled_integer,
     variable_scale,
 )
-from tailrace.types import Kind, LogicalType
 
 TextEncoder: TypeAlias = Callable[[bytes], bytes]
 """A raw field that is canonical text → JSON."""
 
 _EPOCH: Final = datetime(1970, 1, 1)
+_END: Final = 2**63
+_LARGEST: Final = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +41,69 @@ class Expression:
     names: Mapping[str, Any] = field(default_factory=dict)
 
 
-def text_expression(type: LogicalType, by_value: TextEncoder) -> Expression:
-    """The expression for a type's canonical text. `by_value` encodes any field of the column through its
-    value."""
-    kind = type.kind
-    if kind in (Kind.INT16, Kind.INT32, Kind.INT64):
-        return Expression("{f}")
-    if kind in (Kind.STRING, Kind.JSON, Kind.XML, Kind.ENUM):
-        return Expression("json_string({f}.decode())", {"json_string": json_string})
-    if kind is Kind.BOOLEAN:
-        return Expression("booleans[{f}]", {"booleans": {b"t": b"true", b"f": b"false"}})
-    if kind is Kind.UUID:
-        return Expression("""b'"%b"' % {f}""")
-    if kind in (Kind.FLOAT32, Kind.FLOAT64):
-        return Expression('({f} if b"." in {f} or b"e" in {f} else whole({f}))', {"whole": _whole_float})
-    if kind is Kind.BYTES:
-        return Expression("hexadecimal({f})", {"hexadecimal": _hexadecimal})
-    if kind is Kind.DATE:
-        return Expression("dates{n}[{f}]", {"dates{n}": _Dates(by_value)})
-    if kind is Kind.TIMESTAMPTZ:
-        return _zoned_timestamp(fraction_digits(type), by_value)
-    function = by_value
-    if kind is Kind.TIME:
-        function = _time(in_milliseconds(type), by_value)
-    elif kind is Kind.TIMESTAMP:
-        function = _timestamp(in_milliseconds(type), by_value)
-    elif kind is Kind.DECIMAL:
-        function = _variable_decimal if type.scale is None else _decimal(type.scale, by_value)
-    return Expression("column{n}({f})", {"column{n}": function})
+Splice: TypeAlias = Callable[[TextEncoder], Expression]
+"""Given what encodes any field of the column through its value: the expression for its canonical text."""
+
+
+def through_value(by_value: TextEncoder) -> Expression:
+    """For kinds whose text is not JSON's."""
+    return Expression("column{n}({f})", {"column{n}": by_value})
+
+
+def same(by_value: TextEncoder) -> Expression:
+    """The text is JSON."""
+    return Expression("{f}")
+
+
+def quoted(by_value: TextEncoder) -> Expression:
+    """The text has nothing to escape."""
+    return Expression("""b'"%b"' % {f}""")
+
+
+def string(by_value: TextEncoder) -> Expression:
+    """Any text."""
+    return Expression("json_string({f}.decode())", {"json_string": json_string})
+
+
+def boolean(by_value: TextEncoder) -> Expression:
+    """`t` or `f`."""
+    return Expression("booleans[{f}]", {"booleans": {b"t": b"true", b"f": b"false"}})
+
+
+def floating(by_value: TextEncoder) -> Expression:
+    """A floating point number's digits."""
+    return Expression('({f} if b"." in {f} or b"e" in {f} else whole({f}))', {"whole": _whole_float})
+
+
+def binary(by_value: TextEncoder) -> Expression:
+    """Hexadecimal digits as base64."""
+    return Expression("binary({f})", {"binary": _binary})
+
+
+def digits(by_value: TextEncoder) -> Expression:
+    """A decimal number's digits as text; NaN and infinity end in a letter."""
+    return Expression(
+        """(b'"%b"' % {f} if {f}[-1:].isdigit() else column{n}({f}))""", {"column{n}": by_value}
+    )
+
+
+def decimal_float(by_value: TextEncoder) -> Expression:
+    """A decimal number as a floating point number; what is not finite is left to the value."""
+
+    def encode(text: bytes) -> bytes:
+        number = float(text)
+        return float64(number) if -_LARGEST <= number <= _LARGEST else by_value(text)
+
+    return _function(encode)
+
+
+def day(by_value: TextEncoder) -> Expression:
+    """A date as days."""
+    return Expression("dates{n}[{f}]", {"dates{n}": _Dates(by_value)})
+
+
+def _function(encode: TextEncoder) -> Expression:
+    return Expression("column{n}({f})", {"column{n}": encode})
 
 
 def _whole_float(text: bytes) -> bytes:
@@ -77,7 +114,7 @@ def _whole_float(text: bytes) -> bytes:
     raise ValueError("not a floating point number")
 
 
-def _hexadecimal(text: bytes) -> bytes:
+def _binary(text: bytes) -> bytes:
     if text[:2] != b"\\x":
         raise ValueError("not a hexadecimal string")
     return base64_string(unhexlify(text[2:]))
@@ -100,33 +137,46 @@ class _Dates(dict[bytes, bytes]):
         return days
 
 
-def _time(milliseconds: bool, by_value: TextEncoder) -> TextEncoder:
-    def encode(text: bytes) -> bytes:
-        if text[:2] == b"24":  # which `time` refuses, or takes for 00:00:00
-            return by_value(text)
-        moment = time.fromisoformat(text.decode())
-        seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
-        microseconds = seconds * 1_000_000 + moment.microsecond
-        return b"%d" % (microseconds // 1000 if milliseconds else microseconds)
+def time_of_day(unit: Unit) -> Splice:
+    """A time in a unit."""
+    count = unit.count
 
-    return encode
+    def splice(by_value: TextEncoder) -> Expression:
+        def encode(text: bytes) -> bytes:
+            if text[:2] == b"24":  # which `time` refuses, or takes for 00:00:00
+                return by_value(text)
+            moment = time.fromisoformat(text.decode())
+            seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+            return b"%d" % count(seconds * 1_000_000 + moment.microsecond)
 
+        return _function(encode)
 
-def _timestamp(milliseconds: bool, by_value: TextEncoder) -> TextEncoder:
-    def encode(text: bytes) -> bytes:
-        if len(text) < 19 or text[10] != 32:  # infinity, years beyond 9999
-            return by_value(text)
-        try:
-            since = datetime.fromisoformat(text.decode()) - _EPOCH
-        except ValueError:  # BC
-            return by_value(text)
-        microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-        return b"%d" % (microseconds // 1000 if milliseconds else microseconds)
-
-    return encode
+    return splice
 
 
-def _zoned_timestamp(digits: int, by_value: TextEncoder) -> Expression:
+def timestamp(unit: Unit) -> Splice:
+    """A timestamp in a unit."""
+    count = unit.count
+
+    def splice(by_value: TextEncoder) -> Expression:
+        def encode(text: bytes) -> bytes:
+            if len(text) < 19 or text[10] != 32:  # infinity, years beyond 9999
+                return by_value(text)
+            try:
+                since = datetime.fromisoformat(text.decode()) - _EPOCH
+            except ValueError:  # BC
+                return by_value(text)
+            counted = count((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+            if not -_END <= counted < _END:
+                return by_value(text)
+            return b"%d" % counted
+
+        return _function(encode)
+
+    return splice
+
+
+def zoned_timestamp(digits: int) -> Splice:
     """Cut and joined: `2026-01-31 13:14:15.1+00` → `"2026-01-31T13:14:15.100000Z"`."""
     seconds = len("2026-01-31 13:14:15+00")
     ends = {seconds: b'.%bZ"' % (b"0" * digits) if digits else b'Z"'}
@@ -137,7 +187,7 @@ def _zoned_timestamp(digits: int, by_value: TextEncoder) -> Expression:
         """(join((b'"', {f}[:10], b"T", {f}[11:-3], ends{n}[len({f})]))"""
         """ if {f}.endswith(b"+00") and {f}[10] == 32 else column{n}({f}))"""
     )
-    return Expression(source, {"ends{n}": ends, "column{n}": by_value})
+    return lambda by_value: Expression(source, {"ends{n}": ends, "column{n}": by_value})
 
 
 class _Small(dict[int, bytes]):
@@ -155,23 +205,32 @@ _UPPER: Final = [b'"' + pair for pair in _PAIRS]
 _LOWER: Final = [pair + b'"' for pair in _PAIRS]
 
 
-def _decimal(scale: int, by_value: TextEncoder) -> TextEncoder:
+def decimal(scale: int) -> Splice:
+    """A number of that scale as its unscaled integer."""
     point = -scale - 1
 
+    def splice(by_value: TextEncoder) -> Expression:
+        def encode(text: bytes) -> bytes:
+            if text[point] != 46 if scale else b"." in text:
+                return by_value(text)
+            unscaled = int(text.replace(b".", b""))
+            if -0x80_0000 <= unscaled < 0x80_0000:
+                if -0x8000 <= unscaled < 0x8000:
+                    return _SMALL[unscaled]
+                return _UPPER[unscaled >> 12 & 4095] + _LOWER[unscaled & 4095]
+            return unscaled_integer(unscaled)
+
+        return _function(encode)
+
+    return splice if scale >= 0 else through_value
+
+
+def variable_decimal(by_value: TextEncoder) -> Expression:
+    """A number of any scale as its scale and its unscaled integer."""
+
     def encode(text: bytes) -> bytes:
-        if text[point] != 46 if scale else b"." in text:
-            return by_value(text)
-        unscaled = int(text.replace(b".", b""))
-        if -0x80_0000 <= unscaled < 0x80_0000:
-            if -0x8000 <= unscaled < 0x8000:
-                return _SMALL[unscaled]
-            return _UPPER[unscaled >> 12 & 4095] + _LOWER[unscaled & 4095]
-        return unscaled_integer(unscaled)
+        whole, _, fraction = text.partition(b".")
+        fraction = fraction.rstrip(b"0")
+        return variable_scale(int(whole + fraction), len(fraction))
 
-    return encode if scale >= 0 else by_value
-
-
-def _variable_decimal(text: bytes) -> bytes:
-    whole, _, fraction = text.partition(b".")
-    fraction = fraction.rstrip(b"0")
-    return variable_scale(int(whole + fraction), len(fraction))
+    return _function(encode)

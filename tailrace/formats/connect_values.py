@@ -1,37 +1,22 @@
-"""The JSON of a value: what Kafka Connect's JsonConverter writes for Debezium's default type mapping.
+"""The JSON of canonical values: what Kafka Connect's JsonConverter writes for Debezium's schemas.
 
-| kind | JSON |
-|---|---|
-| BOOLEAN, INT16, INT32, INT64 | `true`, `42` |
-| FLOAT32, FLOAT64 | a number with a point or an exponent; `"NaN"`, `"Infinity"`, `"-Infinity"` |
-| DECIMAL with a scale | base64 of the unscaled integer in two's complement, big-endian, as few bytes as do |
-| DECIMAL without one | `{"scale":2,"value":"…"}`, the value as above, its trailing zeros stripped |
-| STRING, JSON, XML, UUID, ENUM | a string |
-| BYTES | base64 |
-| DATE | days since 1970-01-01 |
-| TIME, TIMESTAMP | milliseconds up to a precision of 3 digits, else microseconds |
-| TIMETZ | `"11:51:30.123789Z"`: UTC, as many digits as there are |
-| TIMESTAMPTZ | `"2026-01-31T12:14:15.100000Z"`: UTC, as many digits as the column has |
-| INTERVAL | microseconds, a month of 30.4375 days; infinity is the end of 64 bits |
-| BITS | base64, the last bit first, as few bytes as do; of one bit `true` or `false` |
-| POINT | `{"x":1.5,"y":-2.0,"wkb":"…","srid":null}`, the same point as WKB |
-| MAP | a string that holds a JSON object |
-| ARRAY | an array, nested for more dimensions |
+Encoders of one kind of value each, in the forms among which `connect_types` chooses. Floating point numbers
+have a point or an exponent, or are `"NaN"`, `"Infinity"`, `"-Infinity"`; bytes are base64; a decimal is its
+unscaled integer in two's complement, big-endian, in as few bytes as do; a date is days, other moments are
+numbers of a unit, since 1970-01-01 on the wall; what has a time zone is in UTC.
 
 `connect_text` writes the same out of canonical text without making the value.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import uuid
-from binascii import b2a_base64
+from binascii import b2a_base64, hexlify
 from collections.abc import Callable
 from ctypes import c_float
+from dataclasses import dataclass
 from datetime import date
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from struct import Struct
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -41,9 +26,6 @@ from tailrace.types import Kind, LogicalType
 Encoder: TypeAlias = Callable[[Any], bytes]
 """A canonical value → its JSON. Raises ValueError or TypeError for what is not a value of the type."""
 
-UNAVAILABLE: Final = "__debezium_unavailable_value"
-"""Stands for a value that the log leaves out because it did not change."""
-
 DAY: Final = 86_400_000_000  # µs
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
@@ -51,51 +33,31 @@ EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _TIMESTAMP_INFINITY: Final = 9_223_372_036_825_200_000
 _TIMESTAMP_MINUS_INFINITY: Final = -9_223_372_036_832_400_000
 
-_BITS: Final = {Kind.INT16: 16, Kind.INT32: 32, Kind.INT64: 64}
-_TEXTS: Final = frozenset({Kind.STRING, Kind.JSON, Kind.XML, Kind.UUID, Kind.ENUM})
 _MONTH: Final = 2_629_800_000_000  # µs: a twelfth of 365.25 days
-_POINT: Final = Struct("<BIdd")  # WKB: little-endian, kind 1, x, y
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _MOST: Final = 2**63 - 1
+_INFINITE: Final = (b'"-infinity"', b'"infinity"')
 _CYCLE: Final = date(400, 12, 31).toordinal()  # days in 400 years, after which the calendar repeats
+
+_NO_DIGITS: Final = {  # Java's names of them, as Debezium writes them
+    "NaN": b'"NAN"',
+    "Infinity": b'"POSITIVE_INFINITY"',
+    "-Infinity": b'"NEGATIVE_INFINITY"',
+}
 
 json_string: Final = msgspec.json.Encoder().encode
 """A str → a JSON string, escaped as little as JSON demands."""
 
 
-def value_encoder(type: LogicalType, *, nested: bool = True) -> Encoder:
-    """The encoder of a type's canonical values. `nested`: arrays may have more than one dimension."""
-    kind = type.kind
-    if kind in _BITS:
-        return _integer(_BITS[kind])
-    if kind in _TEXTS:
-        return _text
-    if kind is Kind.DECIMAL:
-        return _variable_decimal if type.scale is None else _decimal(type.scale)
-    if kind is Kind.TIME:
-        return _milliseconds(_time) if in_milliseconds(type) else _time
-    if kind is Kind.TIMESTAMP:
-        return _milliseconds(_timestamp) if in_milliseconds(type) else _timestamp
-    if kind is Kind.TIMESTAMPTZ:
-        return _zoned_timestamp(fraction_digits(type))
-    if kind is Kind.BITS:
-        return _bit if is_one_bit(type) else _bits
-    if kind is Kind.ARRAY:
-        if type.element is None:
-            raise ValueError(f"array type {type.native} has no element type")
-        encode = value_encoder(type.element, nested=nested)
-        return _array(encode, nested, of_arrays=type.element.kind is Kind.ARRAY)
-    return _PLAIN[kind]
+def value_encoder(type: LogicalType) -> Encoder:
+    """The encoder of a kind that is always written in the same way."""
+    return ENCODERS[type.kind]
 
 
 def fraction_digits(type: LogicalType) -> int:
     """The digits of a second's fraction that a temporal type holds."""
     return 6 if type.precision is None else min(type.precision, 6)
-
-
-def in_milliseconds(type: LogicalType) -> bool:
-    """Whether Debezium's adaptive precision counts this TIME or TIMESTAMP in ms rather than µs."""
-    return fraction_digits(type) <= 3
 
 
 def is_one_bit(type: LogicalType) -> bool:
@@ -119,7 +81,7 @@ def variable_scale(value: int, scale: int) -> bytes:
     return b'{"scale":%d,"value":%b}' % (scale, unscaled_integer(value))
 
 
-def _boolean(value: Any) -> bytes:
+def boolean(value: Any) -> bytes:
     if value is True:
         return b"true"
     if value is False:
@@ -127,7 +89,7 @@ def _boolean(value: Any) -> bytes:
     raise ValueError("not a boolean")
 
 
-def _integer(bits: int) -> Encoder:
+def integer(bits: int) -> Encoder:
     limit = 1 << bits - 1
 
     def encode(value: Any) -> bytes:
@@ -138,17 +100,25 @@ def _integer(bits: int) -> Encoder:
     return encode
 
 
-def _text(value: Any) -> bytes:
+def text(value: Any) -> bytes:
     if not isinstance(value, str):
         raise ValueError("not a text")
     return json_string(value)
 
 
-def _bytes(value: Any) -> bytes:
+def binary(value: Any) -> bytes:
     return base64_string(bytes(memoryview(value)))
 
 
-def _float32(value: Any) -> bytes:
+def url_safe_binary(value: Any) -> bytes:
+    return base64_string(bytes(memoryview(value))).translate(_URL_SAFE)
+
+
+def hexadecimal(value: Any) -> bytes:
+    return b'"%b"' % hexlify(bytes(memoryview(value)))
+
+
+def float32(value: Any) -> bytes:
     if type(value) is not float:
         raise ValueError("not a floating point number")
     number = c_float(value).value
@@ -161,7 +131,7 @@ def _float32(value: Any) -> bytes:
     return _float(number, text, 6)
 
 
-def _float64(value: Any) -> bytes:
+def float64(value: Any) -> bytes:
     if type(value) is not float:
         raise ValueError("not a floating point number")
     return _float(value, repr(value), 15)
@@ -195,19 +165,33 @@ def _unscaled(value: Decimal, scale: int) -> int:
     return int(moved)
 
 
-def _finite(value: Any) -> Decimal:
+def _number(value: Any) -> Decimal:
     if not isinstance(value, Decimal):
         raise ValueError("not a decimal number")
-    if not value.is_finite():
-        raise ValueError(f"{value} has no representation as a Connect Decimal")
     return value
 
 
-def _decimal(scale: int) -> Encoder:
+def _finite(value: Any) -> Decimal:
+    if not _number(value).is_finite():
+        raise ValueError(f"{value} has no representation as a Connect Decimal")
+    return _number(value)
+
+
+def decimal(scale: int) -> Encoder:
     return lambda value: unscaled_integer(_unscaled(_finite(value), scale))
 
 
-def _variable_decimal(value: Any) -> bytes:
+def rounded_decimal(scale: int) -> Encoder:
+    """As `decimal`, for values that may have more digits."""
+
+    def encode(value: Any) -> bytes:
+        moved = _finite(value).scaleb(scale, _EXACT)
+        return unscaled_integer(int(moved.to_integral_value(ROUND_HALF_UP)))
+
+    return encode
+
+
+def variable_decimal(value: Any) -> bytes:
     stripped = _finite(value).normalize(_EXACT)
     exponent = stripped.as_tuple().exponent
     assert isinstance(exponent, int)  # it is finite
@@ -215,75 +199,161 @@ def _variable_decimal(value: Any) -> bytes:
     return variable_scale(_unscaled(stripped, scale), scale)
 
 
-def _date(value: Any) -> bytes:
+def decimal_float(value: Any) -> bytes:
+    """The nearest floating point number of 64 bits."""
+    number = float(_number(value))
+    if math.isinf(number) and value.is_finite():
+        raise ValueError("beyond a floating point number of 64 bits")
+    return float64(number)
+
+
+def decimal_digits(value: Any) -> bytes:
+    """Text: all digits, no exponent."""
+    if _number(value).is_finite():
+        return b'"%b"' % f"{value:f}".encode()
+    return _NO_DIGITS[str(value)]
+
+
+def date_days(value: Any) -> bytes:
     """±infinity are the ends of the 32-bit range, as in PostgreSQL's own storage."""
-    if isinstance(value, float) and math.isinf(value):
+    if _infinite(value):
         return b"2147483647" if value > 0 else b"-2147483648"
-    return _integer(32)(value)
+    return integer(32)(value)
 
 
-def _time(value: Any) -> bytes:
+def _time(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= DAY:
         raise ValueError("not a time of day")
-    return b"%d" % value
+    return value
 
 
-def _timestamp(value: Any) -> bytes:
-    if isinstance(value, float) and math.isinf(value):
-        value = _TIMESTAMP_INFINITY if value > 0 else _TIMESTAMP_MINUS_INFINITY
-    return _integer(64)(value)
+def _infinite(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)
 
 
-def _milliseconds(microseconds: Encoder) -> Encoder:
-    return lambda value: b"%d" % (int(microseconds(value)) // 1000)
+def _moment(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("not a timestamp")
+    return value
 
 
-def _interval(value: Any) -> bytes:
-    if isinstance(value, float) and math.isinf(value):
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What times are counted in: so many to a µs, or so many µs to one. Digits beyond it are cut off."""
+
+    per_microsecond: int = 1
+    microseconds: int = 1
+    ends: tuple[int, int] = (_TIMESTAMP_MINUS_INFINITY, _TIMESTAMP_INFINITY)  # -infinity, infinity
+
+    def count(self, microseconds: int) -> int:
+        """A number of µs in this unit."""
+        return microseconds * self.per_microsecond // self.microseconds
+
+    def time(self, value: Any) -> bytes:
+        """A time of day."""
+        return b"%d" % self.count(_time(value))
+
+    def timestamp(self, value: Any) -> bytes:
+        """A timestamp; ValueError for what does not fit 64 bits."""
+        return _INT64(self.ends[value > 0] if _infinite(value) else self.count(_moment(value)))
+
+
+MILLISECONDS: Final = Unit(
+    microseconds=1000, ends=(_TIMESTAMP_MINUS_INFINITY // 1000, _TIMESTAMP_INFINITY // 1000)
+)
+MICROSECONDS: Final = Unit()
+NANOSECONDS: Final = Unit(per_microsecond=1000, ends=(-_MOST - 1, _MOST))
+
+
+def iso_day(value: Any) -> bytes:
+    """A date as `2026-01-31Z`."""
+    if _infinite(value):
+        return _INFINITE[value > 0]
+    date_days(value)
+    return f'"{iso_date(value)}Z"'.encode()
+
+
+def iso_time(value: Any) -> bytes:
+    """A time of day as `13:14:15.5Z`."""
+    return f'"{_clock(_time(value))}Z"'.encode()
+
+
+def iso_timestamp(value: Any) -> bytes:
+    """A timestamp as `2026-01-31T13:14:15.5Z`."""
+    if _infinite(value):
+        return _INFINITE[value > 0]
+    days, time = divmod(_moment(value), DAY)
+    return f'"{iso_date(days)}T{_clock(time)}Z"'.encode()
+
+
+def _clock(time: int) -> str:
+    """µs since midnight, with as many digits as there are."""
+    seconds, fraction = divmod(time, 1_000_000)
+    point = f".{fraction:06}".rstrip("0") if fraction else ""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}"
+
+
+def iso_interval(value: Any) -> bytes:
+    """An interval as `P1Y2M3DT4H5M6.789S`; each part has its own sign."""
+    if _infinite(value):
+        return _INFINITE[value > 0]
+    months, days, microseconds = value
+    years, months = _parts(months, 12)
+    minutes, microseconds = _parts(microseconds, 60_000_000)
+    hours, minutes = _parts(minutes, 60)
+    seconds, fraction = divmod(abs(microseconds), 1_000_000)
+    point = f".{fraction:06}".rstrip("0") if fraction else ""
+    sign = "-" if microseconds < 0 else ""
+    return f'"P{years}Y{months}M{days}DT{hours}H{minutes}M{sign}{seconds}{point}S"'.encode()
+
+
+def _parts(number: int, of: int) -> tuple[int, int]:
+    """Quotient and remainder, both with the number's sign."""
+    whole, rest = divmod(abs(number), of)
+    return (-whole, -rest) if number < 0 else (whole, rest)
+
+
+def interval_microseconds(value: Any) -> bytes:
+    if _infinite(value):
         return b"%d" % (_MOST if value > 0 else -_MOST)
     months, days, microseconds = value
     return b"%d" % max(-_MOST, min(months * _MONTH + days * DAY + microseconds, _MOST))
 
 
-def _bit(value: Any) -> bytes:
-    return _boolean({"0": False, "1": True}[value])
+def bit(value: Any) -> bytes:
+    return boolean({"0": False, "1": True}[value])
 
 
-def _bits(value: Any) -> bytes:
+def bits(value: Any) -> bytes:
     number = int(f"0{value}", 2)
     return base64_string(number.to_bytes((number.bit_length() + 7) // 8, "little"))
 
 
-def _point(value: Any) -> bytes:
-    x, y = value
-    wkb = base64_string(_POINT.pack(1, 1, x, y))
-    return b'{"x":%b,"y":%b,"wkb":%b,"srid":null}' % (_float64(x), _float64(y), wkb)
-
-
-def _map(value: Any) -> bytes:
+def map_object(value: Any) -> bytes:
+    """A JSON object of strings."""
     if not isinstance(value, dict):
         raise ValueError("not a map")
     pairs = [json_string(k) + b":" + (b"null" if v is None else json_string(v)) for k, v in value.items()]
-    return json_string((b"{%b}" % b",".join(pairs)).decode())
+    return b"{%b}" % b",".join(pairs)
 
 
-def _zoned_time(value: Any) -> bytes:
+def map_text(value: Any) -> bytes:
+    """The same as text."""
+    return json_string(map_object(value).decode())
+
+
+def zoned_time(value: Any) -> bytes:
     time, east = value
-    _time(time)
-    if time == DAY and east == 0:
+    if _time(time) == DAY and east == 0:
         return b'"24:00:00Z"'
-    seconds, fraction = divmod((time - east * 1_000_000) % DAY, 1_000_000)
-    digits = f".{fraction:06}".rstrip("0") if fraction else ""
-    return f'"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{digits}Z"'.encode()
+    return f'"{_clock((time - east * 1_000_000) % DAY)}Z"'.encode()
 
 
-def _zoned_timestamp(digits: int) -> Encoder:
+def zoned_timestamp(digits: int) -> Encoder:
     def encode(value: Any) -> bytes:
-        if isinstance(value, float) and math.isinf(value):
-            return b'"infinity"' if value > 0 else b'"-infinity"'
-        if type(value) is not int:
-            raise ValueError("not a timestamp")
-        days, time = divmod(value, DAY)
+        if _infinite(value):
+            return _INFINITE[value > 0]
+        days, time = divmod(_moment(value), DAY)
         seconds, fraction = divmod(time, 1_000_000)
         point = f".{fraction:06}"[: digits + 1] if digits else ""
         clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}"
@@ -301,7 +371,7 @@ def iso_date(days: int) -> str:
     return f"{sign}{abs(year):04}-{moment.month:02}-{moment.day:02}"
 
 
-def _array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
+def array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
     def item(value: Any) -> bytes:
         if value is None:
             return b"null"
@@ -319,46 +389,20 @@ def _array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
     return encode
 
 
-_PLAIN: Final[dict[Kind, Encoder]] = {
-    Kind.BOOLEAN: _boolean,
-    Kind.FLOAT32: _float32,
-    Kind.FLOAT64: _float64,
-    Kind.BYTES: _bytes,
-    Kind.DATE: _date,
-    Kind.TIMETZ: _zoned_time,
-    Kind.INTERVAL: _interval,
-    Kind.POINT: _point,
-    Kind.MAP: _map,
+_INT64: Final = integer(64)
+
+ENCODERS: Final[dict[Kind, Encoder]] = {
+    Kind.BOOLEAN: boolean,
+    Kind.INT16: integer(16),
+    Kind.INT32: integer(32),
+    Kind.INT64: _INT64,
+    Kind.FLOAT32: float32,
+    Kind.FLOAT64: float64,
+    Kind.STRING: text,
+    Kind.JSON: text,
+    Kind.XML: text,
+    Kind.UUID: text,
+    Kind.ENUM: text,
+    Kind.BYTES: binary,
+    Kind.TIMETZ: zoned_time,
 }
-
-
-def unavailable(type: LogicalType) -> bytes | None:
-    """What stands for an unchanged value that the log left out, in a form that the type's readers accept;
-    None where a type has no such form.
-
-    Texts hold `UNAVAILABLE` itself; bytes and decimals its bytes; arrays of numbers its bytes as numbers, of
-    booleans its bits, of uuids the name-based uuid (MD5) of it.
-    """
-    data = UNAVAILABLE.encode()
-    kind = type.kind
-    if kind in _TEXTS or kind in (Kind.TIMETZ, Kind.TIMESTAMPTZ, Kind.MAP):
-        return json_string(UNAVAILABLE)
-    if kind is Kind.BYTES or (kind is Kind.BITS and not is_one_bit(type)):
-        return base64_string(data)
-    if kind is Kind.DECIMAL:
-        value = int.from_bytes(data, "big", signed=True)
-        return variable_scale(value, 0) if type.scale is None else unscaled_integer(value)
-    if kind is not Kind.ARRAY or type.element is None:
-        return None
-    element = type.element.kind
-    if element is Kind.UUID:
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        return b'["%b"]' % str(uuid.UUID(bytes=digest, version=3)).encode()
-    if element is Kind.BOOLEAN:
-        bits = "".join(f"{byte:08b}" for byte in data)
-        return b"[%b]" % b",".join([b"true" if bit == "1" else b"false" for bit in bits])
-    if element in (Kind.FLOAT32, Kind.FLOAT64):
-        return b"[%b]" % b",".join([b"%d.0" % byte for byte in data])
-    if (single := unavailable(type.element)) is not None:
-        return b"[%b]" % single
-    return b"[%b]" % b",".join([b"%d" % byte for byte in data])

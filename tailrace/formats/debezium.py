@@ -16,8 +16,10 @@ from typing import Final
 
 from pydantic import Field
 
-from tailrace.abc import Declaration, Headers, Record
+from tailrace.abc import Headers, Record
 from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.formats.connect_options import Options
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.envelope import INDEX, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
@@ -29,7 +31,7 @@ OLD_KEY: Final = "__debezium.oldkey"
 class DebeziumFormat:
     """See `tailrace.abc.Format`. May be used from several threads."""
 
-    class Settings(Declaration):
+    class Settings(Options):
         """`schemas`: each record carries the Kafka Connect schema of its key and value, as JsonConverter's
         `schemas.enable` does."""
 
@@ -37,7 +39,8 @@ class DebeziumFormat:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._encoders = PerVersion(lambda table: _TableEncoder(table, settings.schemas))
+        mapping = Mapping(settings, nested=not settings.schemas)
+        self._encoders = PerVersion(lambda table: _TableEncoder(table, mapping, settings.schemas))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DebeziumFormat) and self._settings == other._settings
@@ -79,18 +82,19 @@ class DebeziumFormat:
 class _TableEncoder:
     """What is made once per table version."""
 
-    def __init__(self, table: Table, schemas: bool) -> None:
+    def __init__(self, table: Table, mapping: Mapping, schemas: bool) -> None:
         self._table = table
+        self._mapping = mapping
         self._schemas = schemas
-        self.rows = GeneratedRows(table, nested=not schemas)
-        self.envelope = Envelope(table, schemas=schemas)
+        self.rows = GeneratedRows(table, mapping)
+        self.envelope = Envelope(table, mapping, schemas=schemas)
 
     def encode_carefully(self, change: Change, append: Callable[[Record], None]) -> None:
         """Encode a change that the generated functions do not. Raises Malformed if it cannot be."""
         envelope = self.envelope
         if self._schemas and (nulls := self._unexpected_nulls(change)):
-            envelope = Envelope(self._table, schemas=True, nullable=nulls)
-        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", nested=not self._schemas)
+            envelope = Envelope(self._table, self._mapping, schemas=True, nullable=nulls)
+        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", self._mapping)
         surroundings = envelope.surroundings(change.transaction, change.op)
         before, after = map(self._has_key, self._table.split(change.raw))
         _encode(change, rows, envelope, surroundings, append, keyed=(before, after))

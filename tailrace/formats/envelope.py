@@ -15,12 +15,12 @@ import msgspec
 from tailrace import __version__
 from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, Op, Table, Transaction
 from tailrace.formats.connect_schemas import (
-    Schema,
     envelope_schema,
     key_schema,
     message_key_schema,
     message_schema,
 )
+from tailrace.formats.connect_types import Mapping, Schema
 from tailrace.formats.connect_values import json_string
 from tailrace.topics import TopicTemplate
 
@@ -45,12 +45,15 @@ class Envelope:
     `message_key`), its columns, `end`.
     """
 
-    def __init__(self, table: Table, *, schemas: bool, nullable: Collection[int] = ()) -> None:
+    def __init__(
+        self, table: Table, mapping: Mapping, *, schemas: bool, nullable: Collection[int] = ()
+    ) -> None:
         self._table = table
+        self._mapping = mapping
         self._schemas = schemas
         name = TopicTemplate(_SCHEMA_NAME).fill(table)
-        value = self._schema(envelope_schema(table, name, nullable))
-        self.key = self._schema(key_schema(table, name))
+        value = self._schema(envelope_schema(table, name, mapping, nullable))
+        self.key = self._schema(key_schema(table, name, mapping))
         self.end = b"}" if schemas else b""
         self.created = value + b'{"before":null,"after":'
         self.changed = value + b'{"before":'
@@ -76,7 +79,7 @@ class Envelope:
     @cached_property
     def message_key(self) -> bytes:
         """What stands before a logical message's key."""
-        return self._schema(message_key_schema(self._table))
+        return self._schema(message_key_schema(self._table, self._mapping))
 
     def _template(self, op: Op) -> str:
         """The surroundings with `%s` for what differs from transaction to transaction."""
@@ -92,7 +95,7 @@ class Envelope:
             f'"schema":{_text(schema)},"table":{_text(name)}{own}}},"transaction":null'
         )
         if op == "m":
-            head = self._schema(message_schema(table)).decode().replace("%", "%%")
+            head = self._schema(message_schema(table, self._mapping)).decode().replace("%", "%%")
             return f'{head}{{"op":"m","ts_ms":%s,{source},"message":'
         after = ',"after":null' if op == "d" else ""
         return f'{after},{source},"op":"{op}","ts_ms":%s,"ts_us":%s,"ts_ns":%s}}{self.end.decode()}'

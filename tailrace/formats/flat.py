@@ -12,11 +12,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tailrace.abc import Declaration, Headers, Record
+from tailrace.abc import Headers, Record
 from tailrace.errors import Malformed, Stop, code
-from tailrace.events import Change, Event, SchemaChange, Table
+from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.formats.connect_options import Options
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import json_string
-from tailrace.formats.metadata import FieldName, metadata_fields
+from tailrace.formats.metadata import FieldName, filled, metadata_fields
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -38,14 +40,13 @@ _DELETED = "__deleted"
 class FlatFormat:
     """See `tailrace.abc.Format`. May be used from several threads."""
 
-    class Settings(Declaration):
-        """Settings of the format `flat`."""
+    class Settings(Options):
+        """Settings of the format `flat`; how values are written is said as for the format `debezium`."""
 
         deletes: Literal["tombstone", "rewrite", "rewrite_with_tombstone", "drop"] = Field(
             default="tombstone",
             description="What is written of a delete. `tombstone`: a record with its key and no value. "
-            "`rewrite`: "
-            'the old row with `"__deleted":"true"`, which is `"false"` in all other rows. '
+            '`rewrite`: the old row with `"__deleted":"true"`, which is `"false"` in all other rows. '
             "`rewrite_with_tombstone`: that, and a tombstone. `drop`: nothing.",
         )
         add_fields: tuple[FieldName, ...] = Field(
@@ -82,18 +83,23 @@ class FlatFormat:
         """See `tailrace.abc.Format`."""
         records: list[Record] = []
         table: Table | None = None
+        transaction: Transaction | None = None
         encoder: _TableEncoder
+        prepared: dict[Op, bytes] = {}
         for event in events:
             if type(event) is SchemaChange:
                 continue
-            if event.table is not table:
-                table = event.table
+            if event.table is not table or event.transaction is not transaction:
+                table, transaction, prepared = event.table, event.transaction, {}
                 encoder = self._encoders.find(table) or self._encoders.make(table)
+            added = prepared.get(event.op)
+            if added is None:
+                added = prepared[event.op] = encoder.added(event.transaction, event.op)
             try:
-                records += encoder.records(event, encoder.rows)
+                records += encoder.records(event, encoder.rows, added)
             except CONVERSION_ERRORS:
-                rows = ReferenceRows(event.table, f"{event.table} at {event.position}", nested=True)
-                records += encoder.records(event, rows)
+                rows = ReferenceRows(event.table, f"{event.table} at {event.position}", encoder.mapping)
+                records += encoder.records(event, rows, added)
         return records
 
 
@@ -102,7 +108,8 @@ class _TableEncoder:
 
     def __init__(self, table: Table, settings: FlatFormat.Settings) -> None:
         self._table = table
-        self.rows = GeneratedRows(table, nested=True)
+        self.mapping = Mapping(settings)
+        self.rows = GeneratedRows(table, self.mapping)
         self._deletes = settings.deletes
         self._fields = [
             (b",%b:" % json_string(field.name), field)
@@ -122,18 +129,26 @@ class _TableEncoder:
                     where=str(table),
                 )
 
-    def records(self, change: Change, rows: Rows) -> list[Record]:
+    def added(self, transaction: Transaction, op: Op) -> bytes:
+        """What is added to the rows of a transaction's changes of one kind, the end of the object included;
+        where a change's own numbers go, `OFFSET` and `INDEX` stand."""
+        added = b"".join([name + field.template(transaction, op) for name, field in self._fields])
+        if self._mark is not None:
+            added += self._mark % (b"true" if op == "d" else b"false")
+        return added + b"}"
+
+    def records(self, change: Change, rows: Rows, added: bytes) -> list[Record]:
         """Those of one change. Raises CONVERSION_ERRORS, from `ReferenceRows` Malformed."""
         op = change.op
         if op == "t":
             raise self._no_row(change, "A TRUNCATE has none", "leave them out: {type: skip, operations: [t]}")
         before, after = self._table.split(change.raw)
-        keyed = bool(self._table.key)
+        keyed = self._has_key(before if op == "d" else after)
         headers: Headers = tuple((field.name, field.text(change)) for field in self._headers)
         if op != "d":
             key = rows.key(after, b"", b"") if keyed else None
             row = rows.after(after, b"", b"")
-            return [Record(change, change.index, key, self._with_fields(row, change, b"false"), headers)]
+            return [Record(change, change.index, key, _with_fields(row, change, added), headers)]
         if self._deletes == "drop":
             return []
         if self._deletes == "tombstone" and not keyed:
@@ -141,19 +156,17 @@ class _TableEncoder:
         key = rows.key(before, b"", b"") if keyed else None
         records = []
         if self._deletes != "tombstone":
-            value = self._with_fields(rows.before(before, b"", b""), change, b"true")
+            value = _with_fields(rows.before(before, b"", b""), change, added)
             records.append(Record(change, change.index, key, value, headers))
         if self._deletes != "rewrite" and keyed:
             records.append(Record(change, change.index + 1, key, None, headers))
         return records
 
-    def _with_fields(self, row: bytes, change: Change, deleted: bytes) -> bytes:
-        added = b"".join([name + field.json(change) for name, field in self._fields])
-        if self._mark is not None:
-            added += self._mark % deleted
-        if not added:
-            return row
-        return b"%b%b}" % (row[:-1], added if len(row) > 2 else added[1:])
+    def _has_key(self, row: Row | None) -> bool:
+        key = self._table.key
+        if not (key and self._table.key_is_newer):
+            return bool(key)
+        return row is None or all(row[i] is not None for i in key)
 
     def _no_row(self, change: Change, found: str, remedy: str) -> Malformed:
         return Malformed(
@@ -162,3 +175,10 @@ class _TableEncoder:
             f"Where {self._table} has such events, {remedy}.",
             where=str(self._table),
         )
+
+
+def _with_fields(row: bytes, change: Change, added: bytes) -> bytes:
+    if len(added) == 1:
+        return row
+    own = filled(added, change)
+    return row[:-1] + (own if len(row) > 2 else own[1:])

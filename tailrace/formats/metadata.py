@@ -51,17 +51,21 @@ class MetadataField:
     name: str  # as it is added, with its prefix
     value: _Value
 
-    def json(self, change: Change) -> bytes:
-        """Its JSON for one change."""
-        made = str(self.value(change.transaction, change.op)).encode()
-        return made.replace(OFFSET, b"%d" % change.offset).replace(INDEX, b"%d" % change.index)
+    def template(self, transaction: Transaction, op: Op) -> bytes:
+        """Its JSON for a transaction's changes of one kind, to be `filled`."""
+        return str(self.value(transaction, op)).encode()
 
     def text(self, change: Change) -> bytes:
         """Its text for one change: of a string what stands between the quotes, of null nothing."""
-        made = self.json(change)
+        made = filled(self.template(change.transaction, change.op), change)
         if made == b"null":
             return b""
         return str(msgspec.json.decode(made)).encode() if made[:1] == b'"' else made
+
+
+def filled(template: bytes, change: Change) -> bytes:
+    """A template with a change's own numbers in it."""
+    return template.replace(OFFSET, b"%d" % change.offset).replace(INDEX, b"%d" % change.index)
 
 
 def metadata_fields(names: Sequence[str], prefix: str, table: Table) -> list[MetadataField]:

@@ -10,17 +10,20 @@ of the key's columns; behind a delete comes a tombstone where there is a key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 from tailrace.abc import Declaration, Record
 from tailrace.errors import Malformed
 from tailrace.events import ABSENT, UNCHANGED, Change, Event, Row, SchemaChange, Table, Transaction
 from tailrace.formats.connect_values import json_string
-from tailrace.formats.plain_values import field_encoder, value_encoder
+from tailrace.formats.plain_values import field_encoder, field_expression, value_encoder
 from tailrace.formats.rows import CONVERSION_ERRORS, UNAVAILABLE_VALUE, UNCONVERTIBLE
 from tailrace.types import Kind, LogicalType
 from tailrace.versions import PerVersion
+
+Encode: TypeAlias = Callable[[Row | None], bytes]
+"""A row → the fields of an object, parted by commas."""
 
 _SHOWN: Final = 60  # of a field, in an error
 
@@ -57,9 +60,11 @@ class PlainFormat:
                 transaction = event.transaction
                 moment = _moment(transaction.timestamp)
             try:
-                records += encoder.records(event, moment)
-            except CONVERSION_ERRORS as error:
-                raise encoder.explain(event, error) from error
+                records += encoder.records(event, moment, encoder.row, encoder.key)
+            except CONVERSION_ERRORS:
+                records += encoder.records(
+                    event, moment, encoder.careful_row(event), encoder.careful_key(event)
+                )
         return records
 
 
@@ -67,74 +72,86 @@ _moment = value_encoder(LogicalType(Kind.TIMESTAMPTZ, "timestamptz"))
 
 
 class _TableEncoder:
-    """What is made once per table version."""
+    """What is made once per table version: `row` and `key` for rows that are known whole, fast."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._columns = [
             (b"%b:" % json_string(column.name), field_encoder(column)) for column in table.columns
         ]
-        self._key = [(i, self._columns[i]) for i in table.key]
+        self.row = _generated(table, range(len(table.columns)), null="b'null'")
+        self.key = _generated(table, table.key, null="")
         name = json_string(str(table))
         self._heads = {op: b'{"op":"%b","table":%b,"position":"' % (op.encode(), name) for op in "cudrt"}
         self._heads["m"] = b'{"op":"m","position":"'
 
-    def records(self, change: Change, moment: bytes) -> list[Record]:
-        """Those of one change. Raises CONVERSION_ERRORS, or Malformed."""
+    def records(self, change: Change, moment: bytes, encode_row: Encode, encode_key: Encode) -> list[Record]:
+        """Those of one change. Raises what the encoders raise."""
         op = change.op
-        before, after = self._table.split(change.raw)
         head = b'%b%b","ts":%b' % (self._heads[op], change.position.encode(), moment)
         if op == "t":
             return [Record(change, change.index, None, head + b"}")]
+        before, after = self._table.split(change.raw)
         row = before if op == "d" else after
-        if row is None:
-            raise self._absent(change, "the event has no such row")
-        key = self._encode_key(change, row) if self._key else None
+        fields = encode_row(row)
+        key = encode_key(row) if self._table.key else b""
+        told = b"{%b}" % key if key else None
         if op == "m":
-            return [Record(change, change.index, key, b"%b,%b}" % (head, self._fields(row)))]
+            return [Record(change, change.index, told, b"%b,%b}" % (head, fields))]
         name = b"before" if op == "d" else b"row"
-        record = Record(change, change.index, key, b'%b,"%b":{%b}}' % (head, name, self._fields(row)))
-        if op == "d" and key is not None:
-            return [record, Record(change, change.index + 1, key, None)]
+        record = Record(change, change.index, told, b'%b,"%b":{%b}}' % (head, name, fields))
+        if op == "d" and told is not None:
+            return [record, Record(change, change.index + 1, told, None)]
         return [record]
 
-    def explain(self, change: Change, error: Exception) -> Malformed:
-        """The error of a change of which a field cannot be converted."""
-        before, after = self._table.split(change.raw)
-        row = before if change.op == "d" else after
-        found = str(error)
-        for column, (_, encode), field in zip(self._table.columns, self._columns, row or (), strict=False):
-            if field is not UNCHANGED and field is not ABSENT:
-                try:
-                    encode(field)
-                except CONVERSION_ERRORS as fault:
-                    shown = repr(field)
-                    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} characters)"
-                    found = f"column {column.name} ({column.type.native}): {fault}; the field is {shown}"
-                    break
-        return Malformed(
-            UNCONVERTIBLE,
-            found,
-            "Leave the column or the table out of the pipeline, or correct what wrote the value.",
-            where=self._where(change),
-        )
+    def careful_row(self, change: Change) -> Encode:
+        """Any row, what is not in the log left out. Raises Malformed."""
 
-    def _fields(self, row: Row) -> bytes:
-        return b",".join(
-            [
-                name + encode(field)
-                for (name, encode), field in zip(self._columns, row, strict=True)
-                if field is not UNCHANGED and field is not ABSENT
-            ]
-        )
+        def encode(row: Row | None) -> bytes:
+            if row is None:
+                raise self._absent(change, "the event has no such row")
+            return b",".join(
+                [
+                    self._field(change, i, field)
+                    for i, field in enumerate(row)
+                    if field is not UNCHANGED and field is not ABSENT
+                ]
+            )
 
-    def _encode_key(self, change: Change, row: Row) -> bytes:
-        for i, _ in self._key:
-            field = row[i]
-            if field is None or field is UNCHANGED or field is ABSENT:
-                found = "NULL" if field is None else field.value
-                raise self._absent(change, f"column {self._table.columns[i].name} of the key is {found}")
-        return b"{%b}" % b",".join([name + encode(row[i]) for i, (name, encode) in self._key])
+        return encode
+
+    def careful_key(self, change: Change) -> Encode:
+        """Any row's key; nothing for a row without one. Raises Malformed."""
+
+        def encode(row: Row | None) -> bytes:
+            assert row is not None
+            fields = []
+            for i in self._table.key:
+                field = row[i]
+                if field is None and self._table.key_is_newer:
+                    return b""
+                if field is None or field is UNCHANGED or field is ABSENT:
+                    found = "NULL" if field is None else field.value
+                    raise self._absent(change, f"column {self._table.columns[i].name} of the key is {found}")
+                fields.append(self._field(change, i, field))
+            return b",".join(fields)
+
+        return encode
+
+    def _field(self, change: Change, i: int, field: Any) -> bytes:
+        name, encode = self._columns[i]
+        try:
+            return name + encode(field)
+        except CONVERSION_ERRORS as error:
+            column = self._table.columns[i]
+            shown = repr(field)
+            shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(shown)} characters)"
+            raise Malformed(
+                UNCONVERTIBLE,
+                f"column {column.name} ({column.type.native}): {error}; the field is {shown}",
+                "Leave the column or the table out of the pipeline, or correct what wrote the value.",
+                where=self._where(change),
+            ) from error
 
     def _absent(self, change: Change, found: str) -> Malformed:
         return Malformed(
@@ -147,3 +164,23 @@ class _TableEncoder:
 
     def _where(self, change: Change) -> str:
         return f"{self._table} at {change.position}"
+
+
+def _generated(table: Table, chosen: Iterable[int], *, null: str) -> Encode:
+    """The fields of these columns, parted by commas. `null`: the source of what stands for NULL; "": it
+    raises, as for everything that is no value."""
+    names: dict[str, Any] = {"join": b"".join}
+    parts = []
+    for place, i in enumerate(chosen):
+        column = table.columns[i]
+        source, used = field_expression(column, i)
+        names |= used
+        parts.append(repr(b"%b%b:" % (b"," if place else b"", json_string(column.name))))
+        parts.append(f"({null} if f{i} is None else {source})" if null and column.optional else f"({source})")
+    fields = "".join(f"f{i}, " for i in range(len(table.columns)))
+    source = f"def encode(row):\n    {fields or '()'} = row\n    return join(({', '.join(parts)},))\n"
+    if not parts:
+        return lambda row: b""
+    exec(compile(source, f"<plain rows of {table}>", "exec"), names)
+    encode: Encode = names["encode"]
+    return encode

@@ -15,6 +15,9 @@
 | INTERVAL | ISO 8601: `"P1M2DT3.5S"`: months, days, seconds; `"infinity"` |
 | BITS | a string of `0` and `1` |
 | POINT | `{"x":1.5,"y":-2.0}` |
+| GEOMETRY | `{"wkb":"…","srid":4326}`: EWKB in base64, and its SRID or null |
+| VECTOR | an array of numbers |
+| SPARSE_VECTOR | `{"dimensions":5,"vector":{"1":1.5}}` |
 | MAP | an object |
 | ARRAY | an array, nested for more dimensions |
 """
@@ -22,11 +25,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.events import Column
+from tailrace.formats.connect_structures import geometry
 from tailrace.formats.connect_values import (
     DAY,
     Encoder,
@@ -37,7 +41,6 @@ from tailrace.formats.connect_values import value_encoder as connect_encoder
 from tailrace.types import Kind, LogicalType
 
 _SECOND: Final = 1_000_000  # µs
-_NO_NUMBERS: Final = (b"NaN", b"Infinity", b"-Infinity")
 _AS_CONNECT: Final = frozenset(
     {
         Kind.BOOLEAN, Kind.INT16, Kind.INT32, Kind.INT64, Kind.FLOAT32, Kind.FLOAT64, Kind.STRING, Kind.XML,
@@ -46,18 +49,20 @@ _AS_CONNECT: Final = frozenset(
 )  # fmt: skip
 
 
-def field_encoder(column: Column) -> Callable[[Any], bytes]:
-    """The encoder of a column's raw fields that hold a value or NULL."""
+def field_expression(column: Column, n: int) -> tuple[str, dict[str, Any]]:
+    """Python source that turns a column's raw field `f{n}`, which holds a value, into JSON, and the names
+    that it uses. It raises one of `rows.CONVERSION_ERRORS` for a field that holds none."""
     by_value = value_encoder(column.type)
     value = column.value
-    text = _TEXTS.get(column.type.kind) if column.text else None
+    names: dict[str, Any] = {f"column{n}": lambda field: by_value(value(field))}
+    source = _TEXTS.get(column.type.kind, "{c}({f})") if column.text else "{c}({f})"
+    return source.format(f=f"f{n}", c=f"column{n}"), {**names, **_NAMES}
 
-    def encode(field: Any) -> bytes:
-        if field is None:
-            return b"null"
-        encoded = None if text is None else text(field)
-        return by_value(value(field)) if encoded is None else encoded
 
+def field_encoder(column: Column) -> Callable[[Any], bytes]:
+    """The encoder of a column's raw fields that hold a value or NULL."""
+    source, names = field_expression(column, 0)
+    encode: Callable[[Any], bytes] = eval(f"lambda f0: b'null' if f0 is None else {source}", names)
     return encode
 
 
@@ -69,7 +74,8 @@ def value_encoder(type: LogicalType) -> Encoder:
     if kind is Kind.ARRAY:
         if type.element is None:
             raise ValueError(f"array type {type.native} has no element type")
-        return _array(value_encoder(type.element))
+        vectors = type.element.kind is Kind.VECTOR  # lists as well: arrays of one more dimension
+        return _array(_number if vectors else value_encoder(type.element))
     return _VALUES[kind]
 
 
@@ -149,10 +155,18 @@ def _interval(value: Any) -> bytes:
     return f'"P{dated}{timed}"'.encode()
 
 
+_number: Final = connect_encoder(LogicalType(Kind.FLOAT64, "float8"))
+
+
 def _point(value: Any) -> bytes:
-    number = connect_encoder(LogicalType(Kind.FLOAT64, "float8"))
     x, y = value
-    return b'{"x":%b,"y":%b}' % (number(x), number(y))
+    return b'{"x":%b,"y":%b}' % (_number(x), _number(y))
+
+
+def _sparse_vector(value: Any) -> bytes:
+    dimensions, numbers = value
+    pairs = [b'"%d":%b' % (at, _number(number)) for at, number in numbers.items()]
+    return b'{"dimensions":%d,"vector":{%b}}' % (dimensions, b",".join(pairs))
 
 
 def _map(value: Any) -> bytes:
@@ -178,44 +192,36 @@ _VALUES: Final[dict[Kind, Encoder]] = {
     Kind.TIMESTAMPTZ: _timestamp("Z"),
     Kind.INTERVAL: _interval,
     Kind.POINT: _point,
+    Kind.GEOMETRY: geometry,
+    Kind.VECTOR: _array(_number),
+    Kind.SPARSE_VECTOR: _sparse_vector,
     Kind.MAP: _map,
     Kind.BITS: _bits,
 }
 
 
-def _number_text(text: bytes) -> bytes | None:
-    return None if text in _NO_NUMBERS else text
+_NAMES: Final[Mapping[str, Any]] = {
+    "booleans": {b"t": b"true", b"f": b"false"},
+    "json_string": json_string,
+}
 
-
-def _date_text(text: bytes) -> bytes | None:
-    return b'"%b"' % text if len(text) == 10 and text[4] == 45 else None
-
-
-def _timestamp_text(text: bytes) -> bytes | None:
-    if len(text) < 19 or text[10] != 32 or text.endswith(b"C"):  # infinity, five digits of a year, BC
-        return None
-    return b'"%bT%b"' % (text[:10], text[11:])
-
-
-def _timestamptz_text(text: bytes) -> bytes | None:
-    if len(text) < 22 or text[10] != 32 or not text.endswith(b"+00"):
-        return None
-    return b'"%bT%bZ"' % (text[:10], text[11:-3])
-
-
-# Canonical text straight to JSON, where that is the same; None: it takes the value.
-_TEXTS: Final[dict[Kind, Callable[[bytes], bytes | None]]] = {
-    Kind.INT16: lambda text: text,
-    Kind.INT32: lambda text: text,
-    Kind.INT64: lambda text: text,
-    Kind.DECIMAL: _number_text,
-    Kind.STRING: lambda text: json_string(text.decode()),
-    Kind.XML: lambda text: json_string(text.decode()),
-    Kind.ENUM: lambda text: json_string(text.decode()),
-    Kind.JSON: lambda text: text.replace(b"\n", b" ").replace(b"\r", b" "),
-    Kind.UUID: lambda text: b'"%b"' % text,
-    Kind.TIME: lambda text: b'"%b"' % text,
-    Kind.DATE: _date_text,
-    Kind.TIMESTAMP: _timestamp_text,
-    Kind.TIMESTAMPTZ: _timestamptz_text,
+# Canonical text straight to JSON, where that is the same; `{c}` goes through the value.
+_TEXTS: Final[dict[Kind, str]] = {
+    Kind.BOOLEAN: "booleans[{f}]",
+    Kind.INT16: "{f}",
+    Kind.INT32: "{f}",
+    Kind.INT64: "{f}",
+    Kind.DECIMAL: "({f} if {f}[-1] < 58 else {c}({f}))",  # a digit, and not the end of NaN and Infinity
+    Kind.STRING: "json_string({f}.decode())",
+    Kind.XML: "json_string({f}.decode())",
+    Kind.ENUM: "json_string({f}.decode())",
+    Kind.JSON: r"""({c}({f}) if b"\n" in {f} or b"\r" in {f} else {f})""",
+    Kind.UUID: """b'"%b"' % {f}""",
+    Kind.TIME: """b'"%b"' % {f}""",
+    # Hyphens, blanks and zeros tell years of four digits, UTC, and neither infinity nor BC.
+    Kind.DATE: """(b'"%b"' % {f} if len({f}) == 10 and {f}[4] == 45 else {c}({f}))""",
+    Kind.TIMESTAMP: """(b'"%bT%b"' % ({f}[:10], {f}[11:]) if {f}[10:11] == b" " and {f}[-1] < 58 else
+    {c}({f}))""",
+    Kind.TIMESTAMPTZ: """(b'"%bT%bZ"' % ({f}[:10], {f}[11:-3])"""
+    """ if {f}.endswith(b"+00") and {f}[10] == 32 else {c}({f}))""",
 }

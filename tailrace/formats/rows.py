@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Column, Missing, Row, Table
-from tailrace.formats.connect_text import text_expression
-from tailrace.formats.connect_values import json_string, unavailable, value_encoder
+from tailrace.formats.connect_types import Mapping
+from tailrace.formats.connect_values import json_string
 
 UNCONVERTIBLE = code(
     "TR-FMT-001",
@@ -57,9 +57,9 @@ class Rows(Protocol):
 class GeneratedRows:
     """Fast, for the usual row; made when first used."""
 
-    def __init__(self, table: Table, *, nested: bool) -> None:
+    def __init__(self, table: Table, mapping: Mapping) -> None:
         self._table = table
-        self._nested = nested
+        self._mapping = mapping
 
     @cached_property
     def key(self) -> ObjectEncoder:
@@ -67,7 +67,7 @@ class GeneratedRows:
 
     @cached_property
     def after(self) -> ObjectEncoder:
-        return self._generate(range(len(self._table.columns)), _missing_after)
+        return self._generate(range(len(self._table.columns)), self._missing_after)
 
     @cached_property
     def before(self) -> ObjectEncoder:
@@ -104,10 +104,10 @@ class GeneratedRows:
     def _json(self, i: int, missing: Iterable[tuple[str, bytes]], names: dict[str, Any]) -> str:
         """The source of a field's JSON; adds the names that it uses."""
         column = self._table.columns[i]
-        by_value = _by_value(column, nested=self._nested)
+        by_value = _by_value(column, self._mapping)
         field = f"f{i}"
         if column.text:
-            expression = text_expression(column.type, by_value)
+            expression = self._mapping.form(column.type).splice(by_value)
             names.update({name.format(n=i): value for name, value in expression.names.items()})
             source = expression.source.format(f=field, n=i)
         else:
@@ -117,16 +117,15 @@ class GeneratedRows:
             source = f"{json!r} if {field} is {value} else {source}"
         return f"({source})"
 
+    def _missing_after(self, column: Column) -> Iterator[tuple[str, bytes]]:
+        if column.optional:
+            yield "None", b"null"
+        if (placeholder := self._mapping.form(column.type).placeholder) is not None:
+            yield "UNCHANGED", placeholder
 
-def _missing_after(column: Column) -> Iterator[tuple[str, bytes]]:
-    if column.optional:
-        yield "None", b"null"
-    if (placeholder := unavailable(column.type)) is not None:
-        yield "UNCHANGED", placeholder
 
-
-def _by_value(column: Column, *, nested: bool) -> Callable[[Any], bytes]:
-    encode = value_encoder(column.type, nested=nested)
+def _by_value(column: Column, mapping: Mapping) -> Callable[[Any], bytes]:
+    encode = mapping.form(column.type).encode
     value = column.value
     return lambda field: encode(value(field))
 
@@ -134,10 +133,10 @@ def _by_value(column: Column, *, nested: bool) -> Callable[[Any], bytes]:
 class ReferenceRows:
     """Slow, for every row. `where` names the event in errors. Encoders raise Malformed."""
 
-    def __init__(self, table: Table, where: str, *, nested: bool) -> None:
+    def __init__(self, table: Table, where: str, mapping: Mapping) -> None:
         self._table = table
         self._where = where
-        self._nested = nested
+        self._mapping = mapping
 
     def key(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
         """See `Rows`."""
@@ -181,7 +180,7 @@ class ReferenceRows:
         if field is None:
             return b"null"
         if isinstance(field, Missing):
-            placeholder = unavailable(column.type)
+            placeholder = self._mapping.form(column.type).placeholder
             if field is ABSENT or placeholder is None:
                 raise self._unavailable(column, field)
             return placeholder
@@ -192,7 +191,7 @@ class ReferenceRows:
 
     def _value(self, column: Column, field: Any) -> bytes:
         try:
-            return _by_value(column, nested=self._nested)(field)
+            return _by_value(column, self._mapping)(field)
         except CONVERSION_ERRORS as error:
             shown = repr(field)
             if len(shown) > _SHOWN:

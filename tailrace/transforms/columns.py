@@ -59,7 +59,7 @@ class Columns:
         exclude: tuple[NamePatternText, ...] = Field(
             default=(), description="Columns that are left out although `include` names them."
         )
-        mask: dict[NamePatternText, str | Annotated[int, Field(ge=0, le=1000)] | None] = Field(
+        mask: dict[NamePatternText, str | Annotated[int, Field(ge=0, le=1000, strict=True)] | None] = Field(
             default={},
             description="Column: the text that stands in place of every value, NULL included; or so many "
             "asterisks; or null. But for null, the column becomes a text.",
@@ -71,6 +71,7 @@ class Columns:
         )
         salt: SecretStr | None = Field(
             default=None,
+            min_length=1,
             description="Goes before each text that is hashed; keep it secret, usually `${NAME}`. Written "
             "whenever `hash` is.",
         )

@@ -108,7 +108,7 @@ class Route:
         key = tuple(places[name] for name in self._key)
         # A change of these was told as a `d` and a `c` by the source.
         told = set(key) <= set(table.key)
-        return Derived(replace(routed, key=key), None if told else _moves(table, key))
+        return Derived(replace(routed, key=key, key_is_newer=False), None if told else _moves(table, key))
 
     def _topic(self, table: Table) -> str | None:
         if self._template is not None:

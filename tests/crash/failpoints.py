@@ -55,7 +55,35 @@ SECOND_ATTEMPT: Final = "postgres.slot.dropped"
 RETENTION: Final = "log.retention.expired"
 """Passed where a log has grown beyond what it is to keep."""
 
-COVERED: Final = sorted({*STEADY, *FIRST_START, SECOND_ATTEMPT, RETENTION})
+STORES: Final[Mapping[str, Mapping[str, int]]] = {
+    "file": {
+        "offsets.file.claimed": 1,
+        "offsets.file.written": 2,
+        "offsets.file.renamed": 3,
+        "offsets.file.saved": 2,
+    },
+    "postgres": {
+        "offsets.postgres.claimed": 1,
+        "offsets.postgres.before_save": 3,
+        "offsets.postgres.saved": 2,
+    },
+    "kafka": {
+        "offsets.kafka.claimed": 1,
+        "offsets.kafka.sent": 3,
+        "offsets.kafka.saved": 2,
+    },
+}
+"""Of the offset stores beside `sqlite`, passed where a pipeline keeps its checkpoints there."""
+
+COVERED: Final = sorted(
+    {
+        *(name for points in STORES.values() for name in points),
+        *STEADY,
+        *FIRST_START,
+        SECOND_ATTEMPT,
+        RETENTION,
+    }
+)
 
 _DECLARED: Final = """
 import importlib, pkgutil

@@ -33,9 +33,9 @@ class Rig:
     """One pipeline on a database of its own. As a context manager it gives back what it took of the servers.
 
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
-    standard output. `log`: more settings of the log. `shaped`: with the transforms of `tests.crash.shaped`,
-    for all sinks and for the second Kafka. `verified` counts by sink what was found right,
-    `kills` by kind what was done to the pipeline meanwhile.
+    standard output; with `offsets` the standard output alone, its checkpoints there. `log`: more settings of
+    the log. `shaped`: with the transforms of `tests.crash.shaped`, for all sinks and for the second Kafka.
+    `verified` counts by sink what was found right, `kills` by kind what was done to the pipeline meanwhile.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Rig:
         *,
         stdout: bool = True,
         log: Mapping[str, Any] | None = None,
+        offsets: Mapping[str, Any] | None = None,
         large: int = 400,
         shaped: bool = False,
     ) -> None:
@@ -87,8 +88,9 @@ class Rig:
                 "tables": ["public.*", "ünï schema.*", "private.*"],
                 "exclude": ["private.secrets"],
             },
-            sinks if stdout else sinks[:-1],
+            sinks[-1:] if offsets is not None else sinks if stdout else sinks[:-1],
             shaped_truth.TRANSFORMS if shaped else (),
+            offsets,
         )
         self.log = LogTarget(folder / f"{name}.db", f"{name}.")
         self.targets: dict[str, Target] = {
@@ -96,6 +98,8 @@ class Rig:
             "log": self.log,
             "second kafka": KafkaTarget(kafka, f"second.{name}."),
         }
+        if offsets is not None:
+            self.targets.clear()
         if stdout:
             self.targets["stdout"] = LinesTarget(self.pipeline.outputs, f"{name}.")
         self.comparisons = {

@@ -1,19 +1,26 @@
-"""Record what Debezium writes, on each version of PostgreSQL: `python -m tests.golden`."""
+"""Record what Debezium writes: `python -m tests.golden`.
+
+Names of golden files as arguments record these alone.
+"""
 
 import sys
 
 from tests.golden import debezium, recording
-from tests.golden.corpus import fingerprint
-from tests.servers import PostgresServer
-from tests.servers.postgres import VERSIONS
+from tests.golden.files import FILES
+from tests.golden.options import properties
 
-for major in map(int, sys.argv[1:]) if sys.argv[1:] else VERSIONS:
-    with PostgresServer(major) as server:
-        made = {
-            "debezium": debezium.VERSION,
-            "postgres": VERSIONS[major],
-            "corpus": fingerprint(major),
-            **debezium.record(server),
-        }
-    recording.write(major, made)
-    print(recording.path(major))
+for name in sys.argv[1:] or FILES:
+    golden = FILES[name]
+    with golden.server(golden.major) as server:
+        made = debezium.record(server, golden.corpus, properties(golden.options))
+        ((version,),) = server.execute("SHOW server_version")
+    if golden.base:
+        made = recording.apart(made, recording.read(golden.base))
+    made = {
+        "debezium": debezium.VERSION,
+        "postgres": version,
+        "corpus": golden.corpus.fingerprint(golden.major),
+        **made,
+    }
+    recording.write(name, made)
+    print(recording.path(name))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Final
 
 from tests.golden.changes import LAST
-from tests.golden.corpus import execute, prepare
+from tests.golden.corpus import Corpus
 from tests.golden.recording import Recorder, Recording
 from tests.servers import Postgres
 from tests.servers.artefacts import install, maven_jars
@@ -34,13 +35,13 @@ _JVM: Final = (
 _PROGRAM: Final = Path(__file__).with_name("Engine.java")
 
 
-def record(server: Postgres) -> Recording:
-    """What Debezium makes of the corpus on a server."""
+def record(server: Postgres, corpus: Corpus, settings: Mapping[str, str] = MappingProxyType({})) -> Recording:
+    """What Debezium makes of a corpus on a server, with its default settings but for these."""
     database = server.create_database()
-    prepare(server, database)
+    corpus.prepare(server, database)
     recorder = Recorder(database)
-    with _engine(server, database) as lines:
-        execute(server, database)
+    with _engine(server, database, settings) as lines:
+        corpus.execute(server, database)
         table = ""
         while table != LAST:
             line = lines.readline()
@@ -54,8 +55,8 @@ def record(server: Postgres) -> Recording:
 
 
 @contextmanager
-def _engine(server: Postgres, database: str) -> Iterator[IO[str]]:
-    """The lines of an engine that streams, with the connector's default settings but for the snapshot."""
+def _engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Iterator[IO[str]]:
+    """The lines of an engine that streams, with no snapshot."""
     properties = {
         "name": "golden",
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -70,6 +71,7 @@ def _engine(server: Postgres, database: str) -> Iterator[IO[str]]:
         "database.dbname": database,
         "offset.storage": "org.apache.kafka.connect.storage.MemoryOffsetBackingStore",
         "converter.schemas.enable": "true",
+        **settings,
     }
     command = [java(), *_JVM, "-cp", str(jars() / "*"), str(_PROGRAM)]
     command += [f"{name}={value}" for name, value in properties.items()]

@@ -12,7 +12,7 @@ from typing import Final
 from tests.golden.tables import Table
 
 
-def _family(name: str, definition: str, *rows: str, since: int = 14) -> Table:
+def family(name: str, definition: str, *rows: str, since: int = 14) -> Table:
     """A table of values beside a key. Its old rows are whole, so that each value is also written as one."""
     table = _special(name, definition, *rows, since=since)
     full = f"ALTER TABLE {name} REPLICA IDENTITY FULL"
@@ -26,7 +26,7 @@ def _special(name: str, definition: str, *rows: str, since: int = 14) -> Table:
 
 
 FAMILIES: Final = (
-    _family(
+    family(
         "integers",
         "i2 smallint, i4 integer, i8 bigint",
         "1, 2, 3",
@@ -35,8 +35,8 @@ FAMILIES: Final = (
         "0, -1, 9007199254740993",
         "NULL, NULL, NULL",
     ),
-    _family("booleans", "b boolean", "true", "false", "NULL"),
-    _family(
+    family("booleans", "b boolean", "true", "false", "NULL"),
+    family(
         "floats",
         "f4 real, f8 double precision",
         "1.5, -2.25",
@@ -52,8 +52,8 @@ FAMILIES: Final = (
         "'-Infinity', '-Infinity'",
         "NULL, NULL",
     ),
-    _family("floats_subnormal", "f4 real, f8 double precision", "1e-45, 5e-324", "-1e-40, -1e-310"),
-    _family(
+    family("floats_subnormal", "f4 real, f8 double precision", "1e-45, 5e-324", "-1e-40, -1e-310"),
+    family(
         "numerics",
         "fixed numeric(12,2), whole numeric(6,0), free numeric",
         "14285.57, 42, 1.10",
@@ -64,7 +64,7 @@ FAMILIES: Final = (
         "1.28, -128, -0.000000000000000000001",
         "NULL, NULL, NULL",
     ),
-    _family(
+    family(
         "numerics_scaled",
         "thousands numeric(5,-3), small numeric(3,5)",
         "12345678, 0.00123",
@@ -74,7 +74,7 @@ FAMILIES: Final = (
     ),
     _special("numerics_nan", "fixed numeric(12,2), free numeric", "'NaN', 1", "1, 'NaN'"),
     _special("numerics_infinite", "free numeric", "'Infinity'", "'-Infinity'"),
-    _family(
+    family(
         "texts",
         't text, v varchar(5), c char(5), c1 "char"',
         "'hello', 'abc', 'ab', 'x'",
@@ -84,10 +84,10 @@ FAMILIES: Final = (
         "'𝄞\u2028', '日本', '𝄞', 'y'",
         "NULL, NULL, NULL, NULL",
     ),
-    _family("names", "n name", "'a name'", "'ünï'", "''", "NULL"),
-    _family("binaries", "b bytea", r"'\x00ff5c27'", r"'\xdeadbeef'", r"'\x'", "NULL"),
-    _family("uuids", "u uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "NULL"),
-    _family(
+    family("names", "n name", "'a name'", "'ünï'", "''", "NULL"),
+    family("binaries", "b bytea", r"'\x00ff5c27'", r"'\xdeadbeef'", r"'\x'", "NULL"),
+    family("uuids", "u uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "NULL"),
+    family(
         "documents",
         "j json, b jsonb",
         """'{ "a" : 1.0, "a": null }', '{ "b" : 1.0, "a": null }'""",
@@ -96,8 +96,8 @@ FAMILIES: Final = (
         "'null', 'null'",
         "NULL, NULL",
     ),
-    _family("moods", "m mood", "'sad'", "'so, so'", """'it''s "ok"'""", "'glücklich'", "NULL"),
-    _family(
+    family("moods", "m mood", "'sad'", "'so, so'", """'it''s "ok"'""", "'glücklich'", "NULL"),
+    family(
         "dates",
         "d date",
         "'2026-01-31'",
@@ -109,8 +109,8 @@ FAMILIES: Final = (
         "'5874897-12-31'",
         "NULL",
     ),
-    _family("dates_infinite", "d date", "'infinity'", "'-infinity'"),
-    _family(
+    family("dates_infinite", "d date", "'infinity'", "'-infinity'"),
+    family(
         "times",
         "t time, t0 time(0), t3 time(3)",
         "'13:14:15.123456', '13:14:15', '13:14:15.123'",
@@ -119,7 +119,7 @@ FAMILIES: Final = (
         "'24:00', '24:00', '24:00'",
         "NULL, NULL, NULL",
     ),
-    _family(
+    family(
         "times_zoned",
         "t timetz, t3 timetz(3)",
         "'13:14:15.123456+05:30', '13:14:15.12-07'",
@@ -128,7 +128,7 @@ FAMILIES: Final = (
         "'24:00+00', '24:00+01'",
         "NULL, NULL",
     ),
-    _family(
+    family(
         "timestamps",
         "t timestamp, t0 timestamp(0), t3 timestamp(3), t4 timestamp(4)",
         "'2026-01-31 13:14:15.123456', '2026-01-31 13:14', '2026-01-31 13:14:15.123', '2026-01-31 13:14'",
@@ -137,14 +137,14 @@ FAMILIES: Final = (
         "'10000-01-01', '290000-12-31 23:59:59', '9999-12-31 23:59:59.999', '9999-12-31 23:59:59.9999'",
         "NULL, NULL, NULL, NULL",
     ),
-    _family(
+    family(
         "timestamps_infinite",
         "t timestamp, t3 timestamp(3)",
         "'infinity', 'infinity'",
         "'-infinity', '-infinity'",
     ),
     _special("timestamps_last", "t timestamp", "'294276-12-31 23:59:59.999999'"),
-    _family(
+    family(
         "instants",
         "t timestamptz, t0 timestamptz(0), t3 timestamptz(3)",
         "'2026-01-31 13:14:15.123456+02', '2026-01-31 13:14:15+00', '2026-01-31 13:14:15.12+00'",
@@ -153,8 +153,8 @@ FAMILIES: Final = (
         "'10000-01-01 00:00+00', '9999-12-31 23:59:59+00', '290000-12-31 23:59:59.999+00'",
         "NULL, NULL, NULL",
     ),
-    _family("instants_infinite", "t timestamptz", "'infinity'", "'-infinity'"),
-    _family(
+    family("instants_infinite", "t timestamptz", "'infinity'", "'-infinity'"),
+    family(
         "arrays_of_numbers",
         "i2 smallint[], i4 integer[], i8 bigint[], f4 real[], f8 double precision[], b boolean[]",
         "'{1,-2}', '{3}', '{9223372036854775807}', '{1.5}', '{0.1,-1e20}', '{t,f}'",
@@ -162,7 +162,7 @@ FAMILIES: Final = (
         "'{}', '{}', '{}', '{}', '{}', '{}'",
         "NULL, NULL, NULL, NULL, NULL, NULL",
     ),
-    _family(
+    family(
         "arrays_of_numerics",
         "fixed numeric(5,1)[], free numeric[]",
         "'{1.25,-3}', '{1.10,1e30}'",
@@ -171,7 +171,7 @@ FAMILIES: Final = (
         "NULL, NULL",
     ),
     _special("arrays_of_numerics_nan", "free numeric[]", "'{1,NaN}'"),
-    _family(
+    family(
         "arrays_of_texts",
         "t text[], v varchar(3)[], c char(3)[]",
         """'{hello,"a,b"}', '{abc}', '{ab,c}'""",
@@ -180,8 +180,8 @@ FAMILIES: Final = (
         "'{}', '{}', '{}'",
         "NULL, NULL, NULL",
     ),
-    _family("arrays_of_chars", 'c "char"[], n name[]', """'{a,"\\\\"}', '{a,"b c"}'""", "'{NULL}', '{NULL}'"),
-    _family(
+    family("arrays_of_chars", 'c "char"[], n name[]', """'{a,"\\\\"}', '{a,"b c"}'""", "'{NULL}', '{NULL}'"),
+    family(
         "arrays_of_others",
         "b bytea[], u uuid[], j json[], jb jsonb[]",
         r"""'{"\\x0f","\\x"}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{"{ \"a\":1}"}', '{"{\"a\":1}"}'""",
@@ -189,9 +189,9 @@ FAMILIES: Final = (
         "'{}', '{}', '{}', '{}'",
         "NULL, NULL, NULL, NULL",
     ),
-    _family("arrays_of_moods", "m mood[]", """'{sad,"so, so"}'""", "'{}'", "NULL"),
-    _family("arrays_of_moods_null", "m mood[]", "'{sad,NULL}'"),
-    _family(
+    family("arrays_of_moods", "m mood[]", """'{sad,"so, so"}'""", "'{}'", "NULL"),
+    family("arrays_of_moods_null", "m mood[]", "'{sad,NULL}'"),
+    family(
         "arrays_of_times",
         "d date[], t time[], ts timestamp[], tz timestamptz[], tt timetz[]",
         "'{2026-01-31}', '{13:14:15.123456}', '{2026-01-31 13:14:15.123456}', '{2026-01-31 13:14:15.1+02}',"
@@ -201,18 +201,18 @@ FAMILIES: Final = (
         "'{}', '{}', '{}', '{}', '{}'",
         "NULL, NULL, NULL, NULL, NULL",
     ),
-    _family("arrays_bounded", "i integer[]", "'[5:6]={1,NULL}'"),
+    family("arrays_bounded", "i integer[]", "'[5:6]={1,NULL}'"),
     _special("arrays_nested", "i integer[]", "'{{1,2},{3,4}}'"),
 )
 
 
-def _with_arrays(name: str, type: str, *values: str, since: int = 14) -> tuple[Table, Table]:
+def with_arrays(name: str, type: str, *values: str, since: int = 14) -> tuple[Table, Table]:
     """Tables of a type and of its arrays, which hold the same values."""
     array = f"ARRAY[{', '.join(values)}]::{type}[]"
     arrays = (array, f"{array} || NULL::{type}", f"'{{}}'::{type}[]", "NULL")
     return (
-        _family(name, f"x {type}", *values, "NULL", since=since),
-        _family(f"{name}_arrays", f"xs {type}[]", *arrays, since=since),
+        family(name, f"x {type}", *values, "NULL", since=since),
+        family(f"{name}_arrays", f"xs {type}[]", *arrays, since=since),
     )
 
 
@@ -220,13 +220,13 @@ def _with_arrays(name: str, type: str, *values: str, since: int = 14) -> tuple[T
 ALONE_AND_IN_ARRAYS: Final = tuple(
     table
     for tables in (
-        _with_arrays("oids", "oid", "0", "4294967295"),
-        _with_arrays("moneys", "money", "'12.34'", "'-92233720368547758.08'", "'92233720368547758.07'", "0"),
-        _with_arrays("bits", "bit", "B'1'", "B'0'"),
-        _with_arrays("bits_of_five", "bit(5)", "B'10101'", "B'00000'", "B'00001'"),
-        _with_arrays("bits_of_seventy", "bit(70)", "B'1'::bit(70)", "B'1'::bit(70) >> 69"),
-        _with_arrays("bits_varying", "varbit(70)", "B'101'", "B''", "B'1'::bit(70)"),
-        _with_arrays(
+        with_arrays("oids", "oid", "0", "4294967295"),
+        with_arrays("moneys", "money", "'12.34'", "'-92233720368547758.08'", "'92233720368547758.07'", "0"),
+        with_arrays("bits", "bit", "B'1'", "B'0'"),
+        with_arrays("bits_of_five", "bit(5)", "B'10101'", "B'00000'", "B'00001'"),
+        with_arrays("bits_of_seventy", "bit(70)", "B'1'::bit(70)", "B'1'::bit(70) >> 69"),
+        with_arrays("bits_varying", "varbit(70)", "B'101'", "B''", "B'1'::bit(70)"),
+        with_arrays(
             "intervals",
             "interval",
             "'1 year 2 mons 3 days 04:05:06.789'",
@@ -235,50 +235,50 @@ ALONE_AND_IN_ARRAYS: Final = tuple(
             "'178000000 years'",
             "'-00:00:00.000001'",
         ),
-        _with_arrays("intervals_to_the_second", "interval second(3)", "'1 day 00:00:01.2346'"),
-        _with_arrays("intervals_infinite", "interval", "'infinity'", "'-infinity'", since=17),
-        _with_arrays("xmls", "xml", "'<a b=\"c\">ü</a>'", "''"),
-        _with_arrays("inets", "inet", "'192.168.0.1'", "'10.1.2.3/8'", "'::1'", "'2001:db8::1/64'"),
-        _with_arrays("cidrs", "cidr", "'10.0.0.0/8'", "'192.168.0.1/32'", "'2001:db8::/32'"),
-        _with_arrays("macaddrs", "macaddr", "'08:00:2B:01:02:03'"),
-        _with_arrays("macaddrs_of_eight", "macaddr8", "'08:00:2b:01:02:03:04:05'"),
-        _with_arrays("points", "point", "'(1.5,-2.25)'", "'(0,1e300)'", "'(NaN,Infinity)'"),
-        _with_arrays("lines", "line", "'{1,-1,0.5}'"),
-        _with_arrays("segments", "lseg", "'[(0,0),(1.5,2)]'"),
-        _with_arrays("boxes", "box", "'(2,2),(0,0)'"),
-        _with_arrays("paths", "path", "'[(0,0),(1,1)]'", "'((0,0),(1,1),(2,0))'"),
-        _with_arrays("polygons", "polygon", "'((0,0),(1,1),(2,0))'"),
-        _with_arrays("circles", "circle", "'<(1,2),3>'"),
-        _with_arrays("int4ranges", "int4range", "'[1,5]'", "'(,3)'", "'empty'", "'(,)'"),
-        _with_arrays("int8ranges", "int8range", "'[1,9223372036854775806]'"),
-        _with_arrays("numranges", "numrange", "'[1.10,2)'", "'(,NaN)'"),
-        _with_arrays("tsranges", "tsrange", "'[2026-01-31 13:14:15.1,infinity)'"),
-        _with_arrays("tstzranges", "tstzrange", "'(2026-01-31 13:14:15.1+02,)'", "'[0044-03-15 00:00 BC,)'"),
-        _with_arrays("dateranges", "daterange", "'[2026-01-31,2026-02-28]'"),
-        _with_arrays("int4multiranges", "int4multirange", "'{[1,3),[5,8)}'", "'{}'"),
-        _with_arrays("int8multiranges", "int8multirange", "'{[1,3)}'"),
-        _with_arrays("nummultiranges", "nummultirange", "'{[1.1,2.2]}'"),
-        _with_arrays("tsmultiranges", "tsmultirange", "'{[2026-01-31 00:00,2026-02-01 00:00)}'"),
-        _with_arrays("tstzmultiranges", "tstzmultirange", "'{[2026-01-31 00:00+00,)}'"),
-        _with_arrays("datemultiranges", "datemultirange", "'{[2026-01-31,2026-02-28]}'"),
-        _with_arrays("tsvectors", "tsvector", "'a:1A fat:2,4B cat'::tsvector", "''"),
-        _with_arrays("tsqueries", "tsquery", "'fat & (rat | !cat:*A)'::tsquery"),
-        _with_arrays("pg_lsns", "pg_lsn", "'16/B374D848'", "'0/0'", "'FFFFFFFF/FFFFFFFF'"),
-        _with_arrays("quantities", "quantity", "1", "2147483647"),
-        _with_arrays("stocks", "stock", "1", "999"),
-        _with_arrays("amounts", "amount", "14285.57", "-0.01"),
-        _with_arrays("labels", "label", "'ünï'", "''"),
-        _with_arrays("moments", "moment", "'2026-01-31 13:14:15.123'", "'0044-03-15 BC'"),
-        _with_arrays("lists", "numbers", "'{1,NULL,3}'"),
-        _with_arrays("pairs", "pair", "(1, 'one')::pair", "(NULL, 'a \"b\", c')::pair"),
-        _with_arrays("hstores", "hstore", "'a=>1, \"b c\"=>NULL'", "''"),
-        _with_arrays("citexts", "citext", "'Hello Ü'", "''"),
-        _with_arrays("ltrees", "ltree", "'Top.Science.Astronomy'", "''"),
-        _with_arrays("isbns", "isbn", "'0-393-04002-X'"),
-        _with_arrays("isbns_of_thirteen", "isbn13", "'978-0-393-04002-9'"),
-        _with_arrays("issns", "issn", "'1436-4522'"),
-        _with_arrays("upcs", "upc", "'220356483481'"),
-        _with_arrays("eans", "ean13", "'220-356-483-481-6'"),
+        with_arrays("intervals_to_the_second", "interval second(3)", "'1 day 00:00:01.2346'"),
+        with_arrays("intervals_infinite", "interval", "'infinity'", "'-infinity'", since=17),
+        with_arrays("xmls", "xml", "'<a b=\"c\">ü</a>'", "''"),
+        with_arrays("inets", "inet", "'192.168.0.1'", "'10.1.2.3/8'", "'::1'", "'2001:db8::1/64'"),
+        with_arrays("cidrs", "cidr", "'10.0.0.0/8'", "'192.168.0.1/32'", "'2001:db8::/32'"),
+        with_arrays("macaddrs", "macaddr", "'08:00:2B:01:02:03'"),
+        with_arrays("macaddrs_of_eight", "macaddr8", "'08:00:2b:01:02:03:04:05'"),
+        with_arrays("points", "point", "'(1.5,-2.25)'", "'(0,1e300)'", "'(NaN,Infinity)'"),
+        with_arrays("lines", "line", "'{1,-1,0.5}'"),
+        with_arrays("segments", "lseg", "'[(0,0),(1.5,2)]'"),
+        with_arrays("boxes", "box", "'(2,2),(0,0)'"),
+        with_arrays("paths", "path", "'[(0,0),(1,1)]'", "'((0,0),(1,1),(2,0))'"),
+        with_arrays("polygons", "polygon", "'((0,0),(1,1),(2,0))'"),
+        with_arrays("circles", "circle", "'<(1,2),3>'"),
+        with_arrays("int4ranges", "int4range", "'[1,5]'", "'(,3)'", "'empty'", "'(,)'"),
+        with_arrays("int8ranges", "int8range", "'[1,9223372036854775806]'"),
+        with_arrays("numranges", "numrange", "'[1.10,2)'", "'(,NaN)'"),
+        with_arrays("tsranges", "tsrange", "'[2026-01-31 13:14:15.1,infinity)'"),
+        with_arrays("tstzranges", "tstzrange", "'(2026-01-31 13:14:15.1+02,)'", "'[0044-03-15 00:00 BC,)'"),
+        with_arrays("dateranges", "daterange", "'[2026-01-31,2026-02-28]'"),
+        with_arrays("int4multiranges", "int4multirange", "'{[1,3),[5,8)}'", "'{}'"),
+        with_arrays("int8multiranges", "int8multirange", "'{[1,3)}'"),
+        with_arrays("nummultiranges", "nummultirange", "'{[1.1,2.2]}'"),
+        with_arrays("tsmultiranges", "tsmultirange", "'{[2026-01-31 00:00,2026-02-01 00:00)}'"),
+        with_arrays("tstzmultiranges", "tstzmultirange", "'{[2026-01-31 00:00+00,)}'"),
+        with_arrays("datemultiranges", "datemultirange", "'{[2026-01-31,2026-02-28]}'"),
+        with_arrays("tsvectors", "tsvector", "'a:1A fat:2,4B cat'::tsvector", "''"),
+        with_arrays("tsqueries", "tsquery", "'fat & (rat | !cat:*A)'::tsquery"),
+        with_arrays("pg_lsns", "pg_lsn", "'16/B374D848'", "'0/0'", "'FFFFFFFF/FFFFFFFF'"),
+        with_arrays("quantities", "quantity", "1", "2147483647"),
+        with_arrays("stocks", "stock", "1", "999"),
+        with_arrays("amounts", "amount", "14285.57", "-0.01"),
+        with_arrays("labels", "label", "'ünï'", "''"),
+        with_arrays("moments", "moment", "'2026-01-31 13:14:15.123'", "'0044-03-15 BC'"),
+        with_arrays("lists", "numbers", "'{1,NULL,3}'"),
+        with_arrays("pairs", "pair", "(1, 'one')::pair", "(NULL, 'a \"b\", c')::pair"),
+        with_arrays("hstores", "hstore", "'a=>1, \"b c\"=>NULL'", "''"),
+        with_arrays("citexts", "citext", "'Hello Ü'", "''"),
+        with_arrays("ltrees", "ltree", "'Top.Science.Astronomy'", "''"),
+        with_arrays("isbns", "isbn", "'0-393-04002-X'"),
+        with_arrays("isbns_of_thirteen", "isbn13", "'978-0-393-04002-9'"),
+        with_arrays("issns", "issn", "'1436-4522'"),
+        with_arrays("upcs", "upc", "'220356483481'"),
+        with_arrays("eans", "ean13", "'220-356-483-481-6'"),
     )
     for table in tables
 )

@@ -81,20 +81,33 @@ def _take_out(block: Json, names: Iterable[str]) -> None:
             del block[name]
 
 
-def path(major: int) -> Path:
-    """The golden file of a version of PostgreSQL."""
-    return Path(__file__).with_name("recorded") / f"postgres{major}.json"
+def path(name: str) -> Path:
+    """The golden file of that name: `postgres18`, or `postgres18-doubles` of a set of options."""
+    return Path(__file__).with_name("recorded") / f"{name}.json"
 
 
-def write(major: int, recording: Recording) -> None:
+def write(name: str, recording: Recording) -> None:
     """Write a golden file."""
-    path(major).write_text(_text(recording) + "\n")
+    path(name).write_text(_text(recording) + "\n")
 
 
-def read(major: int) -> Recording:
+def read(name: str) -> Recording:
     """What a golden file holds."""
-    recording: Recording = json.loads(path(major).read_text())
+    recording: Recording = json.loads(path(name).read_text())
     return recording
+
+
+def apart(recording: Recording, base: Recording) -> Recording:
+    """A recording without the tables that are the same in another one."""
+    tables = {
+        name: records for name, records in recording["tables"].items() if records != base["tables"].get(name)
+    }
+    return {**recording, "tables": tables}
+
+
+def upon(recording: Recording, base: Recording) -> Recording:
+    """A recording that was told apart, whole again."""
+    return {**recording, "tables": base["tables"] | recording["tables"]}
 
 
 def _text(value: Json, indent: int = 0) -> str:

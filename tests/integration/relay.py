@@ -43,12 +43,14 @@ class Relay:
     """Listens on 127.0.0.1 while it is entered. What it does can be changed at any time:
 
     `target` is where new connections lead; `damage` is applied to the payload of each CopyData that
-    PostgreSQL sends: one message of the replication stream. Neither TLS nor GSSAPI passes to it.
+    PostgreSQL sends: one message of the replication stream; `before_stream` is sent before the answer that
+    begins such a stream. Neither TLS nor GSSAPI passes to it.
     """
 
     def __init__(self, target: Postgres | Endpoint) -> None:
         self.target = target
         self.damage: Callable[[bytes], bytes] = bytes
+        self.before_stream = b""
         self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -169,6 +171,8 @@ class Relay:
             payload = await reader.readexactly(int.from_bytes(length) - 4)
             if type == b"d":
                 payload = self.damage(payload)
+            elif type == b"W":  # CopyBothResponse
+                await way.send(self.before_stream, writer)
             await way.send(type + (len(payload) + 4).to_bytes(4) + payload, writer)
 
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from tests.integration.commandline import PASSWORD, Pipeline, Problem, the_problem
-from tests.integration.geometry import GEOMETRY
+from tests.integration.raster import RASTER
 from tests.integration.relay import Relay
 from tests.servers import PostgresServer
 from tests.waiting import wait_until
@@ -127,20 +127,20 @@ def test_a_pattern_that_matches_nothing(pipeline: Pipeline) -> None:
 
 
 def test_a_column_of_an_unsupported_type(pipeline: Pipeline) -> None:
-    pipeline.sql(GEOMETRY)
-    pipeline.sql('CREATE TABLE "Shapes.old" (id int PRIMARY KEY, outline geometry)')
+    pipeline.sql(RASTER)
+    pipeline.sql('CREATE TABLE "Shapes.old" (id int PRIMARY KEY, outline raster)')
     problem = _refused(pipeline, "TR-PG-102")
-    assert "column outline is of type public.geometry" in problem.found
+    assert "column outline is of type public.raster" in problem.found
     pipeline.source["exclude"] = [_pattern(problem)]
     pipeline.follow(1, 2)
 
 
 def test_a_column_of_an_unsupported_type_that_comes_later(pipeline: Pipeline) -> None:
-    pipeline.sql(GEOMETRY)
+    pipeline.sql(RASTER)
     pipeline.sql("CREATE TABLE shapes (id int PRIMARY KEY)")
     pipeline.follow(1, 2)
     with pipeline.running() as process:
-        pipeline.sql("ALTER TABLE shapes ADD outline geometry")
+        pipeline.sql("ALTER TABLE shapes ADD outline raster")
         pipeline.insert(3)
         wait_until(lambda: pipeline.ids() == [1, 2, 3], "what stands before it to arrive")
         pipeline.sql("INSERT INTO shapes VALUES (1, '((0,0),(1,1))')")
@@ -151,6 +151,19 @@ def test_a_column_of_an_unsupported_type_that_comes_later(pipeline: Pipeline) ->
     pipeline.source["exclude"] = [_pattern(problem)]
     pipeline.deliver()
     assert pipeline.ids() == [1, 2, 3, 4]
+
+
+def test_a_value_that_cannot_be_written(pipeline: Pipeline) -> None:
+    """What stands before it in its transaction arrives, once; with its table left out the rest does too."""
+    pipeline.sql("CREATE TABLE n (id int PRIMARY KEY, x numeric)")
+    pipeline.deliver()
+    pipeline.sql("INSERT INTO t VALUES (1); INSERT INTO n VALUES (1, 'NaN'); INSERT INTO t VALUES (2)")
+    for _ in range(2):
+        pipeline.refused("TR-FMT-001")
+        assert pipeline.ids() == [1]
+    pipeline.source["exclude"] = ["public.n"]
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2]
 
 
 def test_a_table_without_a_replica_identity(pipeline: Pipeline) -> None:

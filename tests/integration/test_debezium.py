@@ -16,6 +16,7 @@ from psycopg import sql
 from tailrace.abc import Record
 from tailrace.errors import Malformed
 from tailrace.events import ABSENT, UNCHANGED, Change
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.debezium import DebeziumFormat
 from tailrace.formats.rows import GeneratedRows, ReferenceRows
 from tests.connect_reader import read_value
@@ -83,8 +84,8 @@ def test_what_the_server_logs_is_written_as_its_value(changes: dict[str, list[Ch
             before, after = event.table.split(event.raw)
             row = before if event.op == "d" else after
             assert row is not None
-            generated = GeneratedRows(event.table, nested=True)
-            reference = ReferenceRows(event.table, "here", nested=True)
+            generated = GeneratedRows(event.table, Mapping())
+            reference = ReferenceRows(event.table, "here", Mapping())
             if has_no_json(type, text):
                 with pytest.raises(Malformed, match="TR-FMT-001"):
                     reference.after(row, b"", b"")

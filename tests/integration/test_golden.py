@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
 
 from tailrace.errors import Malformed
 from tailrace.events import Change
 from tailrace.formats.debezium import DebeziumFormat
 from tests.golden import recording
-from tests.golden.corpus import execute, prepare, tables
-from tests.golden.differences import DIFFERENCES
-from tests.golden.recording import Recorder, compare
+from tests.golden.corpus import POSTGRES, Corpus
+from tests.golden.differences import differences
+from tests.golden.files import EXTENSIONS, FILES
+from tests.golden.recording import Recorder, Recording, compare
 from tests.integration.following import changes, following
 from tests.servers import Postgres
 
 
 async def test_records_differ_from_debezium_s_where_they_are_meant_to(
-    postgres: Postgres, postgres_database: str
+    every_postgres: Postgres, make_database: Callable[[Postgres], str]
 ) -> None:
-    golden = recording.read(postgres.major)
-    prepare(postgres, postgres_database)
-    taken = [f'public."{table.name}"' for table in tables(postgres.major)]
-    recorder = Recorder(postgres_database)
-    async with following(postgres, postgres_database, taken) as follower:
-        execute(postgres, postgres_database)
-        record(changes(await follower.until()), recorder)
-    found = compare(golden, recorder.recording)
-    meant = [difference for difference in DIFFERENCES if difference.since <= postgres.major]
-    used = {path: [d for d in meant if d.explains(path, *sides)] for path, sides in found.items()}
-    assert not [f"{path}: {found[path]}" for path in found if not used[path]]
-    assert not {*meant} - {difference for explaining in used.values() for difference in explaining}
+    major = every_postgres.major
+    database = make_database(every_postgres)
+    events = await logged(every_postgres, database, POSTGRES)
+    golden = recording.read(f"postgres{major}")
+    check(golden, record(events, database), f"postgres{major}")
+    for name, of in FILES.items():
+        if of.base == f"postgres{major}":
+            found = record(events, database, of.options)
+            check(recording.upon(recording.read(name), golden), found, name)
 
 
-def record(events: Sequence[Change], recorder: Recorder) -> None:
+@pytest.mark.parametrize("name", EXTENSIONS)
+async def test_records_of_extensions_types(name: str) -> None:
+    of = EXTENSIONS[name]
+    with of.server(of.major) as server:
+        database = server.create_database()
+        events = await logged(server, database, of.corpus)
+        check(recording.read(name), record(events, database), name)
+
+
+async def logged(server: Postgres, database: str, corpus: Corpus) -> Sequence[Change]:
+    """The changes that a corpus makes."""
+    corpus.prepare(server, database)
+    taken = [f'public."{table.name}"' for table in corpus.tables(server.major)]
+    async with following(server, database, taken) as follower:
+        corpus.execute(server, database)
+        return changes(await follower.until())
+
+
+def check(golden: Recording, found: Recording, name: str) -> None:
+    """Each difference is meant, and each that is meant is there."""
+    meant = differences(name)
+    told = compare(golden, found)
+    used = {path: [d for d in meant if d.explains(path, *sides)] for path, sides in told.items()}
+    assert not [f"{path}: {told[path]}" for path in told if not used[path]], name
+    unused = {*meant} - {difference for explaining in used.values() for difference in explaining}
+    assert not unused, name
+
+
+def record(events: Sequence[Change], database: str, settings: Mapping[str, Any] | None = None) -> Recording:
     """What our format makes of changes, one by one."""
-    format = DebeziumFormat(DebeziumFormat.Settings(schemas=True))
+    format = DebeziumFormat(DebeziumFormat.Settings(schemas=True, **(settings or {})))
+    recorder = Recorder(database)
     for event in events:
         table = "" if event.op == "m" else event.table.name  # as Debezium names messages' table
         try:
@@ -45,4 +75,6 @@ def record(events: Sequence[Change], recorder: Recorder) -> None:
                     table, (b'{"key":%b,"value":%b,"headers":{%b}}' % (key, value, headers)).decode()
                 )
         except Malformed as error:
-            recorder.refuse(table, error.code.id)
+            for _ in range(2 if event.op == "d" and event.table.key else 1):  # the tombstone too
+                recorder.refuse(table, error.code.id)
+    return recorder.recording

@@ -7,7 +7,7 @@ import pytest
 from tailrace.abc import Finding
 from tailrace.errors import Retry, TailraceError
 from tests.integration.following import Follower, following
-from tests.integration.geometry import GEOMETRY
+from tests.integration.raster import RASTER
 from tests.servers import Postgres, PostgresServer
 from tests.waiting import eventually
 
@@ -133,14 +133,14 @@ async def test_every_rule_of_identity_is_the_servers_own(postgres: Postgres, pos
 
 async def test_types_that_are_not_supported(postgres: Postgres, postgres_database: str) -> None:
     postgres.execute(
-        f"{GEOMETRY} CREATE DOMAIN place AS geometry;"
-        "CREATE TABLE t (id int PRIMARY KEY, a geometry, b geometry[], c place, ok text[])",
+        f"{RASTER} CREATE DOMAIN place AS raster;"
+        "CREATE TABLE t (id int PRIMARY KEY, a raster, b raster[], c place, ok text[])",
         database=postgres_database,
     )
     errors = [f.error for f in await _check(Follower(postgres, postgres_database)) if f.error]
     assert [error.code.id for error in errors] == ["TR-PG-102"] * 3
     for error, name in zip(
-        errors, ("public.geometry", "public.geometry[]", "public.place (a domain type)"), strict=True
+        errors, ("public.raster", "public.raster[]", "public.place (a domain type)"), strict=True
     ):
         assert name in error.found
         assert error.where == "public.t"

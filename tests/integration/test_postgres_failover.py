@@ -271,6 +271,23 @@ async def test_a_server_of_the_url_that_is_away_is_told(pair: tuple[PostgresServ
         await follower.close()
 
 
+async def test_doctor_asks_a_standby_with_the_rights_of_the_role(
+    pair: tuple[PostgresServer, Standby],
+) -> None:
+    primary, standby = pair
+    primary.execute("CREATE ROLE watcher LOGIN REPLICATION PASSWORD 'geheim'")
+    database = primary.create_database()
+    primary.execute("CREATE TABLE t (n int PRIMARY KEY)", database=database)
+    wait_until(lambda: standby.execute(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"), "a copy")
+    both = url(primary, standby, database=database).replace("postgres@", "watcher@")
+    follower = Follower(primary, database, url=both, password="geheim", slot={"failover": True})
+    try:
+        found = [warning for warning in await _warnings(follower) if f":{standby.port}/" in warning]
+        assert found == [f"{standby.host}:{standby.port}/{database} has no finished copy of the slot"]
+    finally:
+        await follower.close()
+
+
 async def test_failover_needs_17(postgres16: Postgres, make_database: Callable[[Postgres], str]) -> None:
     database = make_database(postgres16)
     postgres16.execute("CREATE TABLE t (n int PRIMARY KEY)", database=database)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError
 from tailrace.events import Position
 from tests.integration.following import Follower, following
+from tests.integration.relay import Relay
 from tests.servers import Postgres, PostgresServer
 from tests.waiting import wait_until
 
@@ -107,6 +108,24 @@ async def test_a_publication_was_dropped(postgres: Postgres, postgres_database: 
     assert f"{follower.name}{suffix}" in error.found
 
 
+async def test_a_publication_that_is_missed_right_at_the_beginning_of_the_stream(
+    postgres18: Postgres, make_database: Callable[[Postgres], str]
+) -> None:
+    """The server's warning may come before its answer to START_REPLICATION."""
+    database = make_database(postgres18)
+    with Relay(postgres18) as relay:
+        postgres18.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+        async with following(postgres18, database, url=relay.url(database)) as follower:
+            position = (await follower.until())[-1].end
+            fields = b"SWARNING\0VWARNING\0C55000\0Mskipped loading publication: " + follower.name.encode()
+            relay.before_stream = b"N" + (len(fields) + 6).to_bytes(4) + fields + b"\0\0"
+            await follower.resume(position)
+            with pytest.raises(Gap) as refused:
+                await follower.batch()
+            assert refused.value.code.id == "TR-PG-314"
+        relay.cut()
+
+
 async def test_another_database_system(
     postgres: Postgres,
     postgres_database: str,
@@ -153,7 +172,7 @@ async def test_the_server_removed_the_log(make_postgres: Callable[..., PostgresS
     assert (type(error), error.code.id) == (Gap, "TR-PG-311")
 
 
-async def _new_timeline(server: PostgresServer) -> None:
+def _new_timeline(server: PostgresServer) -> None:
     """Restart the server as after a recovery from an archive that held nothing more."""
     server.stop()
     (server.data / "recovery.signal").touch()
@@ -172,8 +191,7 @@ async def test_a_new_timeline_that_begins_behind_the_checkpoint_is_followed(
     checkpoint = await follower.checkpoint(position)
     follower.sql("INSERT INTO t VALUES (1)")
     await follower.close()
-    await asyncio.to_thread(server.stop)
-    await _new_timeline(server)
+    await asyncio.to_thread(_new_timeline, server)
     await follower.source.verify(checkpoint)
     await follower.resume(position)
     follower.sql("INSERT INTO t VALUES (2)")
@@ -194,7 +212,7 @@ async def test_a_new_timeline_that_begins_before_the_checkpoint_is_refused(
     follower, position = await _stopped(server, "postgres")
     checkpoint = await follower.checkpoint(position)
     await follower.close()
-    await _new_timeline(server)
+    await asyncio.to_thread(_new_timeline, server)
     follower.sql("INSERT INTO t VALUES (1)")
     # What an old primary delivered behind the place at which this one parted from it.
     (end,) = follower.sql("SELECT pg_current_wal_flush_lsn()::text")[0]
@@ -211,6 +229,26 @@ async def test_a_new_timeline_that_begins_before_the_checkpoint_is_refused(
         await follower.source.verify(unknown)
     assert refused.value.code.id == "TR-PG-321"
     await follower.close()
+
+
+async def test_a_slot_that_appears_soon_after_a_promotion_is_waited_for(
+    make_postgres: Callable[..., PostgresServer],
+) -> None:
+    server = make_postgres(18)
+    follower, position = await _stopped(server, "postgres")
+    checkpoint = await follower.checkpoint(position)
+    copy = "SELECT pg_copy_logical_replication_slot('{}', '{}')"
+    follower.sql(copy.format(follower.name, "kept"))
+    follower.sql(f"SELECT pg_drop_replication_slot('{follower.name}')")
+    await follower.close()
+    await asyncio.to_thread(_new_timeline, server)
+    try:
+        verifying = asyncio.create_task(follower.source.verify(checkpoint))
+        assert (await asyncio.wait({verifying}, timeout=0.5))[0] == set()
+        follower.sql(copy.format("kept", follower.name))
+        await verifying
+    finally:
+        await follower.close()
 
 
 async def test_a_slot_in_use_is_waited_for(postgres: Postgres, postgres_database: str) -> None:

@@ -282,3 +282,50 @@ async def test_over_tls(make_postgres: Callable[..., PostgresServer]) -> None:
     with contextlib.suppress(Retry):
         await wrong.close()
     assert [error.code.id for error in errors] == ["TR-PG-012"]
+
+
+async def test_an_idle_stream_writes_into_the_log_where_that_is_wanted(
+    postgres18: Postgres, make_database: Callable[[Postgres], str]
+) -> None:
+    """By default nothing; with `heartbeat` a message now and then, which is counted and never delivered."""
+    database = make_database(postgres18)
+    postgres18.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    witness = f"witness_{database}"
+
+    def beats() -> int:
+        ((count,),) = postgres18.execute(
+            f"SELECT count(*) FROM pg_logical_slot_peek_changes('{witness}', NULL, NULL) "
+            "WHERE data LIKE 'message: transactional: 1 prefix: tailrace%'",
+            database=database,
+        )
+        return int(count)
+
+    async with following(postgres18, database, heartbeat=0.2) as follower:
+        postgres18.execute(
+            f"SELECT pg_create_logical_replication_slot('{witness}', 'test_decoding')", database=database
+        )
+        reading = asyncio.create_task(follower.batch())
+
+        async def three() -> bool:
+            return beats() >= 3
+
+        await eventually(three, "three heartbeats")
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    role = f"role_{database}"
+    postgres18.execute(
+        f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'w';"
+        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text, boolean) FROM public",
+        database=database,
+    )
+    follower = Follower(postgres18, database, heartbeat=10, url=postgres18.url(database, role, "w"))
+    try:
+        (found,) = [f for f in await follower.source.check() if f.title == "heartbeat"]
+        assert found.error is not None
+        statement = found.remedy.partition(";")[0]
+        postgres18.execute(statement, database=database)
+        (found,) = [f for f in await follower.source.check() if f.title == "heartbeat"]
+        assert found.error is None
+    finally:
+        await follower.close()
+        postgres18.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", database=database)

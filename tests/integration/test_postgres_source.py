@@ -1,13 +1,15 @@
 """What the PostgreSQL source makes of the server's log."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tailrace.errors import NotReady, TailraceError
 from tailrace.events import ABSENT, UNCHANGED, SchemaChange
 from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.following import Follower, changes, following, tell
-from tests.integration.geometry import GEOMETRY
-from tests.servers import Postgres
+from tests.integration.raster import RASTER
+from tests.servers import Postgres, PostgresServer
 
 
 async def test_every_kind_of_change_arrives_in_order(postgres: Postgres, postgres_database: str) -> None:
@@ -160,12 +162,12 @@ async def test_a_key_that_is_made_later(postgres: Postgres, postgres_database: s
 
 async def test_what_stands_before_a_fault_arrives_first(postgres: Postgres, postgres_database: str) -> None:
     postgres.execute(
-        f"{GEOMETRY}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
+        f"{RASTER}; CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE shapes (id int PRIMARY KEY)",
         database=postgres_database,
     )
     async with following(postgres, postgres_database) as follower:
         follower.sql(
-            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline geometry;"
+            "INSERT INTO t VALUES (1); ALTER TABLE shapes ADD outline raster;"
             "INSERT INTO shapes VALUES (1, NULL); INSERT INTO t VALUES (2)"
         )
         batch = await follower.batch()
@@ -308,10 +310,87 @@ def test_what_is_no_position(text: str) -> None:
 async def test_an_unsupported_type_that_appears_later_stops_the_stream_by_name(
     postgres: Postgres, postgres_database: str
 ) -> None:
-    postgres.execute(f"{GEOMETRY} CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    postgres.execute(f"{RASTER} CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
     async with following(postgres, postgres_database) as follower:
-        follower.sql("ALTER TABLE t ADD COLUMN where_it_is geometry; INSERT INTO t VALUES (1, '(1,2)')")
+        follower.sql("ALTER TABLE t ADD COLUMN where_it_is raster; INSERT INTO t VALUES (1, '(1,2)')")
         with pytest.raises(TailraceError) as stopped:
             await follower.until()
         assert stopped.value.code.id == "TR-PG-102"
         assert "where_it_is" in str(stopped.value)
+
+
+async def test_what_another_replication_wrote_is_left_out_where_that_is_wanted(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
+    name = f"origin_{postgres_database}"
+    postgres.execute(f"SELECT pg_replication_origin_create('{name}')")
+    position, fingerprint = None, ""
+    try:
+        for origin, arrives in (("any", [{"id": 1}, {"id": 2}]), ("none", [{"id": 4}])):
+            follower = Follower(postgres, postgres_database, origin=origin)
+            try:
+                await (follower.start() if position is None else follower.resume(position))
+                assert follower.source.fingerprint != fingerprint
+                fingerprint = follower.source.fingerprint
+                first = 1 if origin == "any" else 3
+                with postgres.connect(postgres_database) as connection:
+                    connection.execute(f"SELECT pg_replication_origin_session_setup('{name}')")
+                    connection.execute(f"INSERT INTO t VALUES ({first})")
+                follower.sql(f"INSERT INTO t VALUES ({first + 1})")
+                batches = await follower.until()
+                assert [tell(change)[3] for change in changes(batches)] == arrives
+                position = batches[-1].end
+            finally:
+                await follower.close()
+    finally:
+        postgres.execute(f"SELECT pg_replication_origin_drop('{name}')")
+
+
+async def test_stored_generated_columns(postgres: Postgres, postgres_database: str) -> None:
+    """Where they are published they may also belong to the identity; the setting may be changed."""
+    follower = Follower(postgres, postgres_database, publication={"generated": "stored"})
+    follower.sql(
+        "CREATE TABLE t (id int, twice int GENERATED ALWAYS AS (id * 2) STORED PRIMARY KEY);"
+        "CREATE TABLE f (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);"
+        "ALTER TABLE f REPLICA IDENTITY FULL"
+    )
+    try:
+        if postgres.major < 18:
+            errors = [f.error.code.id for f in await follower.source.check() if f.error]
+            assert errors[0] == "TR-PG-206"
+            return
+        assert [f for f in await follower.source.check() if f.error or f.title == "generated columns"] == []
+        await follower.start()
+        for table in "tf":
+            follower.sql(f"INSERT INTO {table} VALUES (1); UPDATE {table} SET id = 2; DELETE FROM {table}")
+        batches = await follower.until()
+        assert [tell(change)[2:] for change in changes(batches) if change.op == "d"] == [
+            ({"id": ABSENT, "twice": 2}, {"id": 2, "twice": 4}),
+            ({"id": ABSENT, "twice": 4}, None),
+            ({"id": 2, "twice": 4}, None),
+        ]
+    finally:
+        await follower.close()
+    follower.sql("DROP TABLE t; ALTER TABLE f ADD PRIMARY KEY (id); ALTER TABLE f REPLICA IDENTITY DEFAULT")
+    less = Follower(postgres, postgres_database)
+    try:
+        await less.resume(batches[-1].end)
+        less.sql("INSERT INTO f VALUES (1)")
+        assert await less.told() == [("c", "public.f", None, {"id": 1})]
+    finally:
+        await less.close()
+
+
+async def test_a_prepared_transaction_arrives_once_it_is_committed(
+    make_postgres: Callable[..., PostgresServer],
+) -> None:
+    server = make_postgres(18, {"max_prepared_transactions": 2})
+    server.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    async with following(server, "postgres") as follower:
+        follower.sql("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'one'")
+        follower.sql("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'two'")
+        follower.sql("INSERT INTO t VALUES (3)")
+        follower.sql("COMMIT PREPARED 'two'")
+        follower.sql("ROLLBACK PREPARED 'one'")
+        assert [after for _, _, _, after in await follower.told()] == [{"id": 3}, {"id": 2}]

@@ -160,6 +160,8 @@ async def test_a_client_certificate(tls: Server, tmp_path: Path) -> None:
     shown: dict[str, str | Path] = {"sslmode": "verify-full", "sslrootcert": tls.authority.certificate}
     url = tls.url("certified", **shown, sslcert=own.certificate, sslkey=own.key)
     async with following(tls.server, "postgres", url=url) as follower:
+        told = [finding.found for finding in await follower.source.check()]
+        assert "the role may stream, over TLS, and a WAL sender is free" in told
         [(who,)] = follower.sql("SELECT client_dn FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)")
         assert who == "/CN=certified"
         follower.sql("INSERT INTO t VALUES (1)")

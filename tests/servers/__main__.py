@@ -2,6 +2,6 @@
 
 from tests.servers import kafka, postgres
 
-for major in (16, 18):
+for major in postgres.VERSIONS:
     print(postgres.binaries(major))
 print(kafka.jars())

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Self
 
@@ -14,15 +13,11 @@ from tests.servers.artefacts import UnavailableError
 from tests.servers.postgres import Postgres
 from tests.servers.process import ServerProcess, free_port
 
-_ROOT = Path(__file__).parents[2]
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
 class PgBouncer:
-    """Runs while it is entered, and lets the superuser into every database; `settings` are lines of its file.
-
-    Debian's package is installed by root, and under CI=true.
-    """
+    """Runs while it is entered, and lets the superuser in everywhere; `settings` are lines of its file."""
 
     def __init__(self, target: Postgres, *settings: str) -> None:
         program = _program()
@@ -57,8 +52,6 @@ class PgBouncer:
 
 
 def _program() -> Path:
-    if shutil.which("pgbouncer", path=_PATH) is None:
-        subprocess.run([_ROOT / "scripts" / "system-packages", "pgbouncer"], check=False, timeout=300)
     found = shutil.which("pgbouncer", path=_PATH)
     if found is None:
         raise UnavailableError(

@@ -124,12 +124,18 @@ class Postgres:
 class PostgresServer(Postgres):
     """A PostgreSQL of the test's own, which it may stop, kill and start again on the same port and data.
 
-    `settings` are read at every start: change an entry and restart. As a context manager it is removed at
-    the end, data and all.
+    `programs`: another installation than the one that is fetched. `settings` are read at every start: change
+    an entry and restart. As a context manager it is removed at the end, data and all.
     """
 
-    def __init__(self, major: int = 16, settings: Mapping[str, str | int] | None = None) -> None:
-        self._binaries = binaries(major) / "bin"
+    def __init__(
+        self,
+        major: int = 16,
+        settings: Mapping[str, str | int] | None = None,
+        *,
+        programs: Path | None = None,
+    ) -> None:
+        self._binaries = (programs or binaries(major)) / "bin"
         super().__init__(f"postgresql://postgres@127.0.0.1:{free_port()}/postgres")
         self.settings: dict[str, str | int] = {**SETTINGS, **(settings or {})}
         self.process = ServerProcess(f"postgres{major}")

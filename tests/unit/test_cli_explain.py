@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,22 @@ def test_for_people_and_offline(tmp_path: Path) -> None:
     assert "kafka kafka: exactly once\n" in result.stdout
     assert "geheim" not in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["shop.yaml"]
+
+
+def test_what_shapes_the_events_is_named_in_order(tmp_path: Path) -> None:
+    (tmp_path / "shaped.yaml").write_text(
+        FILE.replace("sinks:", "transforms: [{type: filter, where: op == 'c'}]\nsinks:").replace(
+            "path: shop.db", "path: shop.db, format: plain, transforms: [{type: skip, operations: [t]}]"
+        )
+    )
+    result = CliRunner().invoke(main, ["explain", str(tmp_path / "shaped.yaml"), "--json"])
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["transforms"] == ["filter"]
+    assert (found["sinks"]["log"]["format"], found["sinks"]["log"]["transforms"]) == ("plain", ["skip"])
+    assert (found["sinks"]["kafka"]["format"], found["sinks"]["kafka"]["transforms"]) == ("debezium", [])
+    for_people = CliRunner().invoke(main, ["explain", str(tmp_path / "shaped.yaml")]).stdout
+    assert re.findall(r"  shaped by +(.*)", for_people) == ["filter", "skip"]
 
 
 def test_a_plugin_that_says_nothing_is_explained_by_its_guarantee(pipeline_file: Path) -> None:

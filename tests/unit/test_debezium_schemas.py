@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tailrace.abc import Record
 from tailrace.events import ABSENT, Column, Op, Table
-from tailrace.formats.connect_schemas import type_schema
+from tailrace.formats.connect_types import Mapping
 from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, encode, table, text_column
 from tests.unit.test_debezium_envelope import messages
@@ -298,8 +298,7 @@ DECIMAL = named("bytes", "org.apache.kafka.connect.data.Decimal") | {
     ],
 )
 def test_type(type: LogicalType, expected: Any) -> None:
-    assert same(type_schema(type, optional=True), expected)
-    assert type_schema(type, optional=False) == expected | {"optional": False}
+    assert same(Mapping().form(type).schema | {"optional": True}, expected)
 
 
 @given(st.lists(st.tuples(samples, st.booleans(), st.booleans()), min_size=1))

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from tailrace.errors import Malformed
 from tailrace.events import ABSENT, UNCHANGED, Column, Op
-from tailrace.formats.rows import GeneratedRows, ReferenceRows
+from tailrace.formats.connect_options import Options
+from tailrace.formats.connect_types import Mapping
+from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows
 from tailrace.types import Kind, LogicalType
 from tests.connect_reader import days, read_value
+from tests.golden.options import OPTIONS
 from tests.unit.debezium_samples import after, change, encode, table
 
 DAY = 86_400_000_000
@@ -159,13 +162,30 @@ def expected(sample: Sample) -> Any:
 @given(samples)
 def test_text_is_spliced_as_its_value_is_written(sample: Sample) -> None:
     fields = [sample[2].encode()]
-    spliced = GeneratedRows(table(column("c", sample)), nested=True)
-    by_value = ReferenceRows(table(column("c", sample, text=False)), "here", nested=True)
+    spliced = GeneratedRows(table(column("c", sample)), Mapping())
+    by_value = ReferenceRows(table(column("c", sample, text=False)), "here", Mapping())
     written = spliced.after(fields, b"<", b">")
     assert written == by_value.after(fields, b"<", b">")
     assert written == spliced.before(fields, b"<", b">")
     read = read_value(sample[0], msgspec.json.decode(written[1:-1])["c"])
     assert read == expected(sample) or (read != read and sample[1] != sample[1])
+
+
+@given(samples, st.sampled_from([*OPTIONS.values()]))
+def test_with_any_options_text_is_spliced_as_its_value_is_written(
+    sample: Sample, options: dict[str, Any]
+) -> None:
+    fields = [sample[2].encode()]
+    mapping = Mapping(Options(**options))
+    spliced = GeneratedRows(table(column("c", sample)), mapping)
+    by_value = ReferenceRows(table(column("c", sample, text=False)), "here", mapping)
+    try:
+        expected = by_value.after(fields, b"", b"")
+    except Malformed:  # a moment that nanoseconds do not reach, a number beyond doubles
+        with pytest.raises(CONVERSION_ERRORS):
+            spliced.after(fields, b"", b"")
+    else:
+        assert spliced.after(fields, b"", b"") == expected
 
 
 @given(
@@ -255,7 +275,7 @@ def test_zones_other_than_utc_are_left_to_the_value() -> None:
 
 def test_the_dates_kept_are_bounded() -> None:
     names: dict[str, Any] = {}
-    rows = GeneratedRows(table(column("c", (LogicalType(Kind.DATE, "date"), 0, "1970-01-01"))), nested=True)
+    rows = GeneratedRows(table(column("c", (LogicalType(Kind.DATE, "date"), 0, "1970-01-01"))), Mapping())
     names.update(rows.after.__globals__)
     kept = names["dates0"]
     for day in range(10_000):

@@ -13,10 +13,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tailrace.errors import Malformed
 from tailrace.events import UNCHANGED, Column
-from tailrace.formats.connect_values import unavailable, value_encoder
+from tailrace.formats.connect_options import Options
+from tailrace.formats.connect_types import Mapping
 from tailrace.types import Kind, LogicalType
 from tests.connect_reader import UNAVAILABLE, days, read_value
 from tests.unit.debezium_samples import after, change, encode, table, text_column, value
@@ -148,7 +150,7 @@ ENUM = LogicalType(Kind.ENUM, "public.mood", labels=("sad", "ok", "happy"))
     ],
 )
 def test_value(type: LogicalType, value: Any, json: str | None) -> None:
-    written = value_encoder(type)(value)
+    written = Mapping().form(type).encode(value)
     if json is not None:
         assert written.decode() == json
     else:
@@ -156,7 +158,7 @@ def test_value(type: LogicalType, value: Any, json: str | None) -> None:
 
 
 def by_value(type: LogicalType) -> Callable[[Any], Any]:
-    encode = value_encoder(type)
+    encode = Mapping().form(type).encode
     return lambda value: read_value(type, msgspec.json.decode(encode(value)))
 
 
@@ -269,7 +271,7 @@ def test_an_unchanged_value_is_a_placeholder_that_fits(type: LogicalType, expect
 
 @pytest.mark.parametrize("type", [INT32, BOOLEAN, FLOAT64, DATE, TIME, TIMESTAMP])
 def test_an_unchanged_number_is_refused(type: LogicalType) -> None:
-    assert unavailable(type) is None
+    assert Mapping().form(type).placeholder is None
     column = Column("c", type, True, lambda field: field, text=True)
     with pytest.raises(Malformed, match=r"TR-FMT-002 .* is unchanged"):
         after(column, UNCHANGED)
@@ -329,13 +331,90 @@ HSTORE = LogicalType(Kind.MAP, "hstore")
     ],
 )
 def test_values_that_a_real_debezium_wrote(type: LogicalType, value: Any, json: str) -> None:
-    assert value_encoder(type)(value).decode() == json
-    assert value_encoder(array(type))([value, None]).decode() == f"[{json},null]"
+    assert Mapping().form(type).encode(value).decode() == json
+    assert Mapping().form(array(type)).encode([value, None]).decode() == f"[{json},null]"
 
 
 def test_an_array_of_arrays_is_no_array_of_two_dimensions() -> None:
     """Of a domain over an array: a Connect schema has a form for it."""
     lists = array(array(INT32))
-    assert value_encoder(lists, nested=False)([[1, None], None, []]) == b"[[1,null],null,[]]"
+    assert Mapping(nested=False).form(lists).encode([[1, None], None, []]) == b"[[1,null],null,[]]"
     with pytest.raises(ValueError, match="more than one dimension"):
-        value_encoder(lists, nested=False)([[[1]]])
+        Mapping(nested=False).form(lists).encode([[[1]]])
+
+
+VECTOR = LogicalType(Kind.VECTOR, "vector")
+SPARSE = LogicalType(Kind.SPARSE_VECTOR, "sparsevec")
+GEOMETRY = LogicalType(Kind.GEOMETRY, "geometry")
+PESOS = LogicalType(Kind.DECIMAL, "money", scale=2)
+ENORMOUS = Decimal(2) ** 1030
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "options", "json"),
+    [
+        (MONEY, Decimal("NaN"), {"decimal_handling_mode": "double"}, '"NaN"'),
+        (NUMERIC, Decimal("-Infinity"), {"decimal_handling_mode": "double"}, '"-Infinity"'),
+        (MONEY, Decimal("NaN"), {"decimal_handling_mode": "string"}, '"NAN"'),
+        (NUMERIC, Decimal("-Infinity"), {"decimal_handling_mode": "string"}, '"NEGATIVE_INFINITY"'),
+        (PESOS, Decimal("12.35"), {"money_fraction_digits": 1}, '"fA=="'),
+        (PESOS, Decimal("-12.35"), {"money_fraction_digits": 1}, '"hA=="'),
+        (PESOS, Decimal("12.34"), {"money_fraction_digits": 4}, '"AeII"'),
+        (TIMESTAMP, math.inf, {"time_precision_mode": "connect"}, "9223372036825200"),
+        (TIMESTAMP, micros(-43, 3, 15), {"time_precision_mode": "connect"}, "-63517824000000"),
+        (TIMESTAMP, -math.inf, {"time_precision_mode": "nanoseconds"}, "-9223372036854775808"),
+        (TIMESTAMP, micros(-43, 3, 15), {"time_precision_mode": "isostring"}, '"-0043-03-15T00:00:00Z"'),
+        (TIMESTAMP, -math.inf, {"time_precision_mode": "isostring"}, '"-infinity"'),
+        (DATE, math.inf, {"time_precision_mode": "isostring"}, '"infinity"'),
+        (DATE, days(-43, 3, 15), {"time_precision_mode": "isostring"}, '"-0043-03-15Z"'),
+        (TIME, DAY, {"time_precision_mode": "isostring"}, '"24:00:00Z"'),
+        (TIME_3, 1_500_000, {"time_precision_mode": "adaptive_time_microseconds"}, "1500000"),
+        (TIMESTAMPTZ, math.inf, {"time_precision_mode": "connect"}, '"infinity"'),
+        (BYTEA, b"\xfb\xff", {"binary_handling_mode": "base64-url-safe"}, '"-_8="'),
+        (
+            INTERVAL,
+            (-14, 3, -14_706_500_000),
+            {"interval_handling_mode": "string"},
+            '"P-1Y-2M3DT-4H-5M-6.5S"',
+        ),
+        (INTERVAL, math.inf, {"interval_handling_mode": "string"}, '"infinity"'),
+        (HSTORE, {"a": None}, {"hstore_handling_mode": "map"}, '{"a":null}'),
+        (array(HSTORE), [{"a": "1"}, None], {"hstore_handling_mode": "map"}, '[{"a":"1"},null]'),
+        (array(MONEY), [Decimal("NaN")], {"decimal_handling_mode": "double"}, '["NaN"]'),
+        (GEOMETRY, (4326, b"\1"), {}, '{"wkb":"AQ==","srid":4326}'),
+        (VECTOR, [1.0, 1e20], {}, "[1.0,1e+20]"),
+        (array(VECTOR), [[1.0], None], {}, "[[1.0],null]"),
+        (SPARSE, (1_000_000, {100_000: 1.5}), {}, '{"dimensions":1000000,"vector":[[100000,1.5]]}'),
+    ],
+)
+def test_values_under_options(type: LogicalType, value: Any, options: dict[str, Any], json: str) -> None:
+    assert Mapping(Options(**options)).form(type).encode(value).decode() == json
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "options"),
+    [
+        (NUMERIC, ENORMOUS, {"decimal_handling_mode": "double"}),
+        (TIMESTAMP, micros(2262, 4, 12), {"time_precision_mode": "nanoseconds"}),
+        (TIMESTAMP, micros(1677, 9, 21), {"time_precision_mode": "nanoseconds"}),
+        (SPARSE, (32_768, {}), {}),
+        (VECTOR, [math.nan], {}),
+    ],
+)
+def test_what_a_form_has_no_room_for_is_refused(
+    type: LogicalType, value: Any, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each says something else
+        Mapping(Options(**options), nested=False).form(type).encode(value)
+
+
+@pytest.mark.parametrize("type", [POINT, MONEY])
+def test_there_is_no_placeholder_where_none_would_fit(type: LogicalType) -> None:
+    mapping = Mapping(Options(decimal_handling_mode="double"))
+    assert mapping.form(type).placeholder is None
+
+
+@pytest.mark.parametrize("placeholder", ["", "hex:", "hex:6", "hex:zz", "hex:ff"])
+def test_a_placeholder_that_is_no_text_is_refused(placeholder: str) -> None:
+    with pytest.raises(ValidationError):
+        Options(unavailable_value_placeholder=placeholder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import jsonschema
 import pytest
 import yaml
 from tailrace_example.directory import DirectorySource
@@ -18,6 +20,7 @@ from tailrace import plugins
 from tailrace.cli.main import main
 from tailrace.config import loads
 from tailrace.config.model import PipelineKeys, SinkKeys
+from tailrace.config.schema import pipeline_schema
 from tailrace.config.validation import MISSING_KEY
 from tailrace.errors import ConfigurationError
 
@@ -83,16 +86,28 @@ def completed(fragment: Any) -> Iterator[Mapping[str, Any]]:
         yield {**WHOLE, "transforms": [{"type": name, **fragment}]}
 
 
+@functools.cache
+def schema_validator() -> jsonschema.Draft202012Validator:
+    """Made once, where the plugins of the example are known."""
+    return jsonschema.Draft202012Validator(pipeline_schema())
+
+
+def told_by_schema(document: Mapping[str, Any]) -> str:
+    """What an editor would mark, although the file is right."""
+    errors = [error for error in schema_validator().iter_errors(document) if error.validator != "required"]
+    return "; ".join(f"schema: {error.json_path}: {error.message}" for error in errors)
+
+
 def is_right(text: str) -> str:
     """Empty, or what is wrong."""
     content = yaml.safe_load(text)
     if isinstance(content, dict) and WHOLE.keys() <= content.keys():
-        return "; ".join(str(fault) for fault in faults(text))
+        return "; ".join(str(fault) for fault in faults(text)) or told_by_schema(content)
     told = []
     for document in completed(content):
         wrong = [str(fault) for fault in faults(yaml.safe_dump(document)) if fault.code is not MISSING_KEY]
         if not wrong:
-            return ""
+            return told_by_schema(document)
         told.append("; ".join(wrong))
     return " | ".join(told) or "no place of a file takes it"
 
@@ -141,7 +156,7 @@ def test_every_example_is_valid(file: Path) -> None:
         (yaml.safe_dump({**WHOLE, "source": {"type": "postgres"}}), "TR-CONF-007"),
     ],
 )
-def test_a_part_of_a_file_is_recognized(text: str, said: str) -> None:
+def test_a_part_of_a_file_is_recognized(text: str, said: str, example_plugins: None) -> None:
     found = is_right(text)
     assert said in found
     assert bool(found) == bool(said)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace import __version__
 from tailrace.errors import ConfigurationError, Malformed, Stop
-from tailrace.events import ABSENT, UNCHANGED, Change
+from tailrace.events import ABSENT, UNCHANGED, Change, Column
+from tailrace.formats.debezium import DebeziumFormat
 from tailrace.formats.flat import FlatFormat
 from tailrace.formats.metadata import refuse_headers
 from tailrace.plugins import load
+from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, table, text_column
 
 PEOPLE = table(ID, text_column("name"), name="people")
@@ -52,6 +57,15 @@ def test_deletes(deletes: str, expected: list[Any]) -> None:
     [(_, _, value)] = encode(change("c", PEOPLE, None, ANN), deletes=deletes)
     assert value is not None
     assert json.loads(value).get("__deleted") == ("false" if "rewrite" in deletes else None)
+
+
+def test_values_are_written_as_the_settings_of_debezium_say() -> None:
+    price = LogicalType(Kind.DECIMAL, "numeric", precision=12, scale=2)
+    made = table(ID, Column("price", price, True, lambda text: Decimal(text.decode()), text=True))
+    event = change("c", made, None, [b"1", b"12.50"])
+    for mode, expected in (("precise", b'"BOI="'), ("string", b'"12.50"'), ("double", b"12.5")):
+        [(_, _, value)] = encode(event, decimal_handling_mode=mode)
+        assert value == b'{"id":1,"price":%b}' % expected
 
 
 def test_what_has_no_row_is_not_left_out_unsaid() -> None:
@@ -132,3 +146,20 @@ def test_sinks_without_headers_refuse_a_format_that_adds_some() -> None:
     with pytest.raises(ConfigurationError) as caught:
         refuse_headers(format(add_headers=["op"]))
     assert "add_fields" in caught.value.remedy
+
+
+FIELDS = st.one_of(st.none(), st.just(UNCHANGED), st.text(max_size=5).map(str.encode))
+
+
+@given(name=FIELDS, old=FIELDS)
+def test_rows_and_keys_are_those_of_the_envelope(name: Any, old: Any) -> None:
+    of = DebeziumFormat(DebeziumFormat.Settings())
+    update, delete = change("u", PEOPLE, [b"1", old], [b"1", name]), change("d", PEOPLE, [b"1", old])
+    for one, row in ((update, "after"), (delete, "before")):
+        envelope, *_ = of.encode([one])
+        flat, *_ = format(deletes="rewrite").encode([one])
+        assert flat.key == envelope.key
+        assert json.loads(flat.value or b"") == {
+            **json.loads(envelope.value or b"")[row],
+            "__deleted": "true" if one is delete else "false",
+        }

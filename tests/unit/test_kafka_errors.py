@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from aiokafka import errors as kafka
 
 from tailrace.clients.kafka.errors import (
     FENCED,
+    LOGIN,
     NOT_AUTHORISED,
     NOT_NOW,
     NOT_SUPPORTED,
@@ -42,6 +45,10 @@ from tailrace.errors import Code, Policy
         (NotImplementedError("Support for InitProducerIdRequest v9"), NOT_SUPPORTED, Policy.STOP),
         (kafka.MessageSizeTooLargeError(), REFUSED, Policy.STOP),
         (kafka.PolicyViolationError(), REFUSED, Policy.STOP),
+        (kafka.for_code(87)(), REFUSED, Policy.STOP),
+        (kafka.SaslAuthenticationFailed("who?"), LOGIN, Policy.STOP),
+        (kafka.UnsupportedSaslMechanismError(), LOGIN, Policy.STOP),
+        (ssl.SSLEOFError(8, "EOF occurred"), UNREACHABLE, Policy.RETRY),
     ],
 )
 def test_policies(error: Exception, code: Code, policy: Policy) -> None:

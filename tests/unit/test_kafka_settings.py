@@ -15,6 +15,29 @@ def settings(**values: Any) -> KafkaSettings:
     return KafkaSettings.model_validate({"bootstrap_servers": "127.0.0.1:9092", **values})
 
 
+LOGIN = {
+    "security_protocol": "sasl_ssl",
+    "sasl_mechanism": "scram-sha-512",
+    "sasl_username": "app",
+    "sasl_password": "hunter2",
+    "ssl_ca_location": "ca.pem",
+    "ssl_certificate_location": "/etc/client.pem",
+    "ssl_key_password": "hunter2",
+}
+
+
+def test_a_login_is_whole_and_its_secrets_stay_out_of_sight() -> None:
+    declared = settings(**LOGIN)
+    access = declared.access(Path("/base"))
+    assert (access.protocol, access.mechanism, access.username) == ("SASL_SSL", "SCRAM-SHA-512", "app")
+    assert (access.tls.authorities, access.tls.certificate) == (
+        Path("/base/ca.pem"),
+        Path("/etc/client.pem"),
+    )
+    assert (access.password, access.tls.key_password) == ("hunter2", "hunter2")
+    assert "hunter2" not in f"{declared!r} {access!r} {access}"
+
+
 def test_defaults() -> None:
     default = settings()
     assert default.topic == "{pipeline}.{schema}.{table}"
@@ -58,6 +81,15 @@ def test_topic_settings_become_kafkas_text() -> None:
         ({"headers": {"positon": True}}, "Extra inputs are not permitted"),
         ({"acks": 1}, "Extra inputs are not permitted"),
         ({"topic_settings": [1]}, "valid dictionary"),
+        ({"security_protocol": "TLS"}, "'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL'"),
+        ({"security_protocol": "SASL_SSL"}, "needs sasl_mechanism, sasl_username, sasl_password"),
+        ({**LOGIN, "sasl_mechanism": "GSSAPI"}, "'PLAIN', 'SCRAM-SHA-256' or 'SCRAM-SHA-512'"),
+        ({**LOGIN, "security_protocol": "SSL"}, "sasl_password needs security_protocol SASL_SSL"),
+        ({"ssl_ca_location": "ca.pem"}, "ssl_ca_location needs security_protocol SSL or SASL_SSL"),
+        (
+            {"security_protocol": "SSL", "ssl_key_location": "key.pem"},
+            "ssl_key_location is given without ssl_certificate_location",
+        ),
     ],
 )
 def test_faults(values: dict[str, Any], complaint: str) -> None:

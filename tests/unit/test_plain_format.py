@@ -15,9 +15,10 @@ from connectors.postgres.types import TypeDetails, column
 from tailrace.abc import Record
 from tailrace.errors import Malformed
 from tailrace.events import ABSENT, UNCHANGED, Change, Column, Op
-from tailrace.formats.plain import PlainFormat
+from tailrace.formats.plain import PlainFormat, _TableEncoder
 from tailrace.formats.plain_values import field_encoder, value_encoder
 from tailrace.plugins import load
+from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, table, text_column
 
 PEOPLE = table(ID, text_column("name"), text_column("note"), name="people")
@@ -92,11 +93,23 @@ def of_type(oid: int, typmod: int = -1) -> Column:
     details = {
         9001: TypeDetails(9001, "public", "mood", "e", labels=("ok",)),
         9002: TypeDetails(9002, "public", "hstore", "b"),
+        9003: TypeDetails(9003, "public", "geometry", "b"),
+        9004: TypeDetails(9004, "public", "vector", "b"),
+        9005: TypeDetails(9005, "public", "sparsevec", "b"),
+        9006: TypeDetails(9006, "public", "_vector", "b", element=9004),
     }
     return column("t", "x", oid, typmod, optional=True, types=details)
 
 
 VALUES = [
+    (
+        9003,
+        "0101000020E610000000000000000000000000000000000000",
+        '{"wkb":"AQEAACDmEAAAAAAAAAAAAAAAAAAAAAAAAA==","srid":4326}',
+    ),
+    (9004, "[1,-2.5]", "[1.0,-2.5]"),
+    (9005, "{1:1.5,3:-2}/5", '{"dimensions":5,"vector":{"1":1.5,"3":-2.0}}'),
+    (9006, '{"[1,2]",NULL}', "[[1.0,2.0],null]"),
     (16, "t", "true"),
     (21, "-7", "-7"),
     (20, "9223372036854775807", "9223372036854775807"),
@@ -155,6 +168,11 @@ def test_the_way_through_the_value_says_the_same(oid: int, text: str, expected: 
     assert json.loads(through) == json.loads(expected)
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_has_a_form(kind: Kind) -> None:
+    assert callable(value_encoder(LogicalType(kind, kind.value, element=LogicalType(Kind.INT32, "int4"))))
+
+
 @given(st.datetimes(), st.decimals(allow_nan=False, allow_infinity=False, places=3))
 def test_texts_and_values_agree(moment: Any, number: Decimal) -> None:
     for oid, text in ((1114, str(moment)), (1082, str(moment.date())), (1083, str(moment.time()))):
@@ -164,3 +182,25 @@ def test_texts_and_values_agree(moment: Any, number: Decimal) -> None:
     made = of_type(1700)
     text = f"{number:f}"
     assert field_encoder(made)(text.encode()) == value_encoder(made.type)(made.value(text.encode()))
+
+
+ALL = table(*(of_type(oid) for oid in (20, 1700, 25, 3802, 1114, 1184, 16)), key=(0, 2), name="all")
+FIELDS = [
+    st.integers().map(lambda n: b"%d" % n),
+    st.sampled_from([b"1.50", b"-7", b"NaN", b"Infinity"]),
+    st.sampled_from([b"a", 'ü"\\'.encode(), b""]),
+    st.sampled_from([b'{"a": 1}', b"[1,\n2]"]),
+    st.sampled_from([b"2026-01-31 13:14:15.5", b"0044-03-15 13:14:15 BC", b"infinity"]),
+    st.sampled_from([b"2026-01-31 13:14:15+00", b"12026-01-31 13:14:15+00", b"-infinity"]),
+    st.sampled_from([b"t", b"f"]),
+]
+
+
+@given(
+    st.tuples(*(st.one_of(field, st.none()) if i not in (0, 2) else field for i, field in enumerate(FIELDS)))
+)
+def test_the_fast_encoders_and_the_careful_ones_agree(row: Any) -> None:
+    encoder = _TableEncoder(ALL)
+    event = change("c", ALL, None, list(row))
+    assert encoder.row(row) == encoder.careful_row(event)(row)
+    assert encoder.key(row) == encoder.careful_key(event)(row)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.postgres.position import WalPosition, after, format_lsn, parse_lsn, place
-from tailrace.events import Batch, SchemaChange
+from connectors.postgres.position import WalPosition, after, before, format_lsn, parse_lsn, place
+from tailrace.events import Batch, Change, SchemaChange, Transaction
 from tests.unit import pgoutput
 
 lsns = st.integers(0, 2**64 - 1)
@@ -127,3 +127,28 @@ def test_what_is_covered_ends_where_it_is_covered(position: WalPosition) -> None
         assert (rest.end, rest.commit) == (position.document(), not position.inside)
         assert all(isinstance(event, SchemaChange) for event in rest.events)
         assert len(rest.events) == sum(isinstance(event, SchemaChange) for event in content)
+
+
+def test_what_stands_before_a_change() -> None:
+    """Cut before a wire message, at the place from which a server sends its transaction again."""
+    first = Transaction("1", f"{0x100:016X}", 1, {})
+    second = Transaction("2", f"{0x200:016X}", 2, {})
+    table = pgoutput.relations().messages.table
+    places = ((first, 1, 0), (first, 2, 0), (second, 1, 0), (second, 2, 0), (second, 2, 2))
+    events = [
+        Change("c", table, transaction, ordinal, index, 0, b"x") for transaction, ordinal, index in places
+    ]
+    batch = Batch(events, WalPosition(0x230).document(), commit=True, size=50)
+    for number, (kept, lsn, ordinal) in enumerate(
+        [(0, 0, 0), (1, 0x100, 1), (2, 0x200, 0), (3, 0x200, 1), (3, 0x200, 1)]
+    ):
+        part = before(batch, events[number])
+        if not kept:
+            assert part is None
+            continue
+        assert part is not None
+        assert list(part.events) == events[:kept]
+        assert part.commit == (ordinal == 0)
+        end = WalPosition.from_document(part.end)
+        assert (end.lsn, end.ordinal, end.end) == (lsn, ordinal, lsn)
+        assert not after(batch, end).events or list(after(batch, end).events) == events[kept:]

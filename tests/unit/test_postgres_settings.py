@@ -39,6 +39,8 @@ def _refusal(**given: Any) -> str:
         ({"snapshot": "initial"}, "snapshot: initial is not available in this version"),
         ({"snapshot": "schema_only"}, "snapshot: schema_only is not available in this version"),
         ({"snapshot": "nonsense"}, "Input should be 'never'"),
+        ({"streaming": "parallel"}, "streaming is not available in this version"),
+        ({"two_phase": True}, "two_phase is not available in this version"),
         ({"keyless": "inserts"}, "Input should be 'refuse' or 'inserts_only'"),
         ({"partitions": "both"}, "Input should be 'root' or 'leaves'"),
         ({"slot": {"starts_at": "0/1"}}, "create: false"),

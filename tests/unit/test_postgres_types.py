@@ -135,17 +135,16 @@ def test_types_are_mapped(oid: int, typmod: int, expected: LogicalType) -> None:
 @pytest.mark.parametrize(
     ("details", "said"),
     [
-        (TypeDetails(20003, "public", "geometry", "b"), "public.geometry"),
-        (TypeDetails(20003, "public", "vector", "b"), "public.vector"),
+        (TypeDetails(20003, "public", "raster", "b"), "public.raster"),
         (TypeDetails(20003, "app", "place", "d", base=20004), "app.place (a domain type)"),
-        (TypeDetails(20003, "public", "_geometry", "b", element=20004), "public.geometry[]"),
+        (TypeDetails(20003, "public", "_raster", "b", element=20004), "public.raster[]"),
         (TypeDetails(2276, "pg_catalog", "any", "p"), "any (a pseudo type)"),
         (None, "with oid 20003, which no longer exists"),
     ],
 )
 def test_every_other_type_is_refused_by_name(details: TypeDetails | None, said: str) -> None:
     oid = details.oid if details else 20003
-    types = {20004: TypeDetails(20004, "public", "geometry", "b"), **({oid: details} if details else {})}
+    types = {20004: TypeDetails(20004, "public", "raster", "b"), **({oid: details} if details else {})}
     assert not is_known(oid)
     with pytest.raises(NotReady) as error:
         column("public.t", "where", oid, -1, optional=True, types=types)

@@ -12,6 +12,7 @@ from tailrace.abc import Derived
 from tailrace.engine.shaping import Shaping, Step
 from tailrace.errors import Stop
 from tailrace.events import Batch, Change, Event, Op, SchemaChange, Table
+from tailrace.formats.debezium import DebeziumFormat
 from tests.unit.debezium_samples import ID, TRANSACTION, change, table, text_column
 from tests.unit.shaping import changes, names, rows, shape, transform
 
@@ -104,6 +105,7 @@ def test_logical_messages_pass_what_is_about_tables() -> None:
         transform("route", topic="all", key=["id"]),
     ]
     assert shape([message], *steps) == [message]
+    assert shape([message], transform("skip", ["*.*"], operations=["m"])) == [message]
     assert shape([message], transform("skip", operations=["m"])) == []
 
 
@@ -166,3 +168,14 @@ def test_steps_work_on_what_the_steps_before_made() -> None:
     assert [(one.op, one.index) for one in changes([hashed, created])] == [("d", 0), ("c", 2)]
     assert rows(created) == ([b"1", b"p", b"x"], [b"1", b"v", b"y"])
     assert created.table.key == (1,)
+
+
+def test_a_batch_is_shaped_and_encoded_once_for_all_who_share_a_transform() -> None:
+    batch = Batch([change("c", ORDERS, None, NEW)] * 2, {}, commit=True, size=1)
+    shaping, other = Shaping([transform("columns", exclude=["note"])]), Shaping([])
+    first = batch.shaped(shaping)
+    format, equal = (DebeziumFormat(DebeziumFormat.Settings()) for _ in range(2))
+    assert batch.shaped(shaping) is first
+    assert first.encoded(format) is batch.shaped(shaping).encoded(equal)
+    assert batch.shaped(other) is batch
+    assert batch.encoded(format) is not first.encoded(format)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import Stop
 from tailrace.events import ABSENT, UNCHANGED, Column
+from tailrace.formats.connect_types import Mapping
 from tailrace.formats.rows import GeneratedRows, ReferenceRows
 from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, encode, table, text_column, value
@@ -130,8 +131,8 @@ def test_generated_encoders_of_a_derived_table_equal_the_reference(email: Any, n
         transform("rename", columns={"note": "remark"}),
     )
     before, after = rows(event)
-    fast = GeneratedRows(event.table, nested=True)
-    slow = ReferenceRows(event.table, "here", nested=True)
+    fast = GeneratedRows(event.table, Mapping())
+    slow = ReferenceRows(event.table, "here", Mapping())
     for generated, reference, row in (
         (fast.key, slow.key, after),
         (fast.after, slow.after, after),

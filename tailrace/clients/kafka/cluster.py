@@ -13,11 +13,14 @@ from typing import Any, Final, Self, TypeVar
 from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from tailrace.clients.kafka.access import Access
+from tailrace.clients.kafka.described import Described, DescribeRequest, described
 from tailrace.clients.kafka.errors import FAILURES, UNREACHABLE, translate
 from tailrace.clients.kafka.refusal import refusal
 from tailrace.errors import Retry
@@ -27,7 +30,8 @@ T = TypeVar("T")
 CLIENT_ID: Final = "tailrace"
 REQUEST_TIMEOUT: Final = 10.0  # seconds for one request's answer
 
-_TOPIC: Final = 2  # a resource type of the protocol
+_TOPIC, _BROKER = 2, 4  # resource types of the protocol
+_TRANSACTION: Final = 1  # a kind of coordinator of the protocol
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # isolation levels of the protocol
 _MAX_WAIT: Final = 250  # ms that a broker may hold a fetch back while there is nothing new
 
@@ -155,6 +159,35 @@ class Cluster:
         if kind.retriable or kind is kafka.UnknownError:
             raise translate(kind(), f"creating topic {name}", where=self.where)
         return " ".join((message[0] if message and message[0] else kind.description).split())
+
+    async def described(self) -> Sequence[Described]:
+        """All topics that the user may describe, and what else is allowed there."""
+        answer = await self._ask(DescribeRequest(), "describing topics")
+        return described(answer)
+
+    async def refuses_transactions(self, transactional_id: str) -> bool:
+        """Whether the user may not write under a transactional id. Asks for the end of a transaction of a
+        producer that there cannot be: who owns the id is not disturbed."""
+        doing = f"looking up the coordinator of {transactional_id}"
+        lookup = FindCoordinatorRequest(transactional_id, _TRANSACTION)
+        found = await self._ask(lookup, doing)
+        kind = kafka.for_code(found.error_code)
+        if kind is kafka.TransactionalIdAuthorizationFailed:
+            return True
+        if kind is not kafka.NoError:  # no transaction was ever begun in this cluster: nothing can be told
+            return False
+        request = EndTxnRequest(transactional_id, -1, -1, False)
+        answer = await self._ask(request, f"looking at {transactional_id}", found.coordinator_id)
+        return kafka.for_code(answer.error_code) is kafka.TransactionalIdAuthorizationFailed
+
+    async def broker_settings(self) -> dict[str, str]:
+        """The settings of one broker. Needs DescribeConfigs on the cluster."""
+        node = self._connected.get_random_node()
+        doing = "reading the settings of a broker"
+        answer = await self._ask(DescribeConfigsRequest([(_BROKER, str(node), None)]), doing, node)
+        ((code, _message, _type, _name, entries),) = answer.resources
+        self._check(code, doing)
+        return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
     async def topic_settings(self, name: str) -> dict[str, str]:
         """The effective settings of a topic that exists."""

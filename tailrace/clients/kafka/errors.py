@@ -102,8 +102,8 @@ _FENCED = _Verdict(
 _NOT_AUTHORISED = _Verdict(
     NOT_AUTHORISED,
     NotReady,
-    "Grant Describe, Create, DescribeConfigs, Read and Write on the topics, and Describe and Write on the "
-    "transactional id tailrace.*.",
+    "Grant Write, Create and DescribeConfigs on the topics, Read too on the offsets topic, and Write on the "
+    "transactional id. `tailrace doctor FILE` tells what is missing, with the commands.",
 )
 _TOO_LARGE = _Verdict(
     REFUSED, Stop, "Lower the sink's max_request_size, or raise the topic's max.message.bytes."
@@ -202,7 +202,8 @@ def _handshake(error: BaseException) -> tuple[BaseException, _Verdict] | None:
             remedy = "Name the authority that signed the brokers' certificates in ssl_ca_location."
         return cause, _Verdict(TLS, NotReady, remedy)
     if isinstance(cause, ssl.SSLError) and any(
-        word in (cause.reason or "") for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
+        word in (getattr(cause, "reason", None) or "")
+        for word in ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE")
     ):
         remedy = (
             "The broker wants a certificate of the client's that it trusts: check ssl_certificate_location "

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tailrace.abc import Finding
 from tailrace.checkpoint import Checkpoint
+from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.batch import RecordBatch
+from tailrace.clients.kafka.checks import replicas
 from tailrace.clients.kafka.cluster import Cluster, Topic, settled
 from tailrace.clients.kafka.compacted import CompactedReader
+from tailrace.clients.kafka.described import Described
 from tailrace.clients.kafka.errors import NOT_NOW
-from tailrace.errors import NotReady, Retry, code
+from tailrace.clients.kafka.grants import OF_OFFSETS, grant, not_authorised
+from tailrace.errors import NotReady, Retry, TailraceError, code
 from tailrace.failpoints import failpoint
 
 NOT_COMPACTED = code(
@@ -63,8 +68,9 @@ class OffsetsTopic:
                 raise NotReady(
                     NOT_CREATED,
                     refusal,
-                    "Correct the sink's offsets_topic or offsets_replication_factor, grant Create on it, or "
-                    f"create it yourself with 1 partition and {_written(SETTINGS)}.",
+                    "Correct offsets_topic or offsets_replication_factor of the sink (of an offset store: "
+                    "topic or replication_factor), grant Create on it, or create it yourself with 1 "
+                    f"partition and {_written(SETTINGS)}.",
                     where=f"topic {self.name}",
                 )
             _created()
@@ -96,6 +102,30 @@ class OffsetsTopic:
                 f"kafka-configs.sh --alter --topic {self.name} --add-config cleanup.policy=compact",
                 where=f"topic {self.name}",
             )
+
+    async def check(self, cluster: Cluster, access: Access, known: Sequence[Described]) -> list[Finding]:
+        """For `doctor`: whether it is fit for checkpoints or could be made, may be used, and will last.
+        `known` are the topics that the user may describe."""
+        title = f"offsets topic {self.name}"
+        allow = grant(access, OF_OFFSETS, f"--topic {self.name}")
+        found = next((topic for topic in known if topic.name == self.name), None)
+        if found is None:
+            refusal = await self.create(cluster, dry_run=True)
+            if refusal is None:
+                return [Finding(title, "missing, will be created")]
+            told = f"missing, and the broker refuses to create it: {refusal}"
+            return [Finding(title, told, warning=True, remedy=f"Create it, or grant that: {allow}")]
+        lacks = found.lacks("Read", "Write", "DescribeConfigs")
+        if lacks:
+            refused = not_authorised(f"not granted: {', '.join(lacks)}", allow)
+            return [Finding(title, refused.found, refused)]
+        try:
+            await self.verify(cluster)
+        except TailraceError as error:
+            return [Finding(title, error.found, error)]
+        settings = await cluster.topic_settings(self.name)
+        least = int(settings.get("min.insync.replicas", 1))
+        return [Finding(title, "one partition, compacted"), *replicas(found, cluster.brokers, least)]
 
     async def read(self, cluster: Cluster) -> Checkpoint | None:
         """The checkpoint, after everything that was ever sent under this identity. For a sink that has fenced

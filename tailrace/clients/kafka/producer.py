@@ -38,6 +38,7 @@ aiokafka_sender.BACKOFF_OVERRIDE = 0.001
 
 _REQUEST_TIMEOUT: Final = 15.0  # s
 _START_TIMEOUT: Final = 30.0  # s
+_LEADERS_TIMEOUT: Final = 5.0  # s
 _ABORT_TIMEOUT: Final = 2.0  # s
 _DISCARD_TIMEOUT: Final = 1.0  # s, twice
 
@@ -95,12 +96,34 @@ class Producer:
         async with Cluster(self._access) as cluster:
             await cluster.topics([])
 
+    @property
+    def number(self) -> int:
+        """What Kafka tells the producers of a transactional.id apart with: id and epoch, in one number. Valid
+        once it is started, and never 0."""
+        manager = self._producer._txn_manager
+        return int(manager.producer_id << 16 | manager.producer_epoch) + 1
+
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has that exists."""
+        """How many partitions a topic has that exists. Returns when all have a leader, as far as that comes
+        soon: what is sent to one whose leader is not known may wait for 15 s, and fail."""
+        deadline = time.monotonic() + _LEADERS_TIMEOUT
         try:
-            return len(await self._producer.partitions_for(topic))
+            count = len(await self._producer.partitions_for(topic))
+            client = self._producer.client
+            while time.monotonic() < deadline:
+                if len(client.cluster.available_partitions_for_topic(topic) or ()) >= count:
+                    break
+                await asyncio.sleep(0.05)
+                await client.force_metadata_update()
         except FAILURES as error:
             raise self._failure(error, f"looking up topic {topic}") from error
+        return count
+
+    def known_partitions(self, topic: str) -> int | None:
+        """How many partitions the topic had when its brokers were last asked, which is every five minutes.
+        None: it was not there."""
+        known = self._producer.client.cluster.partitions_for_topic(topic)
+        return len(known) if known else None
 
     async def send(self, batch: RecordBatch, topic: str, partition: int) -> None:
         """Hand a batch over. Waits while the one before it for this partition is not on its way."""

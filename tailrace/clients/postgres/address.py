@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -16,16 +16,17 @@ _CONNECT_SECONDS: Final = 10
 _SILENT_SECONDS: Final = 30  # of a line on which nothing is acknowledged, after which the system ends it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Address:
-    """The parameters of a libpq URL; a password is kept apart from everything that may be shown.
+    """The parameters of a libpq URL; a password is kept apart from everything that may be shown. Others, such
+    as that of a TLS key, are among the parameters, which are shown nowhere.
 
     TLS and the like are libpq's own parameters in the URL: `?sslmode=verify-full&sslrootcert=…`
     (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
     """
 
     parameters: Mapping[str, str]
-    password: str | SecretFile | None = field(default=None, repr=False)
+    password: str | SecretFile | None = None
 
     @classmethod
     def parse(cls, url: str, password: str | SecretFile | None = None) -> Address:
@@ -45,6 +46,9 @@ class Address:
         if inside is not None and password is not None:
             raise ValueError("a password stands inside the URL and beside it")
         return cls(parsed, password if inside is None else inside)
+
+    def __repr__(self) -> str:
+        return f"<Address {self}>"
 
     def __str__(self) -> str:
         """host:port/database, fit to be shown."""

@@ -54,7 +54,8 @@ NO_DATABASE = code("TR-PG-011", "no such database", "The URL names a database th
 TLS = code(
     "TR-PG-012",
     "TLS fails",
-    "The server does not offer the TLS that the URL asks for, or its certificate is not trusted.",
+    "The server does not offer the TLS that the URL asks for, its certificate is not trusted, or it does not "
+    "take the client's.",
 )
 NO_REPLICATION = code(
     "TR-PG-013",
@@ -86,8 +87,8 @@ TO_THE_SERVER: Final = (
     "Let the URL lead to the server itself, not to its pooler: poolers listen on ports like 6432 or 6543, or "
     "on hosts with -pooler in their names."
 )
-# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before stays,
-# but for the one that is its own.
+# psycopg logs that it gives up a statement, which is said here, or is meant. A level that was set before
+# stays, but for psycopg's own.
 if (_log := logging.getLogger("psycopg")).level in (logging.NOTSET, logging.WARNING):
     _log.setLevel(logging.CRITICAL)
 

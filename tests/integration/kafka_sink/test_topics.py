@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tailrace.clients.kafka.access import Access
@@ -20,6 +20,7 @@ from tests.integration.kafka_sink.conftest import Sinks
 from tests.kafka_reader import read_committed, read_uncommitted
 from tests.servers import Kafka, KafkaServer
 from tests.servers.process import free_port
+from tests.waiting import eventually
 
 ORDERS = table("orders")
 AUDIT = table("audit", keyed=False)
@@ -41,10 +42,19 @@ async def partitions_and_settings(kafka: Kafka, topic: str) -> tuple[int, dict[s
 
 
 async def deliver(sinks: Sinks, kafka: Kafka, batch: Batch, **changed: Any) -> None:
+    """As the engine does it: what passes by itself, such as a leader that is not known, is tried again."""
     sink = sinks(kafka, **changed)
-    await sink.open()
-    await sink.write(sink.prepare(batch))
-    await sink.commit(checkpoint(1, batch.end))
+    for attempt in range(3):
+        await sink.open()
+        try:
+            await sink.write(sink.prepare(batch))
+            await sink.commit(checkpoint(1, batch.end))
+        except Retry:
+            if attempt == 2:
+                raise
+            await sink.abort()
+        else:
+            break
 
 
 def noise(size: int) -> str:
@@ -223,6 +233,44 @@ async def test_a_topic_that_is_deleted_is_made_again(kafka: Kafka, make_sink: Si
     assert [record.value for record in records] == [b"c 2 text"]
 
 
+async def test_partitions_that_are_added_are_used(kafka: Kafka, make_sink: Sinks) -> None:
+    topic = make_sink.prefix + "orders"
+    stream = Stream()
+    sink = make_sink(kafka, partitions=1)
+    await sink.open()
+    batches = [stream.inserts(ORDERS, range(100)) for _ in range(3)]
+    for number, batch in enumerate(batches):
+        await sink.write(sink.prepare(batch))
+        if number == 1:  # in the middle of a unit
+            await create_partitions(kafka, topic, 3)
+            assert sink._producer is not None
+            await sink._producer._producer.client.force_metadata_update()
+        await sink.commit(checkpoint(number + 1, stream.end))
+    records = await read_committed(kafka, topic)
+    assert sorted((record.key, record.value) for record in records) == sorted(delivered(*batches)["orders"])
+    partitions: dict[bytes, list[int]] = {}
+    for record in sorted(records, key=lambda record: record.timestamp):
+        partitions.setdefault(record.key, []).append(record.partition)
+    assert all(places[:2] == [0, 0] for places in partitions.values())
+    assert {places[2] for places in partitions.values()} == {0, 1, 2}
+
+
+async def create_partitions(kafka: Kafka, topic: str, count: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(count)})
+    finally:
+        await admin.close()
+
+    async def led() -> bool:
+        async with Cluster(Access((kafka.bootstrap_servers,))) as cluster:
+            found = await cluster.topics([topic])
+        return len(found[topic].leaders) == count and min(found[topic].leaders) >= 0
+
+    await eventually(led, f"{count} partitions of {topic}")
+
+
 async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -> None:
     sink = make_sink(kafka)
     brokers, offsets, topics = await sink.check()
@@ -231,6 +279,17 @@ async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -
     assert topics.found == f"can be created, such as {make_sink.prefix}table"
     await sink.open()
     assert (await sink.check())[1].found == "one partition, compacted"
+
+
+async def test_check_disturbs_no_transaction(kafka: Kafka, make_sink: Sinks) -> None:
+    stream = Stream()
+    sink = make_sink(kafka, max_request_size=1024)
+    await sink.open()
+    batch = stream.inserts(ORDERS, range(100), noise(500))
+    await sink.write(sink.prepare(batch))  # so much that most of it is sent
+    assert [finding.error for finding in await make_sink(kafka).check()] == [None, None, None]
+    await sink.commit(checkpoint(1, stream.end))
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 100
 
 
 async def test_check_warns_of_topics_that_cannot_be_created(kafka: Kafka, make_sink: Sinks) -> None:
@@ -259,5 +318,10 @@ async def test_a_transaction_timeout_that_the_broker_does_not_allow(
     kafka = make_kafka({"transaction.max.timeout.ms": 30_000})
     with pytest.raises(NotReady) as refused:
         await make_sink(kafka).open()
-    assert refused.value.code is NOT_SUPPORTED
-    assert "transaction.max.timeout.ms" in refused.value.remedy
+    [finding] = [finding for finding in await make_sink(kafka).check() if finding.error]
+    assert finding.title.startswith("transactional id ")
+    assert "transaction_timeout is 60 s" in finding.found
+    for error in (refused.value, finding.error):
+        assert error is not None
+        assert error.code is NOT_SUPPORTED
+        assert "transaction.max.timeout.ms" in error.remedy

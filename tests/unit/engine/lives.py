@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
-from tailrace.abc import Unit
+from tailrace.abc import Transform, Unit
 from tailrace.engine.pipeline import Pipeline
 from tests.unit.engine.memory import Faults, MemorySink, MemorySource, Server, Target
 
@@ -24,10 +24,20 @@ def make(
     rate: float = 0.0,
     data_dir: str = "data",
     unit: Unit | None = None,
+    largest_batch: int = 3,
+    transforms: Sequence[Transform] = (),
+    sink_transforms: Mapping[str, Sequence[Transform]] = {},
 ) -> Pipeline:
     faults = Faults(random.Random(seed), rate)
     sinks = [MemorySink(name, target, faults, unit) for name, target in targets.items()]
-    return Pipeline("orders", MemorySource(server, faults), sinks, data_dir=tmp_path / data_dir)
+    return Pipeline(
+        "orders",
+        MemorySource(server, faults, largest_batch),
+        sinks,
+        data_dir=tmp_path / data_dir,
+        transforms=transforms,
+        sink_transforms=sink_transforms,
+    )
 
 
 @contextlib.asynccontextmanager

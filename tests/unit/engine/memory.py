@@ -161,6 +161,13 @@ class MemorySource:
             events, batch.end, commit=batch.commit, size=len(events) * 100, timestamp=batch.timestamp
         )
 
+    def before(self, batch: Batch, change: Change) -> Batch | None:
+        start = int(change.transaction.position), change.ordinal
+        events = [event for event in batch.events if (int(event.transaction.position), event.ordinal) < start]
+        if not events:
+            return None
+        return Batch(events, position(*start), commit=not change.ordinal, size=len(events) * 100)
+
     def parse(self, text: str) -> Position:
         return position(int(text))
 

@@ -354,6 +354,29 @@ async def test_an_event_that_cannot_be_prepared_stops_behind_what_precedes_it(
     assert server.slot == 3
 
 
+@pytest.mark.parametrize("at", range(9))
+async def test_what_stands_before_such_an_event_in_its_batch_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    server, target = Server(), Target()
+    prepare = MemorySink.prepare
+
+    def poisoned(self: MemorySink, batch: Batch) -> list[str]:
+        payload: list[str] = prepare(self, batch)
+        if f"0:{at}" in payload:
+            raise Malformed(TROUBLE, "not a number", "nothing", where="public.t")
+        return payload
+
+    monkeypatch.setattr(MemorySink, "prepare", poisoned)
+    pipeline = make(tmp_path, server, {NAMES[0]: target}, largest_batch=9)
+    task = asyncio.create_task(pipeline.run())
+    await until(at_a_position(target))
+    server.commit(9, 1)
+    with pytest.raises(Malformed, match="not a number"):
+        await asyncio.wait_for(task, 10)
+    assert target.events == server.all_events()[:at]
+
+
 class TestStart:
     """Every row of the table of states that a start can find."""
 

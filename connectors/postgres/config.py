@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
@@ -52,6 +52,16 @@ class SlotSettings(Declaration):
         description="Whether standbys keep a copy of the slot, with which the pipeline goes on after a "
         "failover. Needs PostgreSQL 17 or later, and settings on both sides, which `doctor` names. A slot "
         "that exists is altered at the next start; switched off again it stays as it is.",
+    )
+
+    warn_at: ByteSize = Field(
+        default=ByteSize(10_000_000_000),
+        description="The running pipeline warns when the server keeps so much log for the slot, as `10 GB`, "
+        "or half of what max_slot_wal_keep_size allows.",
+    )
+    error_at: ByteSize = Field(
+        default=ByteSize(50_000_000_000),
+        description="The same as an error; also at nine tenths of what max_slot_wal_keep_size allows.",
     )
 
     @field_validator("starts_at")

@@ -183,7 +183,7 @@ class Batch:
         """How many of the events are changes, by table; counted once."""
         if self._changes is None:
             self._changes = Counter(map(_table_of, self.events))
-            if SchemaChange in set(map(type, self.events)):
+            if SchemaChange in map(type, self.events):
                 self._changes -= Counter(e.table for e in self.events if type(e) is SchemaChange)
         return self._changes
 

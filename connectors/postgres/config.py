@@ -70,6 +70,12 @@ class SlotSettings(Declaration):
         return None if text is None else format_lsn(parse_lsn(text))
 
     @model_validator(mode="after")
+    def _check_thresholds(self) -> SlotSettings:
+        if self.warn_at > self.error_at:
+            raise ValueError("warn_at is more than error_at")
+        return self
+
+    @model_validator(mode="after")
     def _check_origin(self) -> SlotSettings:
         if self.starts_at is not None and self.create:
             raise ValueError("starts_at is for a slot that somebody else makes: create: false")

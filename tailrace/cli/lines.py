@@ -36,7 +36,7 @@ def log_to_stderr(*, json: bool = False) -> None:
 
 def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     first = {key: event.pop(key) for key in _FIRST}
-    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+    return redact(msgspec.json.encode({**first, **event}, enc_hook=str).decode())
 
 
 class _Stderr:

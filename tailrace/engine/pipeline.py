@@ -105,7 +105,9 @@ class Pipeline:
             yield
         finally:
             watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            await asyncio.wait({watch})
+        if (failure := failure_of(watch)) is not None:
+            raise failure  # a defect: for people who look at the figures it would stand still unsaid
 
     async def _run(self, until_current: bool) -> None:
         while not self._stopping.is_set():

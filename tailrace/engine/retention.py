@@ -37,6 +37,8 @@ class RetentionWatch:
                 found = None
             if found is not None:
                 self.note(found, time.monotonic())
+            else:
+                self._status.retention = self._status.full_in = None
             await asyncio.sleep(_EVERY)
 
     def note(self, found: Retention, now: float) -> None:

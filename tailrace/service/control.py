@@ -1,8 +1,8 @@
 """The control socket: how another process on this machine asks a running pipeline, and tells it what to do.
 
 A Unix socket in a folder of the user's own. A request is a line of JSON, `{"command": "status"}`, its answer
-is one too: the pipeline's report. Commands are those of `COMMANDS`; `stop` answers at once, and the socket
-closes when the pipeline has ended.
+is one too: `{"report": …}`, or `{"error": …}`. Commands are those of `COMMANDS`; `stop` answers at once, and
+the socket closes when the pipeline has ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -37,13 +36,13 @@ AMBIGUOUS = code(
 UNUSABLE_FOLDER = code(
     "TR-CTL-003",
     "the folder of control sockets cannot be used",
-    "Control sockets lie in $XDG_RUNTIME_DIR/tailrace or, where that is not set, in a folder of the user's "
-    "own among the temporary files. It must belong to the user, and nobody else may have access.",
+    "Control sockets lie in $XDG_RUNTIME_DIR/tailrace or, where that is not set, in "
+    "/tmp/tailrace-UID. It must belong to the user, and nobody else may have access.",
 )
 UNANSWERED = code(
     "TR-CTL-004",
     "the pipeline does not answer",
-    "A process listens on the control socket, and did not answer in time.",
+    "A process listens on the control socket, and did not answer in time, or in another way.",
 )
 
 COMMANDS: Final = ("status", "pause", "resume", "stop")
@@ -57,10 +56,16 @@ class _Request(msgspec.Struct):
     command: str
 
 
+class _Answer(msgspec.Struct, omit_defaults=True):
+    report: Report | None = None
+    error: str | None = None
+
+
 def folder() -> Path:
     """Where the sockets lie; made if need be. Stop if it is not safe."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    place = Path(runtime) / "tailrace" if runtime else Path(tempfile.gettempdir()) / f"tailrace-{os.getuid()}"
+    # Not among TMPDIR's: a service and a shell may differ in that, and would miss each other.
+    place = Path(runtime) / "tailrace" if runtime else Path("/tmp") / f"tailrace-{os.getuid()}"
     try:
         place.mkdir(mode=0o700, parents=bool(runtime), exist_ok=True)
         found = place.lstat()
@@ -117,14 +122,18 @@ def ask(path: Path, name: str, command: str) -> Report:
                     connection.settimeout(None)  # its own deadline bounds it
                     with contextlib.suppress(ConnectionError):
                         file.read()
-            return msgspec.json.decode(answer, type=Report)
+            answered = msgspec.json.decode(answer, type=_Answer)
+            if answered.report is not None:
+                return answered.report
+            found = f"it answers: {answered.error}"
         except (OSError, msgspec.DecodeError) as error:
-            raise Stop(
-                UNANSWERED,
-                f"{type(error).__name__}: {error}",
-                "Look whether the process is stopped or overloaded.",
-                where=str(path),
-            ) from None
+            found = f"{type(error).__name__}: {error}"
+        raise Stop(
+            UNANSWERED,
+            found,
+            "Look whether the process is stopped or overloaded, or of another version.",
+            where=str(path),
+        )
 
 
 def _not_running(name: str) -> Stop:
@@ -159,13 +168,16 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
             connections.discard(writer)
             writer.close()
 
+    listener = socket.socket(socket.AF_UNIX)
     try:
-        server = await asyncio.start_unix_server(serve, path, limit=_LONGEST)
+        listener.bind(os.fspath(path))  # asyncio would take the place of one that is in use
     except OSError as error:  # in use, or longer than the system allows
+        listener.close()
         _log.warning("no control socket", path=str(path), error=error.strerror or str(error))
         yield
         return
     own = _inode(path)
+    server = await asyncio.start_unix_server(serve, sock=listener, limit=_LONGEST)
     try:
         yield
     finally:
@@ -192,7 +204,7 @@ def _answered(line: bytes, answer: Callable[[str], Report]) -> bytes:
     try:
         command = msgspec.json.decode(line, type=_Request).command
     except msgspec.DecodeError as error:
-        return msgspec.json.encode({"error": str(error)})
+        return msgspec.json.encode(_Answer(error=str(error)))
     if command not in COMMANDS:
-        return msgspec.json.encode({"error": f"commands are {', '.join(COMMANDS)}"})
-    return msgspec.json.encode(answer(command))
+        return msgspec.json.encode(_Answer(error=f"commands are {', '.join(COMMANDS)}"))
+    return msgspec.json.encode(_Answer(report=answer(command)))

@@ -116,8 +116,8 @@ def metrics_page() -> str:
     lines = [
         "# Metrics",
         _GENERATED,
-        "What `tailrace run FILE --http HOST:PORT` answers at `/metrics`. Each has the label `pipeline` beside",
-        "those below. Counters begin at 0 with each run.",
+        "What `tailrace run FILE --http HOST:PORT` answers at `/metrics`. Each has the label `pipeline`",
+        "beside those below. Counters begin at 0 with each run.",
         "",
         "| name | type | labels | meaning |",
         "|---|---|---|---|",

@@ -15,7 +15,7 @@ _LOOK: Final = SQL("""
     SELECT coalesce(to_jsonb(s) ->> 'invalidation_reason', CASE wal_status WHEN 'lost' THEN wal_status END),
            greatest(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                                          ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint,
-           greatest(safe_wal_size, 0)
+           CASE WHEN safe_wal_size < 0 THEN 0 ELSE safe_wal_size END
     FROM pg_replication_slots s WHERE slot_name = %s
     """)
 

@@ -13,7 +13,7 @@ from tailrace.abc import Retains, Retention
 from tailrace.engine.status import SourceStatus
 from tailrace.errors import TailraceError
 
-_EVERY: Final = 5.0  # seconds
+_EVERY: Final = 2.0  # seconds
 _WINDOW: Final = 60.0  # seconds that the growth is taken over
 
 _log: Final[Any] = structlog.get_logger(__name__)

@@ -76,7 +76,8 @@ class PipelineStatus:
         nothing was delivered in this run. `now`: seconds since the epoch."""
         read_at = self.source.read_at
         quiet = read_at is not None and now - read_at > _QUIET_SECONDS
-        if sink.lag_bytes == 0 or (quiet and sink.timestamp == self.source.timestamp):
+        everything_read = sink.timestamp == self.source.timestamp and sink.lag_bytes is not None
+        if sink.lag_bytes == 0 or (quiet and everything_read):
             return 0.0
         return None if sink.timestamp is None else max(0.0, now - sink.timestamp / 1e6)
 

@@ -54,7 +54,7 @@ def test_status_pause_resume_stop(pipeline: Pipeline) -> None:
         assert (found["state"], found["ready"], found["pid"]) == ("streaming", True, process.pid)
         (sink,) = found["sinks"]
         assert (sink["events"], sink["tables"]) == (2, {"public.t": 2})
-        assert found["source"]["retention"]["level"] == "ok"
+        wait_until(lambda: (status(pipeline)["source"]["retention"] or {}).get("level") == "ok", "a look")
 
         assert tailrace("pause", pipeline.name).code == 0
         assert status(pipeline)["state"] == "paused"
@@ -73,7 +73,7 @@ def test_status_pause_resume_stop(pipeline: Pipeline) -> None:
         pipeline.insert(5)
         said = tailrace("stop", pipeline.file)
         assert said.code == 0
-        process.wait(1, expected=0)  # it waited for the end
+        process.wait(20, expected=0)
     refused("TR-CTL-001", "status", pipeline.name)
     pipeline.deliver()
     assert pipeline.ids() == [1, 2, 3, 4, 5]
@@ -121,33 +121,36 @@ def test_kept_log_is_told_before_it_is_lost(
 ) -> None:
     """A paused pipeline on a server that keeps little: warning, error, and what to do when it is lost."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    limits: dict[str, str | int] = {
-        "max_slot_wal_keep_size": "64MB", "wal_keep_size": 0, "min_wal_size": "32MB", "max_wal_size": "32MB",
-    }  # fmt: skip
+    limits: dict[str, str | int] = {"max_slot_wal_keep_size": "160MB", "max_wal_size": "32MB"}
     pipeline = Pipeline(tmp_path, make_postgres(18, limits), "postgres")
+    pipeline.source["slot"] = {"warn_at": "40 MB", "error_at": "80 MB"}
     with pipeline.running() as process:
 
         def kept() -> dict[str, Any]:
             return dict(status(pipeline)["source"]["retention"] or {})
 
-        def write_until(level: str) -> None:
-            def reached() -> bool:
-                pipeline.sql(
-                    "SELECT pg_switch_wal(), pg_logical_emit_message(false, 'x', repeat('x', 1000000))"
-                )
-                return kept().get("level") in (level, "lost")
+        def after(segments: int, level: str) -> dict[str, Any]:
+            for _ in range(segments):  # of 16 MB
+                pipeline.sql("SELECT pg_logical_emit_message(false, 'x', 'x')")
+                pipeline.sql("SELECT pg_switch_wal()")
+            pipeline.sql("CHECKPOINT")
+            wait_until(lambda: kept().get("level") == level, level)
+            wait_until(lambda: f"kept={level}" in process.stderr, f"the line of {level}")
+            return kept()
 
-            wait_until(reached, level, 60)
-
-        wait_until(lambda: kept().get("free_bytes"), "a first look")
-        process.signal(signal.SIGSTOP)
-        process.signal(signal.SIGCONT)
+        wait_until(kept, "a first look")
         assert tailrace("pause", pipeline.file).code == 0
-        write_until("warning")
-        assert "max_slot_wal_keep_size" in kept()["found"]
-        write_until("error")
-        assert kept()["remedy"]
-        for level in ("warning", "error"):
-            wait_until(lambda level=level: f"kept={level}" in process.stderr, f"the line of {level}")  # type: ignore[misc]
+        found = after(3, "warning")
+        assert 40e6 < found["kept_bytes"] < 80e6
+        assert found["free_bytes"] > 0
+        assert found["full_in_seconds"] > 0
+        assert "max_slot_wal_keep_size" in found["found"]
+        assert found["remedy"]
+        after(3, "error")
+        after(8, "lost")
+        said = tailrace("status", pipeline.file).out
+        assert "lost: slot tailrace_postgres is lost" in said
+        assert "tailrace teardown FILE" in said
         process.signal(signal.SIGKILL)
         process.wait(20, expected=-signal.SIGKILL)
+    assert pipeline.refused("TR-PG-311").remedy

@@ -48,6 +48,7 @@ UNANSWERED = code(
 COMMANDS: Final = ("status", "pause", "resume", "stop")
 _LONGEST: Final = 64 * 1024  # bytes of a request
 _ANSWER_SECONDS: Final = 5.0
+_LEAVE_SECONDS: Final = 1.0
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -155,18 +156,20 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
     """Listen there meanwhile. `answer` is called with each command, in the event loop. A socket that a killed
     process left is replaced; where another process listens there is none here: the lock tells the rest."""
     _remove_if_dead(path)
-    connections: set[asyncio.StreamWriter] = set()
+    connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.add(writer)
+        connections[asyncio.current_task()] = writer
         try:
             with contextlib.suppress(ConnectionError, ValueError):  # who asked has left, or sends no lines
                 while line := await reader.readline():
                     writer.write(_answered(line, answer) + b"\n")
                     await writer.drain()
         finally:
-            connections.discard(writer)
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            del connections[asyncio.current_task()]
 
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -182,8 +185,11 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
         yield
     finally:
         server.close()
-        for writer in list(connections):
-            writer.close()
+        serving = [task for task in connections if task is not None]
+        for writer in connections.values():
+            writer.close()  # which ends what serves it
+        if serving:
+            await asyncio.wait(serving, timeout=_LEAVE_SECONDS)
         if own is not None and _inode(path) == own:
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - a folder in memory
 

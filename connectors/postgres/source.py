@@ -21,14 +21,13 @@ from connectors.postgres.catalogue import (
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
-from connectors.postgres.demo import Shop
 from connectors.postgres.discovery import discover
 from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Explanation, Finding, Retention, SourceContext
+from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -57,9 +56,15 @@ class PostgresSource:
     """`tailrace.abc.Source` for one database. Positions are those of `position.py`."""
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
-    demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
     schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
     discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
+
+    @staticmethod
+    def demo() -> Demo:
+        """See `tailrace.abc.DemoPlugin`."""
+        from connectors.postgres.demo import Shop  # a server and its traffic, which no pipeline needs
+
+        return Shop()
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked

@@ -169,7 +169,8 @@ class Rig:
         return bool(enough)
 
     def begun(self) -> None:
-        """Call it after a first start that was not idle: what is due begins where that start's slot did."""
+        """Call it after a first start that was not idle, when the pipeline has ended by itself: what is due
+        begins where that start's slot did."""
         shown = subprocess.run(
             [sys.executable, "-m", "tailrace", "offsets", "show", str(self.pipeline.file), "--json"],
             capture_output=True, text=True, check=True,

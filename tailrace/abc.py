@@ -11,7 +11,7 @@ import enum
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -97,6 +97,26 @@ class Explains(Protocol):
 
     def explain(self) -> Explanation:
         """As it is configured. No I/O."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What the server keeps of its log because this pipeline has not acknowledged it yet."""
+
+    name: str  # of what keeps it: a slot
+    kept: int  # bytes
+    free: int | None  # bytes until the server's limit, behind which it throws away; None: it has none
+    level: Literal["ok", "warning", "error", "lost"]
+    found: str  # in words: what is kept, the limit, the threshold that was passed
+    remedy: str = ""
+
+
+class Retains(Protocol):
+    """A source whose server keeps its log for the pipeline."""
+
+    async def retention(self) -> Retention | None:
+        """Look at the server. None: nothing is kept yet. May be called beside everything else, also while
+        `read` waits; raises Retry where the server does not answer."""
 
 
 class Source(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 import msgspec
@@ -141,6 +143,7 @@ class SchemaChange(msgspec.Struct, frozen=True, gc=False):
 
 
 Event: TypeAlias = Change | SchemaChange
+_table_of: Final = attrgetter("table")
 
 
 class Batch:
@@ -153,7 +156,7 @@ class Batch:
     the epoch; None in an idle batch).
     """
 
-    __slots__ = ("_encoded", "_shaped", "commit", "end", "events", "more", "size", "timestamp")
+    __slots__ = ("_changes", "_encoded", "_shaped", "commit", "end", "events", "more", "size", "timestamp")
 
     def __init__(
         self,
@@ -171,13 +174,18 @@ class Batch:
         self.more = more
         self.size = size
         self.timestamp = timestamp
+        self._changes: Counter[Table] | None = None
         self._encoded: dict[Format, Sequence[Record]] = {}
         self._shaped: dict[Transform, Batch] = {}
 
     @property
-    def changes(self) -> int:
-        """How many of the events are changes; counted at each call."""
-        return len(self.events) - list(map(type, self.events)).count(SchemaChange)
+    def changes(self) -> Mapping[Table, int]:
+        """How many of the events are changes, by table; counted once."""
+        if self._changes is None:
+            self._changes = Counter(map(_table_of, self.events))
+            if SchemaChange in map(type, self.events):
+                self._changes -= Counter(e.table for e in self.events if type(e) is SchemaChange)
+        return self._changes
 
     def encoded(self, format: Format) -> Sequence[Record]:
         """The batch's records under a format: encoded once, shared by all sinks with that format."""

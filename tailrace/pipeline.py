@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from tailrace.config import PipelineConfig, build, load
 from tailrace.engine.status import PipelineStatus
+from tailrace.service.report import Report, report
 
 
 class Pipeline:
@@ -69,6 +72,19 @@ class Pipeline:
             self._started = True
             self._loop = asyncio.get_running_loop()
         await self._engine.run(until_current=until_current)
+
+    def report(self) -> Report:
+        """How it stands now, as a document that leaves the process."""
+        return report(self.status, os.getpid(), time.time())
+
+    def pause(self) -> None:
+        """Read nothing more behind the transaction that is being read, until `resume`; what was read still
+        becomes durable. From the event loop of the run."""
+        self._engine.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`. From the event loop of the run."""
+        self._engine.resume()
 
     def stop(self) -> None:
         """Make durable what was read, then leave: `run` returns, within seconds. From any thread, at any

@@ -21,6 +21,7 @@ from tailrace.abc import Declaration
 from tailrace.cli.main import main
 from tailrace.config.model import PipelineKeys, SinkKeys, TransformKeys
 from tailrace.errors import registered_codes
+from tailrace.service.metrics import DECLARED
 
 _GENERATED: Final = "<!-- Written by `make docs` from the source code; change it there. -->\n"
 # Whatever terminal makes the page.
@@ -29,9 +30,11 @@ _AREAS: Final = {
     "CKPT": "Checkpoints",
     "CLI": "Command line",
     "CONF": "Configuration",
+    "CTL": "The control socket",
     "DEMO": "The demo",
     "ENG": "Engine",
     "FMT": "Formats",
+    "HTTP": "HTTP",
     "KAFKA": "Kafka",
     "LOG": "Embedded log",
     "OFF": "Offset stores",
@@ -108,11 +111,29 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_page() -> str:
+    """Every metric of `run --http`."""
+    lines = [
+        "# Metrics",
+        _GENERATED,
+        "What `tailrace run FILE --http HOST:PORT` answers at `/metrics`. Each has the label `pipeline`",
+        "beside those below. Counters begin at 0 with each run.",
+        "",
+        "| name | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in DECLARED:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{one.exposed}` | {one.kind} | {labels} | {_cell(one.help)} |")
+    return "\n".join(lines) + "\n"
+
+
 def write_pages(folder: Path) -> None:
     """Write all pages."""
     (folder / "errors.md").write_text(errors_page())
     (folder / "settings.md").write_text(settings_page())
     (folder / "cli.md").write_text(commands_page())
+    (folder / "metrics.md").write_text(metrics_page())
 
 
 def _commands(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
@@ -54,10 +54,26 @@ class SlotSettings(Declaration):
         "that exists is altered at the next start; switched off again it stays as it is.",
     )
 
+    warn_at: ByteSize = Field(
+        default=ByteSize(10_000_000_000),
+        description="The running pipeline warns when the server keeps so much log for the slot, as `10 GB`, "
+        "or half of what max_slot_wal_keep_size allows.",
+    )
+    error_at: ByteSize = Field(
+        default=ByteSize(50_000_000_000),
+        description="The same as an error; also at nine tenths of what max_slot_wal_keep_size allows.",
+    )
+
     @field_validator("starts_at")
     @classmethod
     def _check_position(cls, text: str | None) -> str | None:
         return None if text is None else format_lsn(parse_lsn(text))
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> SlotSettings:
+        if self.warn_at > self.error_at:
+            raise ValueError("warn_at is more than error_at")
+        return self
 
     @model_validator(mode="after")
     def _check_origin(self) -> SlotSettings:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import adoption, continuity, publication, slot
+from connectors.postgres import adoption, continuity, publication, retention, slot
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -27,7 +27,7 @@ from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Demo, Explanation, Finding, SourceContext
+from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
@@ -228,7 +228,11 @@ class PostgresSource:
         """Bytes of log from the position's last commit on."""
         if self._stream is None:
             return None
-        return max(self._stream.server_end - WalPosition.from_document(position).end, 0)
+        return max(self._stream.server_end - self._stream.settled(WalPosition.from_document(position).end), 0)
+
+    async def retention(self) -> Retention | None:
+        """See `tailrace.abc.Retains`."""
+        return await retention.look(self._session, self._slot, self._settings.slot)
 
     async def close(self) -> None:
         """Ends the stream and the session."""

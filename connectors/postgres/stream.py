@@ -93,6 +93,11 @@ class Stream:
         """The newest end of the server's log that is known here."""
         return max(self._server_end, self._decoder.server_end)
 
+    def settled(self, end: int) -> int:
+        """Up to where the log holds nothing for who has everything up to `end`: an idle position that is
+        held back counts."""
+        return self._decoder.end if self._idle is not None and end >= self._handed_out else end
+
     def acknowledge(self, lsn: int) -> None:
         """Everything before `lsn`, the end of a commit or an idle position, is durable."""
         self._feedback.acknowledge(lsn)

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from tailrace.engine.status import PipelineStatus, SinkStatus
+from tailrace.engine.status import PipelineStatus
 
 _WINDOW: Final = 3.0  # seconds that a rate is taken over
 
@@ -29,12 +29,12 @@ class Figures:
 
     def of(self, status: PipelineStatus) -> dict[str, SinkFigures]:
         """The figures of each sink, by its identity."""
-        source_rate = self._rate("", status.source.events)
+        now = time.time()
         return {
             identity: SinkFigures(
                 rows_per_second=self._rate(identity, sink.events),
-                lag_seconds=_lag_seconds(status, sink, quiet=source_rate == 0),
-                idle_seconds=None if sink.committed_at is None else max(0.0, time.time() - sink.committed_at),
+                lag_seconds=status.lag_seconds(sink, now),
+                idle_seconds=None if sink.committed_at is None else max(0.0, now - sink.committed_at),
             )
             for identity, sink in status.sinks.items()
         }
@@ -47,16 +47,6 @@ class Figures:
             seen.popleft()
         first, before = seen[0]
         return (count - before) / (now - first) if now > first else 0.0
-
-
-def _lag_seconds(status: PipelineStatus, sink: SinkStatus, *, quiet: bool) -> float | None:
-    everything_read = sink.timestamp == status.source.timestamp
-    if sink.lag_bytes == 0 or (quiet and everything_read and sink.lag_bytes is not None):
-        # The log also grows by what concerns no captured table: that alone makes nothing late.
-        return 0.0
-    if sink.timestamp is None:
-        return None
-    return max(0.0, time.time() - sink.timestamp / 1e6)
 
 
 def show_bytes(count: int | None) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
+import msgspec
 import structlog
 
 from tailrace.cli.figures import Figures
@@ -15,19 +17,26 @@ from tailrace.engine.status import PipelineStatus, State
 from tailrace.errors import TailraceError
 from tailrace.redact import redact
 
+_FIRST: Final = ["timestamp", "level", "event"]
 _EVERY: Final = 10.0  # seconds between two lines of progress
 
 
-def log_to_stderr() -> None:
-    """What any part of the pipeline logs becomes a line on stderr too; on a terminal, above the live view."""
+def log_to_stderr(*, json: bool = False) -> None:
+    """What any part of the pipeline logs becomes a line on stderr too; on a terminal, above the live view.
+    `json`: each line is an object with timestamp, level, event and what else there is to say."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            _json if json else structlog.processors.LogfmtRenderer(key_order=_FIRST),
         ],
         logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, _Stderr())),
     )
+
+
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    first = {key: event.pop(key) for key in _FIRST}
+    return redact(msgspec.json.encode({**first, **event}, enc_hook=str).decode())
 
 
 class _Stderr:

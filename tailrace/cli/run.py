@@ -7,20 +7,37 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+import structlog
 
 from tailrace.cli.failure import INTERRUPTED
 from tailrace.cli.lines import StatusLines, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
+from tailrace.errors import Stop
 from tailrace.pipeline import Pipeline
+from tailrace.service import control
+from tailrace.service.report import Report
 
 if TYPE_CHECKING:
     from tailrace.cli.live import LiveStatus
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    from tailrace.service.http import parse
+
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 @click.command(short_help="Deliver, until Ctrl-C.")
@@ -36,7 +53,26 @@ _LOOK: Final = 0.25  # seconds between two looks at the status
     help="Go on at the beginning of a transaction that was delivered in part, although its settings or the "
     "server's version changed since. Its first changes arrive twice.",
 )
-def run(file: str, until_current: bool, redeliver_transaction: bool) -> None:
+@click.option(
+    "--http",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Serve /livez, /readyz, /metrics and /status there; `:8080` is on 127.0.0.1.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How lines on stderr look; with json there is no live view on a terminal.",
+)
+def run(
+    file: str,
+    until_current: bool,
+    redeliver_transaction: bool,
+    http: tuple[str, int] | None,
+    log_format: Literal["text", "json"],
+) -> None:
     """Run a pipeline.
 
     It goes on exactly where its sinks' stored positions are; a first run starts with what the database
@@ -47,13 +83,19 @@ def run(file: str, until_current: bool, redeliver_transaction: bool) -> None:
 
     Status goes to stderr: a live view on a terminal, log lines elsewhere.
     """
-    log_to_stderr()
+    log_to_stderr(json=log_format == "json")
     pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
-    asyncio.run(_run(pipeline, until_current=until_current))
+    display = StatusLines() if log_format == "json" else _display(pipeline.config)
+    asyncio.run(_run(pipeline, display, http, until_current=until_current))
 
 
-async def _run(pipeline: Pipeline, *, until_current: bool) -> None:
-    display = _display(pipeline.config)
+async def _run(
+    pipeline: Pipeline,
+    display: LiveStatus | StatusLines,
+    http: tuple[str, int] | None,
+    *,
+    until_current: bool,
+) -> None:
 
     def on_signal() -> None:
         if stopping.is_set():
@@ -67,15 +109,38 @@ async def _run(pipeline: Pipeline, *, until_current: bool) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    display.begin(pipeline.status)
-    running = asyncio.create_task(pipeline.run_async(until_current=until_current))
+    async with contextlib.AsyncExitStack() as offers:
+        await _offer(pipeline, http, offers)
+        display.begin(pipeline.status)
+        running = asyncio.create_task(pipeline.run_async(until_current=until_current))
+        try:
+            while not running.done():
+                await asyncio.wait({running}, timeout=_LOOK)
+                display.look(pipeline.status)
+        finally:
+            display.end(pipeline.status)
+        await running
+
+
+async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: contextlib.AsyncExitStack) -> None:
+    """Answer the control socket and, if wanted, HTTP."""
+    if http is not None:
+        from tailrace.service.http import bound, serving  # takes half a second, which most runs need not wait
+
+        await offers.enter_async_context(serving(bound(*http), pipeline.report))
+    act = {"pause": pipeline.pause, "resume": pipeline.resume, "stop": pipeline.stop}
+
+    def answer(command: str) -> Report:
+        if command in act:
+            act[command]()
+        return pipeline.report()
+
     try:
-        while not running.done():
-            await asyncio.wait({running}, timeout=_LOOK)
-            display.look(pipeline.status)
-    finally:
-        display.end(pipeline.status)
-    await running
+        path = control.path_of(pipeline.name, pipeline.config.data_dir)
+    except Stop as error:
+        _log.warning("no control socket", code=error.code.id, at=error.where, error=error.found)
+        return
+    await offers.enter_async_context(control.listening(path, answer))
 
 
 def _display(config: PipelineConfig) -> LiveStatus | StatusLines:

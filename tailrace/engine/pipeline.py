@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from tailrace.abc import Sink, Source, Transform
+from tailrace.abc import Retains, Sink, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity, Owner
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter
 from tailrace.engine.lock import PipelineLock
+from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.start import start
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.engine.stream import Stream, earliest
@@ -53,7 +54,22 @@ class Pipeline:
         self._owner = Owner.this_process()
         self._arbiter = Arbiter(self._sinks[0], self._owner)
         self._stopping = asyncio.Event()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._goal: Position | None = None
+
+    def pause(self) -> None:
+        """Read nothing more behind the transaction that is being read; what was read still becomes durable.
+        The connection stays, and the server keeps its log. Call it from the event loop of `run`."""
+        self._flowing.clear()
+        if self.status.state is State.STREAMING:
+            self.status.state = State.PAUSED
+
+    def resume(self) -> None:
+        """Go on after `pause`. Call it from the event loop of `run`."""
+        self._flowing.set()
+        if self.status.state is State.PAUSED:
+            self.status.state = State.STREAMING
 
     def stop(self) -> None:
         """Make durable what was read, then leave: `run` returns. Call it from the event loop of `run`."""
@@ -69,7 +85,8 @@ class Pipeline:
         """
         with PipelineLock(self._data_dir, self.name, self._owner):
             try:
-                await self._run(until_current)
+                async with self._watched():
+                    await self._run(until_current)
             except BaseException as error:
                 for failure in await self._close():
                     error.add_note(f"closing failed too: {failure!r}")
@@ -77,13 +94,29 @@ class Pipeline:
             for failure in await self._close():
                 raise failure
 
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """With an eye on what the server keeps of its log, where that is to be seen."""
+        if not hasattr(self._source, "retention"):
+            yield
+            return
+        watch = asyncio.create_task(RetentionWatch(cast(Retains, self._source), self.status.source).run())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
+        if (failure := failure_of(watch)) is not None:
+            raise failure  # a defect: for people who look at the figures it would stand still unsaid
+
     async def _run(self, until_current: bool) -> None:
         while not self._stopping.is_set():
             opened = await self._unless_stopped(self._open(until_current))
             if opened is None:
                 return
             identity, checkpoints = opened
-            self.status.state, self.status.error = State.STREAMING, None
+            self.status.state = State.STREAMING if self._flowing.is_set() else State.PAUSED
+            self.status.error = None
             stream = Stream(
                 self._source,
                 self._sinks,
@@ -93,6 +126,7 @@ class Pipeline:
                 self._transforms,
                 self._sink_transforms,
                 self.status,
+                self._flowing,
                 on_goal=self.stop,
                 goal=self._goal,
             )
@@ -118,6 +152,7 @@ class Pipeline:
                 return identity, checkpoints
             except Retry as error:
                 self.status.state, self.status.error = State.RETRYING, error
+                self.status.retries += 1
             except Stop:
                 with contextlib.suppress(Retry, Stop):  # what stands in the way may be a newer process's work
                     self._arbiter.admit(await self._sinks[0].peek())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from tailrace.abc import Source, Transform
@@ -17,7 +18,8 @@ from tailrace.events import Batch, Position
 class Reader:
     """Puts each batch into all queues or into none, so that one position says where all of them stand.
 
-    `reopen` connects the source again after the given position, with every check of a start.
+    `reopen` connects the source again after the given position, with every check of a start. While `flowing`
+    is not set nothing is put behind the end of a transaction: the source keeps its connection by itself.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Reader:
         position: Position,
         transforms: Sequence[Transform],
         reopen: Callable[[Position], Awaitable[None]],
+        flowing: asyncio.Event,
         status: SourceStatus,
     ) -> None:
         self._source = source
@@ -34,6 +37,7 @@ class Reader:
         self._position = position  # after the last batch that was put into the queues
         self._transforms = transforms
         self._reopen = reopen
+        self._flowing = flowing
         self._status = status
         self._stopping = asyncio.Event()
         self._at_commit = True
@@ -68,7 +72,16 @@ class Reader:
                     await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
                     if not following.done() and self._at_commit:
                         return
-                    await self._put(await following)
+                    batch = await following
+                    if self._at_commit and not self._flowing.is_set():
+                        resume = asyncio.create_task(_set(self._flowing))
+                        try:
+                            await asyncio.wait({resume, stop}, return_when=asyncio.FIRST_COMPLETED)
+                        finally:
+                            resume.cancel()
+                        if not self._flowing.is_set():
+                            return
+                    await self._put(batch)
                 finally:
                     following.cancel()
                 backoff.reset()
@@ -84,13 +97,16 @@ class Reader:
             queue.put(batch)
         self._position = batch.end
         self._at_commit = batch.commit
-        self._status.events += len(batch.events)
+        if batch.events:
+            self._status.events += len(batch.events)
+            self._status.read_at = time.time()
         self._status.timestamp = batch.timestamp or self._status.timestamp
 
     async def _reconnect(self, error: Retry, backoff: Backoff) -> bool:
         """Whether the stream goes on: False when a stop was asked for meanwhile."""
         while True:
             self._status.state, self._status.error = State.RETRYING, error
+            self._status.retries += 1
             await self._source.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff.next())
@@ -103,3 +119,7 @@ class Reader:
             else:
                 self._status.state, self._status.error = State.STREAMING, None
                 return True
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import enum
+import time
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
+from tailrace.abc import Retention
 from tailrace.errors import TailraceError
 from tailrace.events import Position
+
+_QUIET_SECONDS: Final = 3.0
+"""With nothing new read for so long, what else the log holds concerns no captured table."""
 
 
 class State(enum.Enum):
@@ -14,6 +21,7 @@ class State(enum.Enum):
 
     STARTING = "starting"
     STREAMING = "streaming"
+    PAUSED = "paused"  # nothing new is read until somebody says so; the server keeps its log meanwhile
     RETRYING = "retrying"  # `error` says why; it goes on by itself
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -26,7 +34,11 @@ class SourceStatus:
     state: State = State.STARTING
     error: TailraceError | None = None
     events: int = 0
+    retries: int = 0
     timestamp: int | None = None  # µs since the epoch: commit time of the newest transaction read
+    read_at: float | None = None  # seconds since the epoch: when an event was last read
+    retention: Retention | None = None  # what the server keeps, as it was last seen
+    full_in: float | None = None  # seconds until it keeps all that it may, as it grows now
 
 
 @dataclass(slots=True)
@@ -37,7 +49,10 @@ class SinkStatus:
     state: State = State.STARTING
     error: TailraceError | None = None
     events: int = 0
+    bytes: int = 0  # of these, as the source counts them
     commits: int = 0
+    retries: int = 0
+    tables: Counter[str] = field(default_factory=Counter)  # events by table
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
     committed_at: float | None = None  # seconds since the epoch: when this sink last committed
@@ -51,5 +66,23 @@ class PipelineStatus:
     name: str
     state: State = State.STARTING
     error: TailraceError | None = None  # why a start is tried again
+    retries: int = 0  # of the start
+    started_at: float = field(default_factory=time.time)  # seconds since the epoch
     source: SourceStatus = field(default_factory=SourceStatus)
     sinks: dict[str, SinkStatus] = field(default_factory=dict)  # by sink identity
+
+    def lag_seconds(self, sink: SinkStatus, now: float) -> float | None:
+        """Age of the newest transaction that is durable in a sink; 0 where nothing waits for it, None where
+        nothing was delivered in this run. `now`: seconds since the epoch."""
+        read_at = self.source.read_at
+        quiet = read_at is not None and now - read_at > _QUIET_SECONDS
+        everything_read = sink.timestamp == self.source.timestamp and sink.lag_bytes is not None
+        if sink.lag_bytes == 0 or (quiet and everything_read):
+            return 0.0
+        return None if sink.timestamp is None else max(0.0, now - sink.timestamp / 1e6)
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything flows: the source streams, and every sink takes what comes."""
+        parts = (self.state, self.source.state, *(sink.state for sink in self.sinks.values()))
+        return all(state is State.STREAMING for state in parts)

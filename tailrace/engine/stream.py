@@ -40,6 +40,7 @@ class Stream:
         transforms: Sequence[Transform],
         sink_transforms: Mapping[str, Sequence[Transform]],
         status: PipelineStatus,
+        flowing: asyncio.Event,
         on_goal: Callable[[], None],
         goal: Position | None,
     ) -> None:
@@ -67,7 +68,7 @@ class Stream:
             for sink, queue, checkpoint in zip(sinks, self._queues, checkpoints, strict=True)
         ]
         self._reader = Reader(
-            source, self._queues, self._least_durable(), transforms, self._reopen, status.source
+            source, self._queues, self._least_durable(), transforms, self._reopen, flowing, status.source
         )
 
     async def run(self, stopping: asyncio.Event, stop_seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from tailrace.abc import Payload, Sink
 from tailrace.events import Batch, Position
@@ -56,9 +57,13 @@ class UnitOfDelivery:
         return self.batches[-1].end
 
     @property
-    def events(self) -> int:
-        """How many changes it holds: what people count as events."""
-        return sum(batch.changes for batch in self.batches)
+    def tables(self) -> Counter[str]:
+        """How many changes it holds, by table: what people count as events."""
+        total: Counter[str] = Counter()
+        for batch in self.batches:
+            for table, count in batch.changes.items():
+                total[str(table)] += count
+        return total
 
     @property
     def timestamp(self) -> int | None:

@@ -178,6 +178,7 @@ class Writer:
         while True:
             await self._sink.abort()
             self._status.state, self._status.error = State.RETRYING, error
+            self._status.retries += 1
             await asyncio.sleep(self._backoff.next())
             try:
                 await self._arbiter.confirm()
@@ -202,7 +203,10 @@ class Writer:
 
     def _report(self, unit: UnitOfDelivery) -> None:
         status = self._status
-        status.events += unit.events
+        tables = unit.tables
+        status.events += tables.total()
+        status.tables += tables
+        status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position
         status.timestamp = unit.timestamp or status.timestamp

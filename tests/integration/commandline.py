@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -198,9 +198,11 @@ class Pipeline:
         return faults
 
     @contextlib.contextmanager
-    def running(self, until: str = "pipeline streaming") -> Iterator[PipelineProcess]:
+    def running(
+        self, until: str = "pipeline streaming", options: Sequence[str] = ()
+    ) -> Iterator[PipelineProcess]:
         """`run` beside the test, from the moment on at which it has said `until`."""
-        command = [sys.executable, "-m", "tailrace", "run", str(self.write())]
+        command = [sys.executable, "-m", "tailrace", "run", str(self.write()), *options]
         errors = self.folder / "errors"
         with PipelineProcess(command, output=self.folder / "output", errors=errors, failpoints="") as process:
             wait_until(lambda: until in process.stderr or not process.running, until)

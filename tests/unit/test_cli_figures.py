@@ -68,7 +68,7 @@ def test_the_lag_in_seconds(
     now = status(lag_bytes, delivered, read)
     seen.of(now)
     clock[0] += 1
-    now.source.events += reading
+    now.source.read_at = time.time() - (0 if reading else 60)
     assert seen.of(now)["orders/log"].lag_seconds == (lag if not lag else pytest.approx(lag, abs=5))
 
 

@@ -1,0 +1,25 @@
+"""What the commands have in common that talk to a running pipeline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tailrace.config import load
+from tailrace.service import control
+from tailrace.service.report import Report
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+pipeline_argument = click.argument("pipeline", metavar="FILE|NAME")
+
+
+def ask(pipeline: str, command: str) -> Report:
+    """Tell a running pipeline something; its report. A word that is a name and no file is a name."""
+    if _NAME.fullmatch(pipeline) and not Path(pipeline).exists():
+        return control.ask(control.find(pipeline), pipeline, command)
+    config = load(pipeline)
+    return control.ask(control.path_of(config.name, config.data_dir), config.name, command)

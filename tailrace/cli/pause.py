@@ -1,0 +1,19 @@
+"""`tailrace pause`: read nothing more for a while."""
+
+from __future__ import annotations
+
+import click
+
+from tailrace.cli.control import ask, pipeline_argument
+from tailrace.cli.output import write
+
+
+@click.command(short_help="Read nothing more for a while.")
+@pipeline_argument
+def pause(pipeline: str) -> None:
+    """Have a running pipeline read nothing more until `tailrace resume`.
+
+    What it has read still becomes durable. The connection to the database stays, and the server keeps its log
+    meanwhile: see `tailrace status` for how much. A pipeline that is started anew is not paused."""
+    report = ask(pipeline, "pause")
+    write(f"{report.name} is paused: the server keeps its log until it is resumed")

@@ -1,0 +1,222 @@
+"""The control socket: how another process on this machine asks a running pipeline, and tells it what to do.
+
+A Unix socket in a folder of the user's own. A request is a line of JSON, `{"command": "status"}`, its answer
+is one too: `{"report": …}`, or `{"error": …}`. Commands are those of `COMMANDS`; `stop` answers at once, and
+the socket closes when the pipeline has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from tailrace.errors import Stop, code
+from tailrace.service.report import Report
+
+NOT_RUNNING = code(
+    "TR-CTL-001",
+    "the pipeline is not running",
+    "No process of this user on this machine runs the pipeline, or it has not got as far as listening yet.",
+)
+AMBIGUOUS = code(
+    "TR-CTL-002",
+    "several pipelines have this name",
+    "Pipelines of one name run from different files.",
+)
+UNUSABLE_FOLDER = code(
+    "TR-CTL-003",
+    "the folder of control sockets cannot be used",
+    "Control sockets lie in $XDG_RUNTIME_DIR/tailrace or, where that is not set, in "
+    "/tmp/tailrace-UID. It must belong to the user, and nobody else may have access.",
+)
+UNANSWERED = code(
+    "TR-CTL-004",
+    "the pipeline does not answer",
+    "A process listens on the control socket, and did not answer in time, or in another way.",
+)
+
+COMMANDS: Final = ("status", "pause", "resume", "stop")
+_LONGEST: Final = 64 * 1024  # bytes of a request
+_ANSWER_SECONDS: Final = 5.0
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+
+class _Request(msgspec.Struct):
+    command: str
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    report: Report | None = None
+    error: str | None = None
+
+
+def folder() -> Path:
+    """Where the sockets lie; made if need be. Stop if it is not safe."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    # Not among TMPDIR's: a service and a shell may differ in that, and would miss each other.
+    place = Path(runtime) / "tailrace" if runtime else Path("/tmp") / f"tailrace-{os.getuid()}"
+    try:
+        place.mkdir(mode=0o700, parents=bool(runtime), exist_ok=True)
+        found = place.lstat()
+    except OSError as error:
+        raise Stop(
+            UNUSABLE_FOLDER,
+            error.strerror or str(error),
+            "Set XDG_RUNTIME_DIR to a folder of yours.",
+            where=str(place),
+        ) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise Stop(
+            UNUSABLE_FOLDER,
+            f"it is no folder, or belongs to user {found.st_uid}, or is open to others",
+            f"Remove it, or chmod 700 {place}, or set XDG_RUNTIME_DIR to another folder of yours.",
+            where=str(place),
+        )
+    return place
+
+
+def path_of(name: str, data_dir: Path) -> Path:
+    """The socket of a pipeline. Pipelines of one name are told apart as their locks are, by data_dir."""
+    which = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:8]
+    return folder() / f"{name}-{which}.sock"
+
+
+def find(name: str) -> Path:
+    """The socket of the one running pipeline of this name."""
+    running = [path for path in sorted(folder().glob(f"{name}-????????.sock")) if _is_alive(path)]
+    if len(running) == 1:
+        return running[0]
+    if running:
+        raise Stop(
+            AMBIGUOUS, f"{len(running)} pipelines named {name} run", "Give the pipeline's file instead."
+        )
+    raise _not_running(name)
+
+
+def ask(path: Path, name: str, command: str) -> Report:
+    """Send one command; the answer. With `stop`, wait until the pipeline has ended. Raises Stop if
+    nobody listens."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        try:
+            connection.connect(os.fspath(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise _not_running(name) from None
+        try:
+            with connection.makefile("rwb") as file:
+                file.write(msgspec.json.encode({"command": command}) + b"\n")
+                file.flush()
+                answer = file.readline()
+                if command == "stop":
+                    connection.settimeout(None)  # its own deadline bounds it
+                    with contextlib.suppress(ConnectionError):
+                        file.read()
+            answered = msgspec.json.decode(answer, type=_Answer)
+            if answered.report is not None:
+                return answered.report
+            found = f"it answers: {answered.error}"
+        except (OSError, msgspec.DecodeError) as error:
+            found = f"{type(error).__name__}: {error}"
+        raise Stop(
+            UNANSWERED,
+            found,
+            "Look whether the process is stopped or overloaded, or of another version.",
+            where=str(path),
+        )
+
+
+def _not_running(name: str) -> Stop:
+    return Stop(NOT_RUNNING, f"nothing listens for {name}", "Start it with tailrace run FILE.")
+
+
+def _is_alive(path: Path) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        try:
+            connection.connect(os.fspath(path))
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.asynccontextmanager
+async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterator[None]:
+    """Listen there meanwhile. `answer` is called with each command, in the event loop. A socket that a killed
+    process left is replaced; where another process listens there is none here: the lock tells the rest."""
+    _remove_if_dead(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(os.fspath(path))
+        except OSError as error:  # in use, or longer than the system allows
+            _log.warning("no control socket", path=str(path), error=error.strerror or str(error))
+            yield
+            return
+        own = _inode(path)
+        listener.listen()
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        serving: set[asyncio.Task[None]] = set()
+
+        def accept() -> None:
+            connection, _ = listener.accept()
+            task = loop.create_task(_serve(connection, answer))
+            # Not in the task: one that is cancelled before it begins would close nothing.
+            task.add_done_callback(lambda _: connection.close())
+            task.add_done_callback(serving.discard)
+            serving.add(task)
+
+        loop.add_reader(listener, accept)  # asyncio's own servers lose who connects while they end
+        try:
+            yield
+        finally:
+            loop.remove_reader(listener)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+            if own is not None and _inode(path) == own:
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a folder in memory
+
+
+async def _serve(connection: socket.socket, answer: Callable[[str], Report]) -> None:
+    """Answer one line after the other, until the other side or this one leaves."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        connection.setblocking(False)
+        pending = b""
+        while len(pending) < _LONGEST and (data := await loop.sock_recv(connection, _LONGEST)):
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                await loop.sock_sendall(connection, _answered(line, answer) + b"\n")
+
+
+def _remove_if_dead(path: Path) -> None:
+    if path.exists() and not _is_alive(path):
+        path.unlink(missing_ok=True)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _answered(line: bytes, answer: Callable[[str], Report]) -> bytes:
+    try:
+        command = msgspec.json.decode(line, type=_Request).command
+    except msgspec.DecodeError as error:
+        return msgspec.json.encode(_Answer(error=str(error)))
+    if command not in COMMANDS:
+        return msgspec.json.encode(_Answer(error=f"commands are {', '.join(COMMANDS)}"))
+    return msgspec.json.encode(_Answer(report=answer(command)))

@@ -1,0 +1,175 @@
+"""What a running pipeline tells of itself: the report, metrics, and the socket it is asked through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tailrace.abc import Retention
+from tailrace.engine.retention import RetentionWatch
+from tailrace.engine.status import PipelineStatus, SinkStatus, State
+from tailrace.errors import Retry, Stop, code
+from tailrace.service import control
+from tailrace.service.metrics import DECLARED, render
+from tailrace.service.report import Report, report
+
+TROUBLE = code("TR-TEST-901", "trouble", "Only in tests.")
+
+
+def status() -> PipelineStatus:
+    made = PipelineStatus("orders", state=State.STREAMING)
+    made.source.state = State.STREAMING
+    made.source.events = 12
+    made.sinks = {
+        f"orders/{name}": SinkStatus(f"orders/{name}", State.STREAMING) for name in ("kafka", "log")
+    }
+    kafka = made.sinks["orders/kafka"]
+    kafka.events, kafka.bytes, kafka.commits, kafka.lag_bytes = 10, 1000, 2, 5
+    kafka.tables.update({"public.t": 7, 'public."ü\n"': 3})
+    kafka.timestamp, kafka.committed_at = round((time.time() - 60) * 1e6), time.time() - 2
+    return made
+
+
+def told(made: PipelineStatus) -> Report:
+    return report(made, 7, time.time())
+
+
+def samples(made: PipelineStatus) -> dict[tuple[str, ...], float]:
+    """(name, label values behind the pipeline's …) → value."""
+    found = {}
+    for family in text_string_to_metric_families(render(told(made)).decode()):
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            assert labels.pop("pipeline") == "orders"
+            found[sample.name, *labels.values()] = sample.value
+    return found
+
+
+def test_metrics() -> None:
+    made = status()
+    made.source.retention = Retention("s", 100, 900, "ok", "found")
+    made.source.full_in = 9.0
+    found = samples(made)
+    assert found["tailrace_events_total", "kafka", "public.t"] == 7
+    assert found["tailrace_events_total", "kafka", 'public."ü\n"'] == 3
+    assert found["tailrace_bytes_total", "kafka"] == 1000
+    assert found["tailrace_lag_bytes", "kafka"] == 5
+    assert 60 <= found["tailrace_lag_seconds", "kafka"] < 70
+    assert 2 <= found["tailrace_checkpoint_age_seconds", "kafka"] < 12
+    assert found["tailrace_kept_log_bytes",] == 100
+    assert found["tailrace_kept_log_free_bytes",] == 900
+    assert found["tailrace_kept_log_full_seconds",] == 9
+    assert found["tailrace_ready",] == 1
+    assert {key: value for key, value in found.items() if key[0] == "tailrace_state" and value} == {
+        ("tailrace_state", "streaming"): 1
+    }
+    assert {one.exposed for one in DECLARED} == {name for name, *_ in found}
+
+
+def test_what_is_not_known_has_no_sample() -> None:
+    found = samples(status())
+    assert ("tailrace_lag_bytes", "log") not in found
+    assert not [key for key in found if key[0].startswith("tailrace_kept")]
+
+
+def test_a_report_shows_no_password() -> None:
+    made = status()
+    url = "postgresql://app:geheim@db/shop"
+    made.sinks["orders/log"].error = Retry(TROUBLE, f"cannot reach {url}", f"Try {url}.", where=url)
+    made.sinks["orders/log"].state = State.RETRYING
+    found = told(made)
+    assert not found.ready
+    assert found.sinks[1].error is not None
+    assert "geheim" not in repr(found)
+
+
+def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    source = PipelineStatus("orders").source
+
+    class Nothing:
+        async def retention(self) -> Retention | None:
+            return None
+
+    watch = RetentionWatch(Nothing(), source)
+    for second, (kept, level) in enumerate([(0, "ok"), (100, "warning"), (200, "warning"), (900, "error")]):
+        watch.note(Retention("s", kept, 1000 - kept, level, f"keeps {kept}", "mend it"), 10.0 * second)  # type: ignore[arg-type]
+    assert source.full_in == pytest.approx(100 / (900 / 30))
+    written = capsys.readouterr().out
+    assert written.count("log kept by the server") == 2
+    assert "keeps 100" in written
+    assert "keeps 900" in written
+    watch.note(Retention("s", 100, 900, "ok", "keeps 100"), 200.0)
+    assert source.full_in is None
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "tailrace"
+
+
+def test_pipelines_of_one_name_are_told_apart(runtime: Path, tmp_path: Path) -> None:
+    one, other = control.path_of("orders", tmp_path / "a"), control.path_of("orders", tmp_path / "b")
+    assert one != other
+    assert one.parent == runtime
+    assert runtime.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_can_enter_is_refused(runtime: Path, tmp_path: Path) -> None:
+    runtime.mkdir(mode=0o755)
+    runtime.chmod(0o755)
+    with pytest.raises(Stop) as refused:
+        control.path_of("orders", tmp_path)
+    assert refused.value.code is control.UNUSABLE_FOLDER
+    assert f"chmod 700 {runtime}" in refused.value.remedy
+
+
+async def test_commands_over_the_socket(runtime: Path, tmp_path: Path) -> None:
+    commands: list[str] = []
+
+    def answer(command: str) -> Report:
+        commands.append(command)
+        return told(status())
+
+    path = control.path_of("orders", tmp_path)
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))  # what a killed process leaves
+    with pytest.raises(Stop) as refused:
+        await asyncio.to_thread(control.ask, path, "orders", "status")
+    assert refused.value.code is control.NOT_RUNNING
+    async with control.listening(path, answer):
+        found = await asyncio.to_thread(control.find, "orders")
+        assert found == path
+        assert (await asyncio.to_thread(control.ask, path, "orders", "pause")).name == "orders"
+        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+            assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
+        assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
+        reader, writer = await asyncio.open_unix_connection(path)
+        for line in (b"nonsense\n", b'{"command": "dance"}\n'):
+            writer.write(line)
+            assert "error" in json.loads(await reader.readline())
+        writer.close()
+    assert commands == ["pause", "status", "status"]
+    assert not path.exists()
+    with pytest.raises(Stop) as refused:
+        await asyncio.to_thread(control.find, "orders")
+    assert refused.value.code is control.NOT_RUNNING
+
+
+async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
+    def answer(_: str) -> Report:
+        return told(status())
+
+    async with (
+        control.listening(control.path_of("orders", tmp_path / "a"), answer),
+        control.listening(control.path_of("orders", tmp_path / "b"), answer),
+    ):
+        with pytest.raises(Stop) as refused:
+            await asyncio.to_thread(control.find, "orders")
+    assert refused.value.code is control.AMBIGUOUS

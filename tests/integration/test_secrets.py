@@ -173,9 +173,9 @@ def test_no_secret_is_ever_written(guarded: Pipeline, kafka: Kafka) -> None:
         wait_until(lambda: pipeline.sql("SELECT FROM pg_replication_slots WHERE active"), "the stream")
         pipeline.insert(2)
         pipeline.wait_until_acknowledged()
-        for path in ("livez", "readyz", "metrics", "status"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
-                written[f"HTTP {path}"] = answer.read()
+        for page in ("livez", "readyz", "metrics", "status"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+                written[f"HTTP {page}"] = answer.read()
         written["status"] = _type("status", file, environment=environment)
         written["status --json"] = _type("status", pipeline.name, "--json", environment=environment)
         written["the words of the process"] = " ".join(psutil.Process(pid).cmdline()).encode()

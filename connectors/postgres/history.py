@@ -86,7 +86,7 @@ class History:
         for claim in self._claims.copy():
             if lsn < claim.witness.start:
                 continue
-            if witness.proof == claim.witness.proof:
+            if witness.same(claim.witness):
                 claim.awaited = False
                 if lsn >= claim.position.lsn:
                     self._claims.remove(claim)

@@ -7,9 +7,12 @@ another log before it. A commit tells which log it is in: no two have the same p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from zlib import crc32
 
 from tailrace.events import Transaction
+
+_MESSAGE: Final = "message "
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Witness:
     """Asked for its log from `start` on, the server sends what `proof` describes before anything else."""
 
     start: int  # LSN; of a transaction the commit's, of a message the end of what was sent before it
-    proof: str = ""  # equal only for the same thing; empty: nothing has been sent since `start`
+    proof: str = ""  # empty: nothing has been sent since `start`
 
     @classmethod
     def transaction(cls, transaction: Transaction) -> Witness:
@@ -30,4 +33,8 @@ class Witness:
     @classmethod
     def message(cls, since: int, payload: bytes) -> Witness:
         """A message outside of transactions, which came first behind `since`; its LSN is in the payload."""
-        return cls(since, f"message {crc32(payload):08x}")
+        return cls(since, f"{_MESSAGE}{crc32(payload):08x}")
+
+    def same(self, other: Witness) -> bool:
+        """Whether both are of the same thing. Where to ask for a message depends on what was seen before."""
+        return self.proof == other.proof and (self.start == other.start or self.proof.startswith(_MESSAGE))

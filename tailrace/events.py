@@ -22,7 +22,8 @@ Op: TypeAlias = Literal["c", "u", "d", "r", "t", "m"]
 Position: TypeAlias = Mapping[str, int | str]
 """Where something stands in the source's log: a small JSON document that only its source writes and reads.
 
-Compared by its source (`Source.covers`), never by looking into it; equal documents are equal positions.
+Compared by its source (`Source.covers`), never by looking into it; equal documents are equal positions. What
+it holds under `proof` is no part of the place, and not shown to people: by it a source knows its log again.
 """
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition, format_lsn, place
 from connectors.postgres.relations import (
     Relation,
@@ -24,6 +25,7 @@ from connectors.postgres.relations import (
 )
 from connectors.postgres.tuples import DELETE, INSERT, KEY, NEW, OLD, TRUNCATE, UPDATE
 from connectors.postgres.wire import EPOCH, KIND, Reader, malformed
+from connectors.postgres.witness import Witness
 from tailrace.errors import Gap, TailraceError, code
 from tailrace.events import (
     OFFSET_PLACEHOLDER,
@@ -64,6 +66,7 @@ _unpack_clock: Final = struct.Struct(">17xq").unpack_from
 _MESSAGES: Final = -1  # in the place of an oid: the pseudo-table of logical messages
 _OUTSIDE: Final = Transaction("", "", 0, {})
 _NOTHING: Final = sys.maxsize  # more than any ordinal: outside of a transaction no row message is right
+_ALL: Final = _NOTHING - 1  # as well, of a transaction that is dropped wholly
 
 
 def origin(pipeline: str, database: str) -> Origin:
@@ -79,7 +82,8 @@ def origin(pipeline: str, database: str) -> Origin:
 
 
 class Decoder:
-    """Decodes one connection's stream, which the server was asked for from `resume.end` on.
+    """Decodes one connection's stream, which the server was asked for from `resume.end` on, or from before it
+    for the sake of `history`.
 
     ::
 
@@ -88,13 +92,13 @@ class Decoder:
             needed = decoder.describe(await catalogue.describe(needed))
         batch = decoder.cut()
 
-    What `resume` covers of the first transaction is dropped. Errors are `Malformed` (bytes that are not the
-    protocol), `NotReady` (a column's type is not supported) and `Gap` (the transaction in which `resume` lies
-    does not come again as it was); after one, `cut` hands out what stands before the message that it is of,
-    and the decoder is of no further use. Not safe for use from several threads at once.
+    What `resume` covers is dropped. Errors are `Malformed` (bytes that are not the protocol), `NotReady` (a
+    column's type is not supported), `Gap` (the transaction in which `resume` lies does not come again as it
+    was) and those of `history`; after one, `cut` hands out what stands before the message that it is of, and
+    the decoder is of no further use. Not safe for use from several threads at once.
     """
 
-    def __init__(self, relations: Relations, resume: WalPosition) -> None:
+    def __init__(self, relations: Relations, resume: WalPosition, history: History | None = None) -> None:
         self.end = resume.end
         """The last commit's end, or the idle position behind it: what the server would be asked for again."""
         self.server_end = resume.end
@@ -107,6 +111,10 @@ class Decoder:
         self._relations = relations
         self._reached = (resume.lsn, resume.ordinal)
         self._sought = resume if resume.inside else None  # until its transaction has begun
+        self._history = history or History(resume)
+        # Of the last thing that came; of a transaction it is made when it is asked for.
+        self._witness = resume.witness or Witness(resume.end)
+        self._committed: Transaction | None = None
         self._handed_out = resume.end  # the value of `end` at the last cut
         self._messages: Iterator[bytes] = iter(())
         self._events: list[Event] = []
@@ -121,6 +129,11 @@ class Decoder:
         self._versions: dict[int, Version | None] = {_MESSAGES: relations.messages}
         self._tables: dict[int, Table] = {}  # of these, the tables whose schema change has been told
         self._changes_key: dict[int, Callable[[bytes], bool]] = {}  # for the same tables
+
+    @property
+    def proven(self) -> bool:
+        """The log has proved to be the one in which `resume` stands. Before, nothing may be acknowledged."""
+        return self._history.proven
 
     @property
     def in_transaction(self) -> bool:
@@ -161,15 +174,22 @@ class Decoder:
         events = self._events
         if not events and self.end == self._handed_out:
             return None
-        position = WalPosition(self.end)
         if events and self._ordinal:
-            position = WalPosition(self._commit_lsn, self._ordinal, self.end)
+            witness = Witness.transaction(self._transaction)
+            position = WalPosition(self._commit_lsn, self._ordinal, self.end, witness)
+        else:
+            position = WalPosition(self.end, witness=self._newest())
         timestamp = events[-1].transaction.timestamp if events else None
         batch = Batch(
             events, position.document(), commit=not position.inside, size=self.size, timestamp=timestamp
         )
         self._events, self.size, self._handed_out = [], 0, self.end
         return batch
+
+    def _newest(self) -> Witness:
+        if self._committed is not None:
+            self._witness, self._committed = Witness.transaction(self._committed), None
+        return self._witness
 
     def _decode(self) -> Undescribed | None:
         # The one loop over all messages. State lives in locals, and what most messages are comes first.
@@ -260,15 +280,18 @@ class Decoder:
         if len(message) != _unpack_begin.size or self._transaction is not _OUTSIDE:
             raise malformed(message, "a wrong Begin, or a Begin inside a transaction")
         commit_lsn, time, xid = _unpack_begin.unpack(message)
-        if commit_lsn < self.end:
+        transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, self._source_block(xid))
+        history = self._history
+        covered = not history.settled and history.repeats(commit_lsn, Witness.transaction(transaction))
+        if commit_lsn < self.end and not covered:
             raise malformed(message, f"a transaction from before {format_lsn(self.end)}, which is behind us")
-        self._delivered = 0
+        self._delivered = _ALL if covered else 0
         if self._sought:
             if commit_lsn != self._sought.lsn:
                 raise self._not_found_again(self._sought, f"the next transaction is {format_lsn(commit_lsn)}")
             self._delivered = self._sought.ordinal
         self._commit_lsn = commit_lsn
-        self._transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, self._source_block(xid))
+        self._transaction = transaction
 
     def _commit(self, message: bytes, ordinal: int) -> None:
         if len(message) != _unpack_commit.size or self._transaction is _OUTSIDE:
@@ -281,7 +304,9 @@ class Decoder:
             if ordinal < self._sought.ordinal:
                 raise self._not_found_again(self._sought, f"it has {ordinal} messages now")
             self._sought = None
-        self.end = end
+        if self._delivered != _ALL:
+            self.end, self._committed = end, self._transaction
+        self._history.passed(end)
         self.server_end = max(self.server_end, end)
         self._transaction, self._delivered = _OUTSIDE, _NOTHING
 
@@ -330,13 +355,18 @@ class Decoder:
             return
         if not transactional:
             # It comes when it is read in the log, before the Begin of the transaction that wrote it.
+            witness = Witness.message(self.end, message[KIND:])
+            covered = self._history.repeats(message_lsn - 1, witness)
+            self._history.passed(message_lsn)
+            if covered:
+                return
             if self._sought:
                 raise self._not_found_again(self._sought, f"a message comes at {format_lsn(message_lsn)}")
             if message_lsn <= self.end:
                 raise malformed(message, f"a message from before {format_lsn(self.end)}, which is behind us")
             (time,) = _unpack_clock(message)
             transaction = Transaction("", f"{message_lsn:016X}", time + EPOCH, self._source_block(None))
-            self.end = message_lsn
+            self.end, self._witness, self._committed = message_lsn, witness, None
         if prefix != OWN_PREFIX:
             table = self._tables.get(_MESSAGES) or self._announce(_MESSAGES, transaction, ordinal, message)
             assert table
@@ -350,6 +380,7 @@ class Decoder:
         self.reply_requested |= reply == 1
         if self.in_transaction:
             return
+        self._history.passed(end)
         if self._sought and end > self._sought.lsn:
             raise self._not_found_again(self._sought, f"the server has come to {format_lsn(end)} without it")
         if not self._sought:

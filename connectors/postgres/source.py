@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import adoption, continuity, publication, retention, slot
+from connectors.postgres import adoption, continuity, history, publication, retention, slot
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -22,6 +22,7 @@ from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.discovery import discover
+from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
@@ -78,6 +79,7 @@ class PostgresSource:
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
         self._redelivered: list[Position] = []  # these count as the last commit's end before them
+        self._verified: list[Position] = []  # since the last `open` or `close`
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
@@ -150,10 +152,16 @@ class PostgresSource:
             self._redelivered.append(checkpoint.position)
         else:
             continuity.check_fingerprint(position, checkpoint.fingerprint, self.fingerprint, where)
+        self._verified.append(checkpoint.position)
 
     async def open(self, resume: Position) -> None:
-        """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
+        """Retry while the slot is in use. At the first call the publication gets tables that it lacks. What
+        `history.py` tells of the positions that were verified is told by the stream."""
         position, where = self._standing(resume), str(self._address)
+        verified = [self._standing(one) for one in self._verified]
+        ahead = not all(one.covers(position) for one in verified)
+        claimed = [position, *(one for one in verified if one.covers(position))]
+        begin = history.begin(position, claimed)
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
@@ -169,13 +177,13 @@ class PostgresSource:
                 connection,
                 self._address,
                 self._slot,
-                position.end,
+                begin,
                 self._capture.names.all,
                 self._options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
-            continuity.check_slot(position, self._slot, found, identity.database, where)
+            confirmed = continuity.check_slot(position, self._slot, found, identity.database, where)
         except BaseException:
             await connection.close()
             raise
@@ -186,6 +194,7 @@ class PostgresSource:
             self._catalogue,
             self._relations,
             position,
+            History(position, claimed, max(begin, confirmed), ahead=ahead),
             min(self._acknowledged, position.end),
             self._timing(server),
             self._goal,
@@ -237,6 +246,7 @@ class PostgresSource:
     async def close(self) -> None:
         """Ends the stream and the session."""
         stream, self._stream = self._stream, None
+        self._verified.clear()
         if stream is not None:
             await stream.close()
         await self._session.close()

@@ -11,6 +11,7 @@ from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
 from tailrace.secrets import SecretFile
+from tailrace.topics import TopicTemplateText
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",
@@ -151,6 +152,16 @@ class PostgresSettings(Declaration):
         description="`none`: leave out what another replication has written into this database (its "
         "transactions carry a replication origin), as where two databases replicate each other. Needs "
         "PostgreSQL 16 or later.",
+    )
+    provide_transaction_metadata: bool = Field(
+        False,
+        description="Tell the begin and the end of each transaction that has captured changes, in a topic of "
+        "their own, and each change's order in it: Debezium's setting of this name. The formats `flat` and "
+        "`plain` write begins and ends alone.",
+    )
+    transaction_topic: TopicTemplateText = Field(
+        "{pipeline}.transaction",
+        description="The topic of begins and ends, in every sink: {pipeline} and {database} are filled in.",
     )
     status_interval: float = Field(
         10.0,

@@ -225,7 +225,7 @@ class PostgresSettings(Declaration):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_protocols(cls, given: object) -> object:
+    def _refuse_what_is_not_there(cls, given: object) -> object:
         for name in _PROTOCOLS:
             if isinstance(given, dict) and name in given:
                 raise not_available(
@@ -233,6 +233,12 @@ class PostgresSettings(Declaration):
                     f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
                     "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
                 )
+        if isinstance(given, dict) and "include_schema_changes" in given:
+            raise not_available(
+                "include_schema_changes is not available in this version, which writes no topic of tables' "
+                "versions",
+                "Take it out. With format: {type: debezium, schemas: true} each record has its schema.",
+            )
         return given
 
     @field_validator("snapshot", mode="before")

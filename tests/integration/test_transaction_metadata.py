@@ -6,15 +6,21 @@ import contextlib
 import json
 import signal
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connectors.postgres.config import PostgresSettings
+from connectors.postgres.continuity import INSIDE_TRANSACTION
+from connectors.postgres.position import WalPosition
 from tailrace import claims
+from tailrace.errors import NotReady
+from tailrace.formats.debezium import DebeziumFormat
 from tailrace.log import Reader
 from tailrace.log.layout import LOG
+from tests.golden import transactions
+from tests.integration.following import Follower, changes, following
 from tests.kafka_reader import read_committed
 from tests.pipelines import Pipeline
 from tests.servers import Kafka, Postgres
@@ -61,12 +67,11 @@ def make(
 def log(folder: Path, topic: str) -> list[tuple[Any, Any]]:
     """Key and value of each event of a topic."""
     with contextlib.closing(Reader(folder / "log.db")) as reader:
-        found, page = [], reader.read(topic, 0)
-        while True:
-            found += page.entries
-            if page.end:
-                break
+        page = reader.read(topic, 0)
+        found = list(page.entries)
+        while not page.end:
             page = reader.read(topic, found[-1].offset + 1)
+            found += page.entries
     return [(entry.key and json.loads(entry.key), entry.value and json.loads(entry.value)) for entry in found]
 
 
@@ -167,7 +172,67 @@ def test_a_kill_inside_a_transaction_changes_no_number(
     assert sorted(total for _, total, _ in (*kept, *partly)) == list(range(1, 2051))
 
 
-def test_a_topic_that_cannot_be_named_is_refused() -> None:
-    given = {"url": "postgresql://x", "tables": ["a.b"], "snapshot": "never"}
-    with pytest.raises(ValueError, match="fields are"):
-        PostgresSettings.model_validate({**given, "transaction_topic": "{nothing}"})
+async def test_transactions_are_told_as_debezium_tells_them(
+    postgres18: Postgres, make_database: Callable[[Postgres], str]
+) -> None:
+    """But for two differences that are meant: transactions in which nothing was captured, and the name under
+    which messages are counted."""
+    database = make_database(postgres18)
+    postgres18.execute(transactions.TABLES, database=database)
+    settings: dict[str, Any] = {
+        "exclude": (f"public.{transactions.IGNORED}",),
+        "provide_transaction_metadata": True,
+    }
+    async with following(postgres18, database, **settings) as follower:
+        transactions.execute(postgres18, database)
+        events = changes(await follower.until())
+    format = DebeziumFormat(DebeziumFormat.Settings(schemas=True))
+    found = transactions.tell(
+        (record.key and json.loads(record.key), record.value and json.loads(record.value))
+        for record in format.encode(events)
+    )
+
+    theirs = transactions.recorded()
+    empty = [one["id"].partition(":")[0] for one in theirs if one.get("event_count") == 0]
+    assert len(empty) == 1
+    kept = [one for one in theirs if not (one.get("id") or "").startswith(f"{empty[0]}:")]
+    assert len(kept) == len(theirs) - 2
+    messages = "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId"
+    renamed = json.loads(json.dumps(kept).replace(messages, "message"))
+    for one in renamed:  # transactions that are not told have no number
+        for block in filter(None, (one, one.get("transaction"))):
+            if "id" in block:
+                number, _, place = block["id"].partition(":")
+                block["id"] = f"{int(number) - (int(number) > int(empty[0]))}:{place}"
+        if one.get("data_collections"):
+            one["data_collections"].sort(key=str)
+    assert found == renamed
+
+
+async def test_numbers_that_would_not_go_on_are_refused(
+    postgres18: Postgres, make_database: Callable[[Postgres], str]
+) -> None:
+    """A checkpoint inside a transaction, and a source that counts something else, or nothing."""
+    database = make_database(postgres18)
+    postgres18.execute(TABLES, database=database)
+    counting: dict[str, Any] = {"provide_transaction_metadata": True}
+    async with following(postgres18, database, **counting) as follower:
+        begun = follower.source.fingerprint
+        postgres18.execute(WORK[0], database=database)
+        [first, *_] = [event for event in changes(await follower.until()) if event.op == "c"]
+        lsn = int(first.transaction.position, 16)
+        inside = WalPosition(lsn, first.ordinal, lsn).document()
+        await follower.resume(inside, begun)
+    other: dict[str, Any] = {"exclude": ("public.ignored",)}
+    for settings in (dict[str, Any](), {**counting, **other}):
+        changed = Follower(postgres18, database, **settings)
+        with pytest.raises(NotReady, match=INSIDE_TRANSACTION.id):
+            await changed.resume(inside, begun)
+        await changed.resume({"lsn": inside["lsn"]}, begun)
+        await changed.close()
+    # Without metadata what is captured may change at any time.
+    plain, more = (Follower(postgres18, database, **settings) for settings in (dict[str, Any](), other))
+    for one in (plain, more):
+        await one.source.identify()
+        await one.close()
+    assert plain.source.fingerprint == more.source.fingerprint

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from connectors.postgres.history import History
+from connectors.postgres.ordering import Ordering, block
 from connectors.postgres.position import WalPosition, format_lsn, place
 from connectors.postgres.relations import (
     Relation,
@@ -58,6 +59,7 @@ _COUNTED: Final = (INSERT, UPDATE, DELETE, TRUNCATE, _MESSAGE)  # what an ordina
 # `w`, LSN, the message's kind; the two fields behind it are what a row message has there.
 _unpack_row: Final = struct.Struct(">BQ16xBIB").unpack_from
 _ROW_SIZE: Final = struct.calcsize(">BQ16xBIB")
+_unpack_lsn: Final = struct.Struct(">xQ").unpack_from
 _unpack_begin: Final = struct.Struct(">26xQqI")
 _unpack_commit: Final = struct.Struct(">26xBQQq")
 _unpack_keepalive: Final = struct.Struct(">BQqB")
@@ -118,6 +120,9 @@ class Decoder:
         self._handed_out = resume.end  # the value of `end` at the last cut
         self._messages: Iterator[bytes] = iter(())
         self._events: list[Event] = []
+        boundaries = relations.boundaries
+        self._ordering = None if boundaries is None else Ordering(boundaries, self._reached)
+        self._ordered = 0  # how many of the events are
 
         self._transaction = _OUTSIDE
         self._commit_lsn = 0  # of the transaction
@@ -171,6 +176,7 @@ class Decoder:
         None if there are no events and no commit's end or idle position has been passed since then. A batch
         without events is a position alone: how often these are wanted is the caller's business.
         """
+        self._order()
         events = self._events
         if not events and self.end == self._handed_out:
             return None
@@ -184,12 +190,19 @@ class Decoder:
             events, position.document(), commit=not position.inside, size=self.size, timestamp=timestamp
         )
         self._events, self.size, self._handed_out = [], 0, self.end
+        self._ordered = 0
         return batch
 
     def _newest(self) -> Witness:
         if self._committed is not None:
             self._witness, self._committed = Witness.transaction(self._committed), None
         return self._witness
+
+    def _order(self) -> None:
+        """Give the events since the last call their orders, where these are wanted."""
+        if self._ordering is not None and self._ordered < len(self._events):
+            self._events[self._ordered :] = self._ordering.ordered(self._events[self._ordered :])
+            self._ordered = len(self._events)
 
     def _decode(self) -> Undescribed | None:
         # The one loop over all messages. State lives in locals, and what most messages are comes first.
@@ -280,7 +293,9 @@ class Decoder:
         if len(message) != _unpack_begin.size or self._transaction is not _OUTSIDE:
             raise malformed(message, "a wrong Begin, or a Begin inside a transaction")
         commit_lsn, time, xid = _unpack_begin.unpack(message)
-        transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, self._source_block(xid))
+        source = self._source_block(xid)
+        metadata = None if self._ordering is None else block(xid)
+        transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, source, metadata)
         history = self._history
         covered = not history.settled and history.repeats(commit_lsn, Witness.transaction(transaction))
         if commit_lsn < self.end and not covered:
@@ -292,6 +307,8 @@ class Decoder:
             self._delivered = self._sought.ordinal
         self._commit_lsn = commit_lsn
         self._transaction = transaction
+        if self._ordering is not None:
+            self._ordering.begin(transaction, *_unpack_lsn(message))
 
     def _commit(self, message: bytes, ordinal: int) -> None:
         if len(message) != _unpack_commit.size or self._transaction is _OUTSIDE:
@@ -305,15 +322,36 @@ class Decoder:
                 raise self._not_found_again(self._sought, f"it has {ordinal} messages now")
             self._sought = None
         if self._delivered != _ALL:
+            if self._ordering is not None:
+                self._order()
+                self._events += self._ordering.end(ordinal, *_unpack_lsn(message))
+                self._ordered = len(self._events)
             self.end, self._committed = end, self._transaction
         self._history.passed(end)
         self.server_end = max(self.server_end, end)
         self._transaction, self._delivered = _OUTSIDE, _NOTHING
 
     def _drop(self, message: bytes, delivered: int) -> None:
-        """A row that has been delivered before."""
+        """A message that has been delivered before: its changes still count."""
         if delivered == _NOTHING:
             raise malformed(message, "a row outside of a transaction")
+        if self._ordering is not None:
+            for table in self._changed(message):
+                self._ordering.count(table)
+
+    def _changed(self, message: bytes) -> Iterator[Table]:
+        """The tables of the changes that a message makes, in their order."""
+        kind = message[KIND]
+        if kind == _MESSAGE:
+            yield self._relations.messages.table
+        elif kind == TRUNCATE:
+            for oid in _truncated(message):
+                if version := self._versions.get(oid):
+                    yield version.table
+        elif version := self._versions.get(_unpack_row(message)[3]):
+            yield version.table
+            if kind == UPDATE and _unpack_row(message)[4] in _OLD_ROW and version.changes_key(message):
+                yield version.table
 
     def _announce(self, oid: int, transaction: Transaction, ordinal: int, message: bytes) -> Table | None:
         """The table of a row that is the first of its version here; None where the table is not captured."""
@@ -332,12 +370,7 @@ class Decoder:
         return version.table
 
     def _truncate(self, message: bytes, lsn: int, ordinal: int) -> None:
-        reader = Reader(message)
-        count, options = reader.uint32(), reader.byte()
-        oids = [reader.uint32() for _ in range(count)]
-        reader.finish()
-        if options > 3 or not oids:
-            raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
+        oids = _truncated(message)
         if ordinal <= self._delivered:
             self._drop(message, self._delivered)
             return
@@ -352,6 +385,8 @@ class Decoder:
         if transactional != self.in_transaction:
             raise malformed(message, "a logical message on the wrong side of a Begin or Commit")
         if transactional and ordinal <= self._delivered:
+            if prefix != OWN_PREFIX:
+                self._drop(message, self._delivered)
             return
         if not transactional:
             # It comes when it is read in the log, before the Begin of the transaction that wrote it.
@@ -413,3 +448,14 @@ class Decoder:
             "start once with --redeliver-transaction: the transaction is then delivered again from its begin",
             where=f"log position {format_lsn(sought.lsn)}",
         )
+
+
+def _truncated(message: bytes) -> list[int]:
+    """The relations of a TRUNCATE. Raises Malformed."""
+    reader = Reader(message)
+    count, options = reader.uint32(), reader.byte()
+    oids = [reader.uint32() for _ in range(count)]
+    reader.finish()
+    if options > 3 or not oids:
+        raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
+    return oids

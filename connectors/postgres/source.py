@@ -33,6 +33,7 @@ from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
 from tailrace.events import Batch, Change, Position
+from tailrace.topics import TopicTemplate
 
 STANDBY = code(
     "TR-PG-304",
@@ -75,6 +76,10 @@ class PostgresSource:
         self._slot = settings.slot.name or default
         self._capture = Capture(settings, default)
         self._options = {} if settings.origin == "any" else {"origin": settings.origin}  # of pgoutput
+        told = settings.provide_transaction_metadata
+        self._transaction_topic = TopicTemplate(settings.transaction_topic) if told else None
+        # Counts within a transaction go on as they began: over the same tables.
+        self._counted = f" counts={','.join((*settings.tables, *(f'-{one}' for one in settings.exclude)))}"
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
@@ -188,7 +193,11 @@ class PostgresSource:
             await connection.close()
             raise
         if self._relations is None:
-            self._relations = Relations(origin(self._pipeline, identity.database), self._capture.captured)
+            self._relations = Relations(
+                origin(self._pipeline, identity.database),
+                self._capture.captured,
+                transaction_topic=self._transaction_topic,
+            )
         self._stream = Stream(
             channel,
             self._catalogue,
@@ -368,6 +377,8 @@ class PostgresSource:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
         major = connection.info.server_version // 10_000
         self.fingerprint = continuity.fingerprint(self._capture.names.all, major, self._options)
+        if self._transaction_topic is not None:
+            self.fingerprint += self._counted
         return Identity(system, database, timeline)
 
     async def _history(self, connection: Connection, identity: Identity) -> str:

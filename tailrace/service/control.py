@@ -47,8 +47,11 @@ UNANSWERED = code(
 
 COMMANDS: Final = ("status", "pause", "resume", "stop")
 _LONGEST: Final = 64 * 1024  # bytes of a request
+_LONGEST_PATH: Final = 103  # bytes of a socket's path: 107 on Linux
+_NOBODY: Final = (FileNotFoundError, ConnectionRefusedError)  # no process listens there
 _ANSWER_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 1.0
+_TURNS: Final = 3  # of the event loop, after which a connection that it has accepted is known here
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -90,7 +93,15 @@ def folder() -> Path:
 def path_of(name: str, data_dir: Path) -> Path:
     """The socket of a pipeline. Pipelines of one name are told apart as their locks are, by data_dir."""
     which = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:8]
-    return folder() / f"{name}-{which}.sock"
+    path = folder() / f"{name}-{which}.sock"
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise Stop(
+            UNUSABLE_FOLDER,
+            f"the path of a socket there is longer than the {_LONGEST_PATH} bytes that a system allows",
+            "Set XDG_RUNTIME_DIR to a folder of yours with a shorter path.",
+            where=str(path.parent),
+        )
+    return path
 
 
 def find(name: str) -> Path:
@@ -111,10 +122,10 @@ def ask(path: Path, name: str, command: str) -> Report:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         try:
-            connection.connect(os.fspath(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise _not_running(name) from None
-        try:
+            try:
+                connection.connect(os.fspath(path))
+            except _NOBODY:
+                raise _not_running(name) from None
             with connection.makefile("rwb") as file:
                 file.write(msgspec.json.encode({"command": command}) + b"\n")
                 file.flush()
@@ -146,8 +157,10 @@ def _is_alive(path: Path) -> bool:
         connection.settimeout(_ANSWER_SECONDS)
         try:
             connection.connect(os.fspath(path))
-        except OSError:
+        except _NOBODY:
             return False
+        except OSError:  # as one that is stopped, where many wait for an answer already
+            return True
         return True
 
 
@@ -156,10 +169,14 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
     """Listen there meanwhile. `answer` is called with each command, in the event loop. A socket that a killed
     process left is replaced; where another process listens there is none here: the lock tells the rest."""
     _remove_if_dead(path)
-    connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(serve(reader, writer))
+        connections[task] = writer
+        task.add_done_callback(connections.pop)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections[asyncio.current_task()] = writer
         try:
             with contextlib.suppress(ConnectionError, ValueError):  # who asked has left, or sends no lines
                 while line := await reader.readline():
@@ -169,7 +186,6 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
-            del connections[asyncio.current_task()]
 
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -180,12 +196,15 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
         yield
         return
     own = _inode(path)
-    server = await asyncio.start_unix_server(serve, sock=listener, limit=_LONGEST)
+    server = await asyncio.start_unix_server(accept, sock=listener, limit=_LONGEST)
     try:
         yield
     finally:
+        asyncio.get_running_loop().remove_reader(listener)  # a closed server forgets what it is accepting
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         server.close()
-        serving = [task for task in connections if task is not None]
+        serving = list(connections)
         for writer in connections.values():
             writer.close()  # which ends what serves it
         if serving:

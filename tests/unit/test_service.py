@@ -108,6 +108,10 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
     assert "keeps 900" in written
     watch.note(Retention("s", 100, 900, "ok", "keeps 100"), 200.0)
     assert source.full_in is None
+    watch.note(Retention("s", 1000, 0, "error", "keeps 1000"), 300.0)
+    assert source.full_in == 0  # when it matters most
+    watch.note(Retention("s", 0, 0, "lost", "is lost"), 301.0)
+    assert source.full_in is None
 
 
 @pytest.fixture

@@ -106,12 +106,15 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
     assert written.count("log kept by the server") == 2
     assert "keeps 100" in written
     assert "keeps 900" in written
-    watch.note(Retention("s", 100, 900, "ok", "keeps 100"), 200.0)
-    assert source.full_in is None
-    watch.note(Retention("s", 1000, 0, "error", "keeps 1000"), 300.0)
-    assert source.full_in == 0  # when it matters most
-    watch.note(Retention("s", 0, 0, "lost", "is lost"), 301.0)
-    assert source.full_in is None
+    forecasts = []
+    for second, looked in (
+        (200, Retention("s", 100, 900, "ok", "keeps 100")),
+        (300, Retention("s", 1000, 0, "error", "keeps 1000")),  # now, when it matters most
+        (301, Retention("s", 0, 0, "lost", "is lost")),
+    ):
+        watch.note(looked, second)
+        forecasts.append(source.full_in)
+    assert forecasts == [None, 0, None]
 
 
 @pytest.fixture

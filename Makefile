@@ -9,9 +9,11 @@ INSTALLED := $(VENV)/.installed
 # Each worker starts servers of its own; a free one takes over tests of a busy one.
 PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
 export PYTHON
+# The tests start hundreds of processes, each of which would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java faketime pgbouncer
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java programs
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -22,7 +24,7 @@ demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof tha
 docs: $(INSTALLED) ## Write the pages of commands, settings and error codes anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
-test: lint java faketime pgbouncer ## Everything that must be green: lint, then unit, contract, integration and crash tests
+test: lint java programs ## Everything that must be green: lint, then unit, contract, integration and crash tests
 	$(PYTEST)
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -33,7 +35,7 @@ lint: $(INSTALLED) ## ruff and mypy
 servers: $(INSTALLED) java ## Fetch the PostgreSQL and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
 
-golden: $(INSTALLED) java ## Record anew what a real Debezium writes, on every version of PostgreSQL
+golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, on every version of PostgreSQL
 	$(VENV)/bin/python -m tests.golden
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
@@ -54,11 +56,8 @@ clean-room: ## make demo and make test in a fresh Debian bookworm (root only)
 java: # PostgreSQL and Kafka for the tests come through Maven, and Kafka runs on Java.
 	@scripts/system-packages java maven
 
-faketime: # A clock that can be set wrong for one process.
-	@scripts/system-packages faketime
-
-pgbouncer: # A pooler between a pipeline and its server.
-	@scripts/system-packages pgbouncer
+programs: # A clock that can be set wrong, a pooler in between, PostgreSQL's types from another house.
+	@scripts/system-packages faketime pgbouncer postgis
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \

@@ -16,13 +16,17 @@ from tailrace.types import LogicalType
 if TYPE_CHECKING:
     from tailrace.abc import Format, Record, Transform
 
-Op: TypeAlias = Literal["c", "u", "d", "r", "t", "m"]
-"""create, update, delete, read (snapshot), truncate, message: Debezium's letters."""
+Op: TypeAlias = Literal["c", "u", "d", "r", "t", "m", "b", "e"]
+"""create, update, delete, read (snapshot), truncate, message: Debezium's letters. `b` and `e` are the begin
+and the end of a transaction, which have none there; told where a source's settings ask for it."""
+
+BOUNDARIES: Final[tuple[Op, ...]] = ("b", "e")
 
 Position: TypeAlias = Mapping[str, int | str]
 """Where something stands in the source's log: a small JSON document that only its source writes and reads.
 
-Compared by its source (`Source.covers`), never by looking into it; equal documents are equal positions.
+Compared by its source (`Source.covers`), never by looking into it; equal documents are equal positions. What
+it holds under `proof` is no part of the place, and not shown to people: by it a source knows its log again.
 """
 
 
@@ -89,7 +93,10 @@ class Table:
     split: Callable[[Any], tuple[Row | None, Row | None]]  # Change.raw → the rows before and after
     key_is_newer: bool = False
     """The key may have been made after some of the rows in the log: one with NULL in it has no key."""
-    topic: str | None = None  # what a transform has chosen; None: what each sink makes of the names above
+    topic: str | None = None  # what has been chosen for it; None: what each sink makes of the names above
+    pseudo: bool = False
+    """No table of the database: logical messages, the boundaries of transactions. Transforms of tables leave
+    it alone."""
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -108,6 +115,9 @@ class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
     source: Mapping[str, int | str | None]
     """The source block's own fields, in the order of `Origin.fields`. A text may hold `{offset}` or
     `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number."""
+    block: str | None = None
+    """Debezium's `id` in the block `transaction` of its changes, which all have an `order` then; it may hold
+    `{offset}`. None: nothing is told of the transaction."""
 
 
 @final
@@ -125,12 +135,20 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     ordinal: int  # the wire message's number in its transaction, counted before any filter
     index: int  # its number within the message
     offset: Offset
-    raw: Any  # what `table.split` reads: bytes from the wire, as they came
+    raw: Any  # what `table.split` reads: bytes from the wire, as they came. Of an `e`: see `Counts`
+    order: tuple[int, int] | None = None
+    """Its number among its transaction's captured changes, and among those of its table; from 1 on. A key's
+    change has two numbers. Only where `transaction.block` is."""
 
     @property
     def position(self) -> str:
         """`transaction:ordinal:index`, the text of the header `tailrace.position`."""
         return f"{self.transaction.position}:{self.ordinal}:{self.index}"
+
+
+Counts: TypeAlias = tuple[tuple[str, int], ...]
+"""How many changes of a transaction each table had, by the source's name for it, in the order of their first:
+`Change.raw` of a transaction's end. That of its begin is empty."""
 
 
 @final

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -87,5 +89,13 @@ def load(group: str, name: str) -> Any:
     )
 
 
-def _entries(group: str) -> list[EntryPoint]:
-    return list(entry_points(group=f"tailrace.{group}"))
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    return _announced(tuple(sys.path))[group]
+
+
+@cache
+def _announced(path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
+    """What the packages on the path announce, by group. A look reads a file of every one of them, and each
+    block of a pipeline's file asks for a plugin."""
+    everything = entry_points()
+    return {group: tuple(everything.select(group=f"tailrace.{group}")) for group in GROUPS}

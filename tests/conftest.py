@@ -43,7 +43,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             for major in postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS:
                 postgres_server.binaries(major)
         if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
-            kafka_server.jars()
+            kafka_server.prepared()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -102,7 +102,8 @@ class LogTarget:
     def read(self) -> Sequence[Delivered]:
         """What was committed since the last call."""
         with contextlib.closing(Reader(self.path)) as reader:
-            return [found for topic in reader.topics() for found in self._topic(reader, topic.name)]
+            topics = [topic.name for topic in reader.topics() if topic.name.startswith(self._prefix)]
+            return [found for topic in topics for found in self._topic(reader, topic)]
 
     def _topic(self, reader: Reader, topic: str) -> Iterator[Delivered]:
         while True:

@@ -11,6 +11,7 @@ from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
 from tailrace.secrets import SecretFile
+from tailrace.topics import TopicTemplateText
 
 _SNAPSHOTS: Final = (
     "initial", "always", "only",
@@ -168,6 +169,16 @@ class PostgresSettings(Declaration):
         "transactions carry a replication origin), as where two databases replicate each other. Needs "
         "PostgreSQL 16 or later.",
     )
+    provide_transaction_metadata: bool = Field(
+        False,
+        description="Tell the begin and the end of each transaction that has captured changes, in a topic of "
+        "their own, and each change's order in it: Debezium's setting of this name. The formats `flat` and "
+        "`plain` write begins and ends alone.",
+    )
+    transaction_topic: TopicTemplateText = Field(
+        "{pipeline}.transaction",
+        description="The topic of begins and ends, in every sink: {pipeline} and {database} are filled in.",
+    )
     status_interval: float = Field(
         10.0,
         ge=0.1,
@@ -230,7 +241,7 @@ class PostgresSettings(Declaration):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_protocols(cls, given: object) -> object:
+    def _refuse_what_is_not_there(cls, given: object) -> object:
         for name in _PROTOCOLS:
             if isinstance(given, dict) and name in given:
                 raise not_available(
@@ -238,6 +249,12 @@ class PostgresSettings(Declaration):
                     f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
                     "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
                 )
+        if isinstance(given, dict) and "include_schema_changes" in given:
+            raise not_available(
+                "include_schema_changes is not available in this version, which writes no topic of tables' "
+                "versions",
+                "Take it out. With format: {type: debezium, schemas: true} each record has its schema.",
+            )
         return given
 
     @field_validator("snapshot", mode="before")

@@ -165,9 +165,9 @@ def check_slot(
     where: str,
     *,
     promoted: bool = False,
-) -> None:
-    """Gap unless the slot still holds everything behind the position. `promoted`: since the checkpoint the
-    server, a standby then, has become the primary."""
+) -> int:
+    """Where the slot stands; Gap unless it still holds everything behind the position. `promoted`: since the
+    checkpoint the server, a standby then, has become the primary."""
     if promoted and (slot is None or (slot.synced and slot.temporary)):
         raise Gap(
             SLOT_MISSING,
@@ -193,6 +193,7 @@ def check_slot(
             _BEGIN_ANEW,
             where=where,
         )
+    return slot.confirmed
 
 
 def fingerprint(publications: Sequence[str], major: int, options: Mapping[str, str]) -> str:

@@ -9,6 +9,8 @@ Where things stand, as (LSN, ordinal):
   the next transaction's commit LSN is not less: an end sorts behind its own changes and before the next's;
 - an idle position is (walEnd, 0) of a keepalive outside Begin…Commit: what commits later is not before it;
 - a non-transactional message is (its LSN, 0): the LSN behind its record, so that no two of them share one.
+
+Beside its place a position keeps its witness (`witness.py`), by which a start tells that the log is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Final
 
+from connectors.postgres.witness import Witness
 from tailrace.events import Batch, Change, Event, Position, SchemaChange
 
 _LSN: Final = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
@@ -42,11 +45,14 @@ class WalPosition:
 
     `end` is what to ask the server for to get everything behind this place, and the most that may be
     acknowledged: inside a transaction the last commit's end (or idle position) before it, else `lsn` itself.
+    `witness` is of the last thing that was sent before this place, inside a transaction of that transaction;
+    None where a person gave the place, the server made it, or a version wrote it that kept none.
     """
 
     lsn: int
     ordinal: int = 0  # messages of the transaction with commit LSN `lsn` before this place; 0: outside of any
     end: int = field(default=-1, compare=False)
+    witness: Witness | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.ordinal == 0 and self.end == -1:
@@ -68,19 +74,28 @@ class WalPosition:
         return self >= other
 
     def document(self) -> Position:
-        """What is stored: `{"lsn": "0/16B3748"}`, inside a transaction also `ordinal` and `end`."""
-        if not self.ordinal:
-            return {"lsn": format_lsn(self.lsn)}
-        return {"lsn": format_lsn(self.lsn), "ordinal": self.ordinal, "end": format_lsn(self.end)}
+        """What is stored: `{"lsn": "0/16B3748"}`, inside a transaction also `ordinal` and `end`, and `proof`
+        where there is a witness: its start, and what it is."""
+        place: dict[str, int | str] = {"lsn": format_lsn(self.lsn)}
+        if self.ordinal:
+            place |= {"ordinal": self.ordinal, "end": format_lsn(self.end)}
+        if self.witness is not None:
+            place["proof"] = f"{format_lsn(self.witness.start)} {self.witness.proof}".rstrip()
+        return place
 
     @classmethod
     def from_document(cls, document: Position) -> WalPosition:
         """Read what `document` wrote. Raises ValueError for anything else."""
         lsn, ordinal, end = document.get("lsn"), document.get("ordinal", 0), document.get("end")
+        proof = document.get("proof")
         wanted = {"lsn", "ordinal", "end"} if ordinal else {"lsn"}
-        if not (document.keys() == wanted and isinstance(lsn, str) and type(ordinal) is int):
+        if not (document.keys() - {"proof"} == wanted and isinstance(lsn, str) and type(ordinal) is int):
             raise ValueError(f"not a PostgreSQL position: {dict(document)}")
-        return cls(parse_lsn(lsn), ordinal, parse_lsn(str(end)) if ordinal else -1)
+        witness = None
+        if proof is not None:
+            start, _, what = str(proof).partition(" ")
+            witness = Witness(parse_lsn(start), what)
+        return cls(parse_lsn(lsn), ordinal, parse_lsn(str(end)) if ordinal else -1, witness)
 
     @classmethod
     def parse(cls, text: str) -> WalPosition:
@@ -120,7 +135,7 @@ def before(batch: Batch, change: Change) -> Batch | None:
     kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
     if not ordinal or not any(isinstance(event, Change) for event in kept):
         return None  # a message outside of transactions has no place before it that is told apart
-    end = WalPosition(lsn, ordinal - 1, lsn) if ordinal > 1 else WalPosition(lsn)
+    end = WalPosition(lsn, ordinal - 1, lsn if ordinal > 1 else -1, Witness.transaction(change.transaction))
     return Batch(
         kept,
         end.document(),

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from connectors.postgres.history import History
+from connectors.postgres.ordering import Ordering, block
 from connectors.postgres.position import WalPosition, format_lsn, place
 from connectors.postgres.relations import (
     Relation,
@@ -24,6 +26,7 @@ from connectors.postgres.relations import (
 )
 from connectors.postgres.tuples import DELETE, INSERT, KEY, NEW, OLD, TRUNCATE, UPDATE
 from connectors.postgres.wire import EPOCH, KIND, Reader, malformed
+from connectors.postgres.witness import Witness
 from tailrace.errors import Gap, TailraceError, code
 from tailrace.events import (
     OFFSET_PLACEHOLDER,
@@ -56,6 +59,7 @@ _COUNTED: Final = (INSERT, UPDATE, DELETE, TRUNCATE, _MESSAGE)  # what an ordina
 # `w`, LSN, the message's kind; the two fields behind it are what a row message has there.
 _unpack_row: Final = struct.Struct(">BQ16xBIB").unpack_from
 _ROW_SIZE: Final = struct.calcsize(">BQ16xBIB")
+_unpack_lsn: Final = struct.Struct(">xQ").unpack_from
 _unpack_begin: Final = struct.Struct(">26xQqI")
 _unpack_commit: Final = struct.Struct(">26xBQQq")
 _unpack_keepalive: Final = struct.Struct(">BQqB")
@@ -64,6 +68,7 @@ _unpack_clock: Final = struct.Struct(">17xq").unpack_from
 _MESSAGES: Final = -1  # in the place of an oid: the pseudo-table of logical messages
 _OUTSIDE: Final = Transaction("", "", 0, {})
 _NOTHING: Final = sys.maxsize  # more than any ordinal: outside of a transaction no row message is right
+_ALL: Final = _NOTHING - 1  # as well, of a transaction that is dropped wholly
 
 
 def origin(pipeline: str, database: str) -> Origin:
@@ -79,7 +84,8 @@ def origin(pipeline: str, database: str) -> Origin:
 
 
 class Decoder:
-    """Decodes one connection's stream, which the server was asked for from `resume.end` on.
+    """Decodes one connection's stream, which the server was asked for from `resume.end` on, or from before it
+    for the sake of `history`.
 
     ::
 
@@ -88,13 +94,13 @@ class Decoder:
             needed = decoder.describe(await catalogue.describe(needed))
         batch = decoder.cut()
 
-    What `resume` covers of the first transaction is dropped. Errors are `Malformed` (bytes that are not the
-    protocol), `NotReady` (a column's type is not supported) and `Gap` (the transaction in which `resume` lies
-    does not come again as it was); after one, `cut` hands out what stands before the message that it is of,
-    and the decoder is of no further use. Not safe for use from several threads at once.
+    What `resume` covers is dropped. Errors are `Malformed` (bytes that are not the protocol), `NotReady` (a
+    column's type is not supported), `Gap` (the transaction in which `resume` lies does not come again as it
+    was) and those of `history`; after one, `cut` hands out what stands before the message that it is of, and
+    the decoder is of no further use. Not safe for use from several threads at once.
     """
 
-    def __init__(self, relations: Relations, resume: WalPosition) -> None:
+    def __init__(self, relations: Relations, resume: WalPosition, history: History | None = None) -> None:
         self.end = resume.end
         """The last commit's end, or the idle position behind it: what the server would be asked for again."""
         self.server_end = resume.end
@@ -107,9 +113,16 @@ class Decoder:
         self._relations = relations
         self._reached = (resume.lsn, resume.ordinal)
         self._sought = resume if resume.inside else None  # until its transaction has begun
+        self._history = history or History(resume)
+        # Of the last thing that came; of a transaction it is made when it is asked for.
+        self._witness = resume.witness or Witness(resume.end)
+        self._committed: Transaction | None = None
         self._handed_out = resume.end  # the value of `end` at the last cut
         self._messages: Iterator[bytes] = iter(())
         self._events: list[Event] = []
+        boundaries = relations.boundaries
+        self._ordering = None if boundaries is None else Ordering(boundaries, self._reached)
+        self._ordered = 0  # how many of the events are
 
         self._transaction = _OUTSIDE
         self._commit_lsn = 0  # of the transaction
@@ -121,6 +134,11 @@ class Decoder:
         self._versions: dict[int, Version | None] = {_MESSAGES: relations.messages}
         self._tables: dict[int, Table] = {}  # of these, the tables whose schema change has been told
         self._changes_key: dict[int, Callable[[bytes], bool]] = {}  # for the same tables
+
+    @property
+    def proven(self) -> bool:
+        """The log has proved to be the one in which `resume` stands. Before, nothing may be acknowledged."""
+        return self._history.proven
 
     @property
     def in_transaction(self) -> bool:
@@ -158,18 +176,33 @@ class Decoder:
         None if there are no events and no commit's end or idle position has been passed since then. A batch
         without events is a position alone: how often these are wanted is the caller's business.
         """
+        self._order()
         events = self._events
         if not events and self.end == self._handed_out:
             return None
-        position = WalPosition(self.end)
         if events and self._ordinal:
-            position = WalPosition(self._commit_lsn, self._ordinal, self.end)
+            witness = Witness.transaction(self._transaction)
+            position = WalPosition(self._commit_lsn, self._ordinal, self.end, witness)
+        else:
+            position = WalPosition(self.end, witness=self._newest())
         timestamp = events[-1].transaction.timestamp if events else None
         batch = Batch(
             events, position.document(), commit=not position.inside, size=self.size, timestamp=timestamp
         )
         self._events, self.size, self._handed_out = [], 0, self.end
+        self._ordered = 0
         return batch
+
+    def _newest(self) -> Witness:
+        if self._committed is not None:
+            self._witness, self._committed = Witness.transaction(self._committed), None
+        return self._witness
+
+    def _order(self) -> None:
+        """Give the events since the last call their orders, where these are wanted."""
+        if self._ordering is not None and self._ordered < len(self._events):
+            self._events[self._ordered :] = self._ordering.ordered(self._events[self._ordered :])
+            self._ordered = len(self._events)
 
     def _decode(self) -> Undescribed | None:
         # The one loop over all messages. State lives in locals, and what most messages are comes first.
@@ -260,15 +293,22 @@ class Decoder:
         if len(message) != _unpack_begin.size or self._transaction is not _OUTSIDE:
             raise malformed(message, "a wrong Begin, or a Begin inside a transaction")
         commit_lsn, time, xid = _unpack_begin.unpack(message)
-        if commit_lsn < self.end:
+        source = self._source_block(xid)
+        metadata = None if self._ordering is None else block(xid)
+        transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, source, metadata)
+        history = self._history
+        covered = not history.settled and history.repeats(commit_lsn, Witness.transaction(transaction))
+        if commit_lsn < self.end and not covered:
             raise malformed(message, f"a transaction from before {format_lsn(self.end)}, which is behind us")
-        self._delivered = 0
+        self._delivered = _ALL if covered else 0
         if self._sought:
             if commit_lsn != self._sought.lsn:
                 raise self._not_found_again(self._sought, f"the next transaction is {format_lsn(commit_lsn)}")
             self._delivered = self._sought.ordinal
         self._commit_lsn = commit_lsn
-        self._transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, self._source_block(xid))
+        self._transaction = transaction
+        if self._ordering is not None:
+            self._ordering.begin(transaction, *_unpack_lsn(message))
 
     def _commit(self, message: bytes, ordinal: int) -> None:
         if len(message) != _unpack_commit.size or self._transaction is _OUTSIDE:
@@ -281,14 +321,37 @@ class Decoder:
             if ordinal < self._sought.ordinal:
                 raise self._not_found_again(self._sought, f"it has {ordinal} messages now")
             self._sought = None
-        self.end = end
+        if self._delivered != _ALL:
+            if self._ordering is not None:
+                self._order()
+                self._events += self._ordering.end(ordinal, *_unpack_lsn(message))
+                self._ordered = len(self._events)
+            self.end, self._committed = end, self._transaction
+        self._history.passed(end)
         self.server_end = max(self.server_end, end)
         self._transaction, self._delivered = _OUTSIDE, _NOTHING
 
     def _drop(self, message: bytes, delivered: int) -> None:
-        """A row that has been delivered before."""
+        """A message that has been delivered before: its changes still count."""
         if delivered == _NOTHING:
             raise malformed(message, "a row outside of a transaction")
+        if self._ordering is not None:
+            for table in self._changed(message):
+                self._ordering.count(table)
+
+    def _changed(self, message: bytes) -> Iterator[Table]:
+        """The tables of the changes that a message makes, in their order."""
+        kind = message[KIND]
+        if kind == _MESSAGE:
+            yield self._relations.messages.table
+        elif kind == TRUNCATE:
+            for oid in _truncated(message):
+                if version := self._versions.get(oid):
+                    yield version.table
+        elif version := self._versions.get(_unpack_row(message)[3]):
+            yield version.table
+            if kind == UPDATE and _unpack_row(message)[4] in _OLD_ROW and version.changes_key(message):
+                yield version.table
 
     def _announce(self, oid: int, transaction: Transaction, ordinal: int, message: bytes) -> Table | None:
         """The table of a row that is the first of its version here; None where the table is not captured."""
@@ -307,12 +370,7 @@ class Decoder:
         return version.table
 
     def _truncate(self, message: bytes, lsn: int, ordinal: int) -> None:
-        reader = Reader(message)
-        count, options = reader.uint32(), reader.byte()
-        oids = [reader.uint32() for _ in range(count)]
-        reader.finish()
-        if options > 3 or not oids:
-            raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
+        oids = _truncated(message)
         if ordinal <= self._delivered:
             self._drop(message, self._delivered)
             return
@@ -327,16 +385,23 @@ class Decoder:
         if transactional != self.in_transaction:
             raise malformed(message, "a logical message on the wrong side of a Begin or Commit")
         if transactional and ordinal <= self._delivered:
+            if prefix != OWN_PREFIX:
+                self._drop(message, self._delivered)
             return
         if not transactional:
             # It comes when it is read in the log, before the Begin of the transaction that wrote it.
+            witness = Witness.message(self.end, message[KIND:])
+            covered = self._history.repeats(message_lsn - 1, witness)
+            self._history.passed(message_lsn)
+            if covered:
+                return
             if self._sought:
                 raise self._not_found_again(self._sought, f"a message comes at {format_lsn(message_lsn)}")
             if message_lsn <= self.end:
                 raise malformed(message, f"a message from before {format_lsn(self.end)}, which is behind us")
             (time,) = _unpack_clock(message)
             transaction = Transaction("", f"{message_lsn:016X}", time + EPOCH, self._source_block(None))
-            self.end = message_lsn
+            self.end, self._witness, self._committed = message_lsn, witness, None
         if prefix != OWN_PREFIX:
             table = self._tables.get(_MESSAGES) or self._announce(_MESSAGES, transaction, ordinal, message)
             assert table
@@ -350,6 +415,7 @@ class Decoder:
         self.reply_requested |= reply == 1
         if self.in_transaction:
             return
+        self._history.passed(end)
         if self._sought and end > self._sought.lsn:
             raise self._not_found_again(self._sought, f"the server has come to {format_lsn(end)} without it")
         if not self._sought:
@@ -382,3 +448,14 @@ class Decoder:
             "start once with --redeliver-transaction: the transaction is then delivered again from its begin",
             where=f"log position {format_lsn(sought.lsn)}",
         )
+
+
+def _truncated(message: bytes) -> list[int]:
+    """The relations of a TRUNCATE. Raises Malformed."""
+    reader = Reader(message)
+    count, options = reader.uint32(), reader.byte()
+    oids = [reader.uint32() for _ in range(count)]
+    reader.finish()
+    if options > 3 or not oids:
+        raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
+    return oids

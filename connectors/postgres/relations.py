@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connectors.postgres.tuples import Rows, key_comparison, splitter
 from connectors.postgres.types import TypeDetails, column, is_known
 from connectors.postgres.wire import KIND, Reader, malformed
 from tailrace.events import Column, Origin, Table
+from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 
 FULL: Final = "f"
@@ -108,13 +109,23 @@ class Relations:
     """The tables of one pipeline by relation oid; lives as long as the source, across connections.
 
     `captured(schema, table)` tells whether the pipeline wants a table. `messages` is the pseudo-table of
-    logical messages: its rows are their prefix and content.
+    logical messages: its rows are their prefix and content. `boundaries` is that of the begins and ends of
+    transactions, which go to `transaction_topic`; None: they are not told.
     """
 
-    def __init__(self, origin: Origin, captured: Callable[[str, str], bool]) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        captured: Callable[[str, str], bool],
+        *,
+        transaction_topic: TopicTemplate | None = None,
+    ) -> None:
         self.origin = origin
         self.captured = captured
         self.messages = Version(_messages(origin), lambda update: False)
+        self.boundaries: Version | None = None
+        if transaction_topic is not None:
+            self.boundaries = Version(_boundaries(origin, transaction_topic), lambda update: False)
         self._known: dict[int, tuple[bytes, RelationDetails, Version]] = {}
 
     def version(self, relation: Relation, details: RelationDetails) -> Version:
@@ -155,7 +166,12 @@ class Relations:
 def _messages(origin: Origin) -> Table:
     prefix = Column("prefix", LogicalType(Kind.STRING, "text"), False, bytes.decode, text=True)
     content = Column("content", LogicalType(Kind.BYTES, "bytea"), False, bytes, text=False)
-    return Table(origin, "", "message", (prefix, content), (0,), split_message)
+    return Table(origin, "", "message", (prefix, content), (0,), split_message, pseudo=True)
+
+
+def _boundaries(origin: Origin, topic: TopicTemplate) -> Table:
+    table = Table(origin, "", "transaction", (), (), lambda counts: (None, None), pseudo=True)
+    return replace(table, topic=topic.fill(table))
 
 
 def split_message(message: bytes) -> Rows:

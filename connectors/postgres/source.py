@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import adoption, continuity, publication, retention, slot
+from connectors.postgres import adoption, continuity, history, publication, retention, slot
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -21,18 +21,19 @@ from connectors.postgres.catalogue import (
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
-from connectors.postgres.demo import Shop
 from connectors.postgres.discovery import discover
+from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Explanation, Finding, Retention, SourceContext
+from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
 from tailrace.events import Batch, Change, Position
+from tailrace.topics import TopicTemplate
 
 STANDBY = code(
     "TR-PG-304",
@@ -57,9 +58,15 @@ class PostgresSource:
     """`tailrace.abc.Source` for one database. Positions are those of `position.py`."""
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
-    demo: ClassVar[type[Shop]] = Shop  # see tailrace.abc.DemoPlugin
     schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
     discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
+
+    @staticmethod
+    def demo() -> Demo:
+        """See `tailrace.abc.DemoPlugin`."""
+        from connectors.postgres.demo import Shop  # a server and its traffic, which no pipeline needs
+
+        return Shop()
 
     def __init__(self, settings: PostgresSettings, context: SourceContext) -> None:
         self.fingerprint = ""  # known when the server was first asked
@@ -69,10 +76,15 @@ class PostgresSource:
         self._slot = settings.slot.name or default
         self._capture = Capture(settings, default)
         self._options = {} if settings.origin == "any" else {"origin": settings.origin}  # of pgoutput
+        told = settings.provide_transaction_metadata
+        self._transaction_topic = TopicTemplate(settings.transaction_topic) if told else None
+        # Counts within a transaction go on as they began: over the same tables.
+        self._counted = f" counts={','.join((*settings.tables, *(f'-{one}' for one in settings.exclude)))}"
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
         self._redelivered: list[Position] = []  # these count as the last commit's end before them
+        self._verified: list[Position] = []  # since the last `open` or `close`
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
@@ -145,10 +157,16 @@ class PostgresSource:
             self._redelivered.append(checkpoint.position)
         else:
             continuity.check_fingerprint(position, checkpoint.fingerprint, self.fingerprint, where)
+        self._verified.append(checkpoint.position)
 
     async def open(self, resume: Position) -> None:
-        """Retry while the slot is in use. At the first call the publication gets tables that it lacks."""
+        """Retry while the slot is in use. At the first call the publication gets tables that it lacks. What
+        `history.py` tells of the positions that were verified is told by the stream."""
         position, where = self._standing(resume), str(self._address)
+        verified = [self._standing(one) for one in self._verified]
+        ahead = not all(one.covers(position) for one in verified)
+        claimed = [position, *(one for one in verified if one.covers(position))]
+        begin = history.begin(position, claimed)
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
@@ -164,23 +182,28 @@ class PostgresSource:
                 connection,
                 self._address,
                 self._slot,
-                position.end,
+                begin,
                 self._capture.names.all,
                 self._options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
-            continuity.check_slot(position, self._slot, found, identity.database, where)
+            confirmed = continuity.check_slot(position, self._slot, found, identity.database, where)
         except BaseException:
             await connection.close()
             raise
         if self._relations is None:
-            self._relations = Relations(origin(self._pipeline, identity.database), self._capture.captured)
+            self._relations = Relations(
+                origin(self._pipeline, identity.database),
+                self._capture.captured,
+                transaction_topic=self._transaction_topic,
+            )
         self._stream = Stream(
             channel,
             self._catalogue,
             self._relations,
             position,
+            History(position, claimed, max(begin, confirmed), ahead=ahead),
             min(self._acknowledged, position.end),
             self._timing(server),
             self._goal,
@@ -232,6 +255,7 @@ class PostgresSource:
     async def close(self) -> None:
         """Ends the stream and the session."""
         stream, self._stream = self._stream, None
+        self._verified.clear()
         if stream is not None:
             await stream.close()
         await self._session.close()
@@ -353,6 +377,8 @@ class PostgresSource:
         ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
         major = connection.info.server_version // 10_000
         self.fingerprint = continuity.fingerprint(self._capture.names.all, major, self._options)
+        if self._transaction_topic is not None:
+            self.fingerprint += self._counted
         return Identity(system, database, timeline)
 
     async def _history(self, connection: Connection, identity: Identity) -> str:

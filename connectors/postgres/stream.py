@@ -11,6 +11,7 @@ from typing import Final
 from connectors.postgres.catalogue import Catalogue
 from connectors.postgres.channel import Channel
 from connectors.postgres.feedback import Feedback
+from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition, format_lsn
 from connectors.postgres.protocol import Decoder
 from connectors.postgres.relations import Relations
@@ -49,8 +50,8 @@ class Goal:
 
 
 class Stream:
-    """Reads a channel that was started at `resume`. Legal to close at any time, also while `batches` is
-    suspended; its timers live until then."""
+    """Reads a channel that was started at `resume`, or before it for the sake of `history`. Legal to close at
+    any time, also while `batches` is suspended; its timers live until then."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Stream:
         catalogue: Catalogue,
         relations: Relations,
         resume: WalPosition,
+        history: History,
         flushed: int,
         timing: Timing,
         goal: Goal,
@@ -66,8 +68,10 @@ class Stream:
         self._catalogue = catalogue
         self._timing = timing
         self._goal = goal
-        self._decoder = Decoder(relations, resume)
-        self._feedback = Feedback(channel, timing.status, lambda: self._decoder.server_end, flushed)
+        self._decoder = Decoder(relations, resume, history)
+        self._durable = flushed
+        told = flushed if history.proven else 0
+        self._feedback = Feedback(channel, timing.status, lambda: self._decoder.server_end, told)
         self._clock = asyncio.get_running_loop().time
         self._reading = False  # somebody waits for the next batch
         self._heard = self._clock()
@@ -99,8 +103,11 @@ class Stream:
         return self._decoder.end if self._idle is not None and end >= self._handed_out else end
 
     def acknowledge(self, lsn: int) -> None:
-        """Everything before `lsn`, the end of a commit or an idle position, is durable."""
-        self._feedback.acknowledge(lsn)
+        """Everything before `lsn`, the end of a commit or an idle position, is durable. The server is told
+        once its log has proved to be the one in which that was read."""
+        self._durable = max(self._durable, lsn)
+        if self._decoder.proven:
+            self._feedback.acknowledge(self._durable)
 
     async def close(self) -> None:
         """Send what was acknowledged, if the connection allows, and end it."""
@@ -132,6 +139,7 @@ class Stream:
             if messages:
                 self._heard, self._asked = self._clock(), False
                 await self._decode(messages)
+                self.acknowledge(self._durable)
                 self._answer()
             batch = self._cut()
             if batch is not None:

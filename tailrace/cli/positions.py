@@ -10,9 +10,10 @@ def show_position(position: Position | None) -> str:
     """`0/16B3748`, or with more than one part `lsn 0/16B3748, ordinal 7, end 0/16B3000`."""
     if position is None:
         return "none"
-    if len(position) == 1:
-        return str(next(iter(position.values())))
-    return ", ".join(f"{name} {value}" for name, value in position.items())
+    place = {name: value for name, value in position.items() if name != "proof"}
+    if len(place) == 1:
+        return str(next(iter(place.values())))
+    return ", ".join(f"{name} {value}" for name, value in place.items())
 
 
 def show_checkpoint(checkpoint: Checkpoint | None) -> str:

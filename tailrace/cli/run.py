@@ -7,20 +7,22 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 import structlog
 
 from tailrace.cli.failure import INTERRUPTED
 from tailrace.cli.lines import StatusLines, log_to_stderr
-from tailrace.cli.live import LiveStatus
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.errors import Stop
 from tailrace.pipeline import Pipeline
 from tailrace.service import control
 from tailrace.service.report import Report
+
+if TYPE_CHECKING:
+    from tailrace.cli.live import LiveStatus
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
 
@@ -144,4 +146,8 @@ async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: conte
 def _display(config: PipelineConfig) -> LiveStatus | StatusLines:
     """Lines that stay in place and data that scrolls do not share a terminal."""
     data_on_terminal = sys.stdout.isatty() and any(sink.block.type == "stdout" for sink in config.sinks)
-    return LiveStatus() if sys.stderr.isatty() and not data_on_terminal else StatusLines()
+    if not sys.stderr.isatty() or data_on_terminal:
+        return StatusLines()
+    from tailrace.cli.live import LiveStatus  # takes its time, and a service has no terminal
+
+    return LiveStatus()

@@ -81,7 +81,7 @@ class _Runs:
         return batch.with_events(events) if touched else batch
 
     def _is_concerned(self, event: Event) -> bool:
-        return not _is_message(event) and self._concerns(event.table)
+        return not _is_no_row(event) and self._concerns(event.table)
 
 
 Each: TypeAlias = Callable[[Change], Sequence[Change]]
@@ -130,8 +130,8 @@ class _TablePass:
         return batch.with_events(events) if changed else batch
 
     def _first(self, event: Event) -> _Shape:
-        """The shape of a version that is met for the first time. Logical messages go on as they are."""
-        if _is_message(event):
+        """The shape of a version that is met for the first time. What is no row goes on as it is."""
+        if _is_no_row(event):
             return _Shape(event.table)
         return self._shapes.make(event.table)
 
@@ -165,13 +165,20 @@ class _TablePass:
 _NOTHING: Final = _Shape(None)
 
 
-def _is_message(event: Event) -> bool:
-    return type(event) is Change and event.op == "m"
+def _is_no_row(event: Event) -> bool:
+    return event.table.pseudo or (type(event) is Change and event.op == "m")
 
 
 def _belonging(change: Change, table: Table) -> Change:
     if change.table is table:
         return change
     return Change(
-        change.op, table, change.transaction, change.ordinal, change.index, change.offset, change.raw
+        change.op,
+        table,
+        change.transaction,
+        change.ordinal,
+        change.index,
+        change.offset,
+        change.raw,
+        change.order,
     )

@@ -17,10 +17,11 @@ from typing import Final
 from pydantic import Field
 
 from tailrace.abc import Headers, Record
-from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
-from tailrace.formats.envelope import INDEX, Envelope, Surroundings
+from tailrace.formats.envelope import INDEX, ORDER, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -62,6 +63,9 @@ class DebeziumFormat:
             if type(event) is SchemaChange:
                 continue
             if event.table is not table or event.transaction is not transaction:
+                if event.op in BOUNDARIES:  # of a table of their own
+                    append(boundary(event, schemas=self._settings.schemas))
+                    continue
                 if event.transaction is not transaction:
                     transaction = event.transaction
                     prepared = {}
@@ -124,10 +128,12 @@ def _encode(
 ) -> None:
     """Append the records of one change. `keyed`: whether the rows before and after have a key."""
     before, after = change.table.split(change.raw)
-    pieces, indexed = surroundings
+    pieces, individual = surroundings
     around = str(change.offset).encode().join(pieces)
-    if indexed:
+    if individual:
         around = around.replace(INDEX, str(change.index).encode())
+        if change.order is not None:
+            around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
     op = change.op
     keyed_before, keyed_after = keyed
     headers: Headers = ()

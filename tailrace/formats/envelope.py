@@ -29,10 +29,11 @@ _OFFSET: Final = "\0"
 _INDEX: Final = "\1"
 OFFSET: Final = _OFFSET.encode()
 INDEX: Final = _INDEX.encode()
+ORDER: Final = b"\2"
 
 Surroundings: TypeAlias = tuple[list[bytes], bool]
 """What stands around the rows of one transaction's changes of one kind, cut where the offset goes; and
-whether the index goes into it too, in place of `INDEX`."""
+whether more of a change's own goes into it: its index in place of `INDEX`, its order in place of `ORDER`."""
 
 _SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
 
@@ -72,9 +73,9 @@ class Envelope:
         committed = (milliseconds, microseconds, nanoseconds)
         own = [source_value(source.get(name)) for name in self._own]
         sequence = source_value(source.get("sequence"))
-        block = (milliseconds, sequence, microseconds, nanoseconds, *own)
+        block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return whole.encode().split(OFFSET), _INDEX in whole
+        return whole.encode().split(OFFSET), transaction.block is not None or _INDEX in whole
 
     @cached_property
     def message_key(self) -> bytes:
@@ -92,7 +93,7 @@ class Envelope:
             f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
             f'"name":{_text(origin.pipeline)},"ts_ms":%s,"snapshot":"{"true" if op == "r" else "false"}",'
             f'"db":{_text(origin.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
-            f'"schema":{_text(schema)},"table":{_text(name)}{own}}},"transaction":null'
+            f'"schema":{_text(schema)},"table":{_text(name)}{own}}},"transaction":%s'
         )
         if op == "m":
             head = self._schema(message_schema(table, self._mapping)).decode().replace("%", "%%")
@@ -103,6 +104,13 @@ class Envelope:
     def _schema(self, schema: Schema) -> bytes:
         """The beginning of a record, up to its payload."""
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
+
+
+def _block(transaction: Transaction) -> str:
+    """The block `transaction`."""
+    if transaction.block is None:
+        return "null"
+    return f'{{"id":{source_value(transaction.block)},{ORDER.decode()}}}'
 
 
 def _text(text: str) -> str:

@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from tailrace.abc import Headers, Record
 from tailrace.errors import Malformed, Stop, code
-from tailrace.events import Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import json_string
@@ -90,6 +91,9 @@ class FlatFormat:
             if type(event) is SchemaChange:
                 continue
             if event.table is not table or event.transaction is not transaction:
+                if event.op in BOUNDARIES:  # of a table of their own
+                    records.append(boundary(event))
+                    continue
                 table, transaction, prepared = event.table, event.transaction, {}
                 encoder = self._encoders.find(table) or self._encoders.make(table)
             added = prepared.get(event.op)

@@ -15,7 +15,18 @@ from typing import Any, Final, TypeAlias
 
 from tailrace.abc import Declaration, Record
 from tailrace.errors import Malformed
-from tailrace.events import ABSENT, UNCHANGED, Change, Event, Row, SchemaChange, Table, Transaction
+from tailrace.events import (
+    ABSENT,
+    BOUNDARIES,
+    UNCHANGED,
+    Change,
+    Event,
+    Row,
+    SchemaChange,
+    Table,
+    Transaction,
+)
+from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_values import json_string
 from tailrace.formats.plain_values import field_encoder, field_expression, value_encoder
 from tailrace.formats.rows import CONVERSION_ERRORS, UNAVAILABLE_VALUE, UNCONVERTIBLE
@@ -54,6 +65,9 @@ class PlainFormat:
             if type(event) is SchemaChange:
                 continue
             if event.table is not table:
+                if event.op in BOUNDARIES:  # of a table of their own
+                    records.append(boundary(event))
+                    continue
                 table = event.table
                 encoder = self._encoders.find(table) or self._encoders.make(table)
             if event.transaction is not transaction:

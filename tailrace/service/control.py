@@ -50,8 +50,6 @@ _LONGEST: Final = 64 * 1024  # bytes of a request
 _LONGEST_PATH: Final = 103  # bytes of a socket's path: 107 on Linux
 _NOBODY: Final = (FileNotFoundError, ConnectionRefusedError)  # no process listens there
 _ANSWER_SECONDS: Final = 5.0
-_LEAVE_SECONDS: Final = 1.0
-_TURNS: Final = 3  # of the event loop, after which a connection that it has accepted is known here
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -169,48 +167,49 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
     """Listen there meanwhile. `answer` is called with each command, in the event loop. A socket that a killed
     process left is replaced; where another process listens there is none here: the lock tells the rest."""
     _remove_if_dead(path)
-    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        connections[task] = writer
-        task.add_done_callback(connections.pop)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
         try:
-            with contextlib.suppress(ConnectionError, ValueError):  # who asked has left, or sends no lines
-                while line := await reader.readline():
-                    writer.write(_answered(line, answer) + b"\n")
-                    await writer.drain()
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
+            listener.bind(os.fspath(path))
+        except OSError as error:  # in use, or longer than the system allows
+            _log.warning("no control socket", path=str(path), error=error.strerror or str(error))
+            yield
+            return
+        own = _inode(path)
+        listener.listen()
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        serving: set[asyncio.Task[None]] = set()
 
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(os.fspath(path))  # asyncio would take the place of one that is in use
-    except OSError as error:  # in use, or longer than the system allows
-        listener.close()
-        _log.warning("no control socket", path=str(path), error=error.strerror or str(error))
-        yield
-        return
-    own = _inode(path)
-    server = await asyncio.start_unix_server(accept, sock=listener, limit=_LONGEST)
-    try:
-        yield
-    finally:
-        asyncio.get_running_loop().remove_reader(listener)  # a closed server forgets what it is accepting
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        server.close()
-        serving = list(connections)
-        for writer in connections.values():
-            writer.close()  # which ends what serves it
-        if serving:
-            await asyncio.wait(serving, timeout=_LEAVE_SECONDS)
-        if own is not None and _inode(path) == own:
-            path.unlink(missing_ok=True)  # noqa: ASYNC240 - a folder in memory
+        def accept() -> None:
+            connection, _ = listener.accept()
+            task = loop.create_task(_serve(connection, answer))
+            # Not in the task: one that is cancelled before it begins would close nothing.
+            task.add_done_callback(lambda _: connection.close())
+            task.add_done_callback(serving.discard)
+            serving.add(task)
+
+        loop.add_reader(listener, accept)  # asyncio's own servers lose who connects while they end
+        try:
+            yield
+        finally:
+            loop.remove_reader(listener)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+            if own is not None and _inode(path) == own:
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a folder in memory
+
+
+async def _serve(connection: socket.socket, answer: Callable[[str], Report]) -> None:
+    """Answer one line after the other, until the other side or this one leaves."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        connection.setblocking(False)
+        pending = b""
+        while len(pending) < _LONGEST and (data := await loop.sock_recv(connection, _LONGEST)):
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                await loop.sock_sendall(connection, _answered(line, answer) + b"\n")
 
 
 def _remove_if_dead(path: Path) -> None:

@@ -35,6 +35,7 @@ class Rig:
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
     standard output; with `offsets` the standard output alone, its checkpoints there. `log`: more settings of
     the log. `shaped`: with the transforms of `tests.crash.shaped`, for all sinks and for the second Kafka.
+    `transactions`: their begins and ends are told, in the topic `told.` and the rig's name.
     `verified` counts by sink what was found right, `kills` by kind what was done to the pipeline meanwhile.
     """
 
@@ -49,6 +50,7 @@ class Rig:
         offsets: Mapping[str, Any] | None = None,
         large: int = 400,
         shaped: bool = False,
+        transactions: bool = False,
     ) -> None:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
@@ -87,6 +89,8 @@ class Rig:
                 "url": postgres.url(self.database),
                 "tables": ["public.*", "ünï schema.*", "private.*"],
                 "exclude": ["private.secrets"],
+                "provide_transaction_metadata": transactions,
+                "transaction_topic": "told.{pipeline}",
             },
             sinks[-1:] if offsets is not None else sinks if stdout else sinks[:-1],
             shaped_truth.TRANSFORMS if shaped else (),
@@ -169,7 +173,8 @@ class Rig:
         return bool(enough)
 
     def begun(self) -> None:
-        """Call it after a first start that was not idle: what is due begins where that start's slot did."""
+        """Call it after a first start that was not idle, when the pipeline has ended by itself: what is due
+        begins where that start's slot did."""
         shown = subprocess.run(
             [sys.executable, "-m", "tailrace", "offsets", "show", str(self.pipeline.file), "--json"],
             capture_output=True, text=True, check=True,

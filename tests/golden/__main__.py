@@ -5,11 +5,14 @@ Names of golden files as arguments record these alone.
 
 import sys
 
-from tests.golden import debezium, recording
+from tests.golden import debezium, recording, transactions
 from tests.golden.files import FILES
 from tests.golden.options import properties
 
-for name in sys.argv[1:] or FILES:
+for name in sys.argv[1:] or (*FILES, transactions.NAME):
+    if name == transactions.NAME:
+        print(transactions.record())
+        continue
     golden = FILES[name]
     with golden.server(golden.major) as server:
         made = debezium.record(server, golden.corpus, properties(golden.options))

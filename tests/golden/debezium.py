@@ -40,7 +40,7 @@ def record(server: Postgres, corpus: Corpus, settings: Mapping[str, str] = Mappi
     database = server.create_database()
     corpus.prepare(server, database)
     recorder = Recorder(database)
-    with _engine(server, database, settings) as lines:
+    with engine(server, database, settings) as lines:
         corpus.execute(server, database)
         table = ""
         while table != LAST:
@@ -55,7 +55,7 @@ def record(server: Postgres, corpus: Corpus, settings: Mapping[str, str] = Mappi
 
 
 @contextmanager
-def _engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Iterator[IO[str]]:
+def engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Iterator[IO[str]]:
     """The lines of an engine that streams, with no snapshot."""
     properties = {
         "name": "golden",
@@ -76,19 +76,19 @@ def _engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Ite
     command = [java(), *_JVM, "-cp", str(jars() / "*"), str(_PROGRAM)]
     command += [f"{name}={value}" for name, value in properties.items()]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as engine:
-        assert engine.stdout
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
+        assert process.stdout
 
         def streaming() -> bool:
-            assert engine.poll() is None, "Debezium did not start"
+            assert process.poll() is None, "Debezium did not start"
             slots = "SELECT true FROM pg_replication_slots WHERE slot_name = %s AND active"
             return bool(server.execute(slots, (database,)))
 
         try:
             wait_until(streaming, "Debezium to stream", 60)
-            yield engine.stdout
+            yield process.stdout
         finally:
-            engine.kill()
+            process.kill()
 
 
 def jars() -> Path:

@@ -88,7 +88,7 @@ def path(name: str) -> Path:
 
 def write(name: str, recording: Recording) -> None:
     """Write a golden file."""
-    path(name).write_text(_text(recording) + "\n")
+    path(name).write_text(text(recording) + "\n")
 
 
 def read(name: str) -> Recording:
@@ -110,7 +110,7 @@ def upon(recording: Recording, base: Recording) -> Recording:
     return {**recording, "tables": base["tables"] | recording["tables"]}
 
 
-def _text(value: Json, indent: int = 0) -> str:
+def text(value: Json, indent: int = 0) -> str:
     """JSON in which a value stands on one line if it fits there or has nothing nested in it; else each of its
     parts does."""
     line = json.dumps(value, ensure_ascii=False)
@@ -119,9 +119,9 @@ def _text(value: Json, indent: int = 0) -> str:
         return line
     inner = "\n" + " " * (indent + 1)
     if isinstance(value, list):
-        return "[" + inner + f",{inner}".join(_text(item, indent + 1) for item in value) + "]"
+        return "[" + inner + f",{inner}".join(text(item, indent + 1) for item in value) + "]"
     parts = (
-        f"{json.dumps(name, ensure_ascii=False)}: {_text(item, indent + 1)}" for name, item in value.items()
+        f"{json.dumps(name, ensure_ascii=False)}: {text(item, indent + 1)}" for name, item in value.items()
     )
     return "{" + inner + f",{inner}".join(parts) + "}"
 

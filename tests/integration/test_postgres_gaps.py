@@ -1,14 +1,15 @@
 """Every state in which the log behind a checkpoint cannot be read, or is not the one it was."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
 
 from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError
 from tailrace.events import Position
-from tests.integration.following import Follower, following
+from tests.integration.following import Follower, changes, following, wait_until_confirmed
 from tests.integration.relay import Relay
 from tests.servers import Postgres, PostgresServer
 from tests.waiting import wait_until
@@ -24,6 +25,16 @@ async def _stopped(server: Postgres, database: str) -> tuple[Follower, Position]
     free = f"SELECT true FROM pg_replication_slots WHERE slot_name = '{follower.name}' AND active_pid IS NULL"
     wait_until(lambda: follower.sql(free), "the slot to be free")
     return follower, position
+
+
+@asynccontextmanager
+async def _going_on(follower: Follower, position: Position) -> AsyncIterator[Follower]:
+    """The same one, from there on."""
+    try:
+        await follower.resume(position)
+        yield follower
+    finally:
+        await follower.close()
 
 
 async def _refusal(follower: Follower, position: Position) -> TailraceError:
@@ -153,6 +164,51 @@ async def test_the_checkpoint_is_beyond_the_servers_log(postgres: Postgres, post
     for position in positions:
         error = await _refusal(follower, position)
         assert (type(error), error.code.id) == (Diverged, "TR-PG-322")
+
+
+async def test_another_log_before_the_checkpoint(postgres: Postgres, postgres_database: str) -> None:
+    """The slot stays where it is, however much is durable: it is what tells, at the next start too."""
+    follower, _ = await _stopped(postgres, postgres_database)
+    confirmed = follower.confirmed()
+    async with _going_on(follower, {"lsn": confirmed}) as follower:
+        follower.sql("INSERT INTO t VALUES (1)")
+        read = (await follower.until())[-1].end
+    for _ in range(2):
+        await follower.resume({**read, "proof": f"{str(read['proof']).rpartition('.')[0]}.5"})
+        await follower.source.acknowledge(read)
+        with pytest.raises(Gap) as refused:
+            await follower.until()
+        assert refused.value.code.id == "TR-PG-323"
+        await follower.close()
+        assert follower.confirmed() == confirmed
+    async with _going_on(follower, read) as follower:
+        follower.sql("INSERT INTO t VALUES (2)")
+        batches = await follower.until()
+        assert [change.ordinal for change in changes(batches)] == [1]
+        await follower.source.acknowledge(batches[-1].end)
+        await wait_until_confirmed(follower, {"lsn": batches[-1].end["lsn"]})
+
+
+async def test_another_log_before_the_checkpoint_of_another_sink(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    follower, position = await _stopped(postgres, postgres_database)
+    async with _going_on(follower, position) as follower:
+        follower.sql("INSERT INTO t VALUES (1)")
+        earlier = (await follower.until())[-1].end
+        follower.sql("INSERT INTO t VALUES (2)")
+        later = (await follower.until())[-1].end
+    for resume, kind in ((earlier, Gap), (later, Diverged)):
+        later = {**later, "proof": f"{str(later['proof']).rpartition('.')[0]}.5"}
+        await follower.source.identify()
+        for checkpoint in (earlier, later):
+            await follower.source.verify(await follower.checkpoint(checkpoint))
+        await follower.source.open(resume if resume is earlier else later)
+        with pytest.raises(kind) as refused:
+            async for _ in follower.source.read():
+                pass
+        assert refused.value.code.id == "TR-PG-323"
+        await follower.close()
 
 
 @pytest.mark.parametrize("major", [16, 18])

@@ -5,8 +5,10 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import pairwise
+from typing import TypeAlias
 
 import psutil
 import pytest
@@ -14,12 +16,45 @@ import pytest
 from connectors.postgres.position import parse_lsn
 from tailrace.errors import Retry
 from tailrace.events import Batch
+from tests.conftest import POSTGRES_URL
 from tests.integration.following import Follower, changes, following, tell, wait_until_confirmed
 from tests.servers import Postgres, PostgresServer
 from tests.waiting import eventually
 
 _TABLES = "CREATE TABLE t (id int PRIMARY KEY, x text); CREATE TABLE other (id int, x text)"
 _BACKLOG = "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g"
+
+
+Mortal: TypeAlias = Callable[[int], tuple[PostgresServer, str]]
+
+
+@pytest.fixture(scope="module")
+def _mortal() -> Iterator[Callable[[int], PostgresServer]]:
+    if POSTGRES_URL:
+        pytest.skip("a given server (TAILRACE_TEST_POSTGRES_URL) is not killed")
+    with contextlib.ExitStack() as running:
+        yield cache(lambda major: running.enter_context(PostgresServer(major)))
+
+
+@pytest.fixture
+def mortal(_mortal: Callable[[int], PostgresServer]) -> Iterator[Mortal]:
+    """A server of a version, which runs and which tests may end, and a database of the test's own on it."""
+    with contextlib.ExitStack() as made:
+
+        def make(major: int) -> tuple[PostgresServer, str]:
+            server = _mortal(major)
+            if not server.process.running:
+                server.start()
+            database = server.create_database()
+            made.callback(_drop, server, database)
+            return server, database
+
+        yield make
+
+
+def _drop(server: PostgresServer, database: str) -> None:
+    if server.process.running:  # else the test has failed
+        server.drop_database(database)
 
 
 def _sender(follower: Follower) -> int:
@@ -119,12 +154,10 @@ async def _consume(follower: Follower, read: list[Batch], *, acknowledging: bool
 
 
 @pytest.mark.parametrize("major", [16, 18])
-async def test_a_fast_shutdown_waits_only_for_what_becomes_durable(
-    make_postgres: Callable[..., PostgresServer], major: int
-) -> None:
-    server = make_postgres(major)
-    server.execute(_TABLES)
-    async with following(server, "postgres", ["public.t"]) as follower:
+async def test_a_fast_shutdown_waits_only_for_what_becomes_durable(mortal: Mortal, major: int) -> None:
+    server, database = mortal(major)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"]) as follower:
         follower.sql("INSERT INTO t VALUES (0)")
         assert len(await follower.told()) == 1
         follower.sql(_BACKLOG)
@@ -139,12 +172,10 @@ async def test_a_fast_shutdown_waits_only_for_what_becomes_durable(
 
 
 @pytest.mark.parametrize("major", [16, 18])
-async def test_a_stalled_sink_does_not_hold_up_a_shutdown(
-    make_postgres: Callable[..., PostgresServer], major: int
-) -> None:
-    server = make_postgres(major)
-    server.execute(_TABLES)
-    async with following(server, "postgres", ["public.t"]) as follower:
+async def test_a_stalled_sink_does_not_hold_up_a_shutdown(mortal: Mortal, major: int) -> None:
+    server, database = mortal(major)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"]) as follower:
         follower.sql("INSERT INTO t VALUES (1)")
         position = (await follower.until())[-1].end
         # The server waits only for who has acknowledged something.
@@ -160,12 +191,10 @@ async def test_a_stalled_sink_does_not_hold_up_a_shutdown(
 
 
 @pytest.mark.parametrize("major", [16, 18])
-async def test_a_consumer_that_blocks_does_not_hold_up_a_shutdown(
-    make_postgres: Callable[..., PostgresServer], major: int
-) -> None:
-    server = make_postgres(major)
-    server.execute(_TABLES)
-    async with following(server, "postgres", ["public.t"], status_interval=0.3) as follower:
+async def test_a_consumer_that_blocks_does_not_hold_up_a_shutdown(mortal: Mortal, major: int) -> None:
+    server, database = mortal(major)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"], status_interval=0.3) as follower:
         origin = (await follower.until())[-1].end
         follower.sql(_BACKLOG)
         while not (await follower.batch()).events:
@@ -181,12 +210,10 @@ async def test_a_consumer_that_blocks_does_not_hold_up_a_shutdown(
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
-async def test_a_lost_connection_is_made_again_without_loss(
-    make_postgres: Callable[..., PostgresServer], end: str
-) -> None:
-    server = make_postgres(16)
-    server.execute(_TABLES)
-    async with following(server, "postgres", ["public.t"]) as follower:
+async def test_a_lost_connection_is_made_again_without_loss(mortal: Mortal, end: str) -> None:
+    server, database = mortal(16)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"]) as follower:
         follower.sql("INSERT INTO t VALUES (0)")
         position = (await follower.until())[-1].end
         await follower.source.acknowledge(position)
@@ -208,10 +235,10 @@ async def test_a_lost_connection_is_made_again_without_loss(
         await wait_until_confirmed(follower, position)
 
 
-async def test_silence_has_a_deadline(make_postgres: Callable[..., PostgresServer]) -> None:
-    server = make_postgres(16)
-    server.execute(_TABLES)
-    async with following(server, "postgres", ["public.t"], silence_timeout=1.0) as follower:
+async def test_silence_has_a_deadline(mortal: Mortal) -> None:
+    server, database = mortal(16)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"], silence_timeout=1.0) as follower:
         position = (await follower.until())[-1].end
         sender = psutil.Process(_sender(follower))
         # As long as it answers when it is asked, silence is no fault.

@@ -100,6 +100,26 @@ def test_an_older_database(restorable: Pipeline, server: PostgresServer) -> None
     assert pipeline.ids() == [1, 2, 3, 10]
 
 
+def test_an_older_database_that_went_on(restorable: Pipeline, server: PostgresServer) -> None:
+    """What clients write past the checkpoint makes the two logs look like one."""
+    pipeline = restorable
+    pipeline.follow(1)
+    put_back = _copy_of_database(server)
+    pipeline.follow(2, 3)
+    (position,) = pipeline.positions().values()
+    put_back()
+    pipeline.insert(4)
+    while pipeline.sql(f"SELECT pg_current_wal_flush_lsn() <= '{position}'") == [(True,)]:
+        pipeline.sql("SELECT pg_switch_wal()")
+        pipeline.insert(*[max(pipeline.sql("SELECT max(id) FROM t")[0]) + 1])
+    problem = pipeline.refused("TR-PG-323")
+    assert "decide which of both is right" in str(problem.remedy)
+    assert pipeline.ids() == [1, 2, 3]
+    assert pipeline.refused("TR-PG-323") == problem  # trying has not changed what is found
+    _begins_anew(pipeline, problem)
+    assert pipeline.ids() == [1, 2, 3, 10]
+
+
 def test_an_older_log(pipeline: Pipeline) -> None:
     """The slot has gone on: what was delivered since the copy is not in the server's log any more."""
     pipeline.follow(1)

@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,7 +158,7 @@ def test_no_secret_is_ever_written(guarded: Pipeline, kafka: Kafka) -> None:
             ("init", url, "--debug"),
             ("run", no_key, "--until-current", "--debug"),
             ("run", unknown, "--until-current", "--debug"),
-            ("run", wrong, "--until-current", "--debug"),
+            ("run", wrong, "--until-current", "--log-format", "json", "--debug"),
             ("offsets", "set", file, "--at", "FF/0", "--debug"),
             ("teardown", file, "--dry-run"),
         ]
@@ -166,10 +167,17 @@ def test_no_secret_is_ever_written(guarded: Pipeline, kafka: Kafka) -> None:
     with ThreadPoolExecutor(2) as pool:
         written = dict(zip(surfaces, pool.map(lambda look: look(), surfaces.values()), strict=True))
 
-    with _on_a_terminal("run", file, "--debug", environment=environment) as (pid, shown):
+    port = free_port()
+    options = ("--debug", "--http", f":{port}")
+    with _on_a_terminal("run", file, *options, environment=environment) as (pid, shown):
         wait_until(lambda: pipeline.sql("SELECT FROM pg_replication_slots WHERE active"), "the stream")
         pipeline.insert(2)
         pipeline.wait_until_acknowledged()
+        for page in ("livez", "readyz", "metrics", "status"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10) as answer:
+                written[f"HTTP {page}"] = answer.read()
+        written["status"] = _type("status", file, environment=environment)
+        written["status --json"] = _type("status", pipeline.name, "--json", environment=environment)
         written["the words of the process"] = " ".join(psutil.Process(pid).cmdline()).encode()
         ((seen,),) = pipeline.sql(
             "SELECT string_agg(concat_ws(' ', application_name, query), ' ') FROM pg_stat_activity "

@@ -5,3 +5,4 @@ from tests.servers import kafka, postgres
 for major in postgres.VERSIONS:
     print(postgres.binaries(major))
 print(kafka.jars())
+print(kafka.prepared())

@@ -1,6 +1,7 @@
 """A real Apache Kafka for the tests: one node, broker and controller in one process (KRaft)."""
 
 import base64
+import contextlib
 import os
 import shutil
 import socket
@@ -8,8 +9,10 @@ import struct
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from signal import SIGTERM
+from typing import Self
 
 from tests.servers.artefacts import UnavailableError, install, maven_jars
 from tests.servers.process import ServerProcess, free_port
@@ -33,6 +36,9 @@ SETTINGS: Mapping[str, str | int] = {
 
 # The cheap compiler and collector: a test's broker lives for seconds, beside others on few cores.
 _JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+
+
+_CLASSES = "classes.jsa"
 
 
 class Kafka:
@@ -61,6 +67,7 @@ class KafkaServer(Kafka):
         format_options: Sequence[str] = (),
     ) -> None:
         self._java = [java(), *_JVM, "-Dlog4j2.level=INFO", "-cp", str(jars() / "*")]
+        self._format_options = format_options
         self.port, self._controller_port = free_port(), free_port()
         self._listeners = {"BROKER": "PLAINTEXT", **(listeners or {})}
         self.ports = {name: self.port if name == "BROKER" else free_port() for name in self._listeners}
@@ -69,11 +76,7 @@ class KafkaServer(Kafka):
         self.process = ServerProcess("kafka")
         self.data = self.process.directory / "data"
         self._properties = self.process.directory / "server.properties"
-        self._write_properties()
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # One word: an id may begin with a hyphen.
-        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
-        self.process.run([*self._java, *format_storage, *format_options, "--config", self._properties])
+        self._prepare()
 
     def start(self, timeout: float = 60) -> None:
         """Start it and return when it lists itself as a broker that takes work."""
@@ -96,12 +99,32 @@ class KafkaServer(Kafka):
         """Kill it and delete its data."""
         self.process.remove()
 
-    def __enter__(self) -> "KafkaServer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+    def _prepare(self) -> None:
+        """Make the storage: a copy of the prepared one, unless it is to be another."""
+        self._java.insert(1, f"-XX:SharedArchiveFile={prepared() / _CLASSES}")
+        if self._format_options:
+            self._format()
+            return
+        shutil.copytree(prepared() / "data", self.data)
+        (self.data / "meta.properties").write_text(
+            f"version=1\nnode.id=1\ncluster.id={_id()}\ndirectory.id={_id()}\n"
+        )
+        owner = self.process.directory.stat()
+        for path in (self.data, *self.data.rglob("*")):
+            shutil.chown(path, owner.st_uid, owner.st_gid)
+
+    def _format(self) -> None:
+        self._write_properties()
+        # One word: an id may begin with a hyphen.
+        format_storage = ["kafka.tools.StorageTool", "format", f"--cluster-id={_id()}", *self._format_options]
+        self.process.run([*self._java, *format_storage, "--config", self._properties])
 
     def _write_properties(self) -> None:
         places = {name: f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()}
@@ -133,6 +156,31 @@ class KafkaServer(Kafka):
         return len(answer) == 12 and bool(struct.unpack(">iii", answer)[2])
 
 
+class _FirstKafka(KafkaServer):
+    """Makes what the others start with: when it is stopped it leaves its classes in `classes`."""
+
+    def _prepare(self) -> None:
+        self._format()
+        self.formatted = self.process.directory / "formatted"
+        shutil.copytree(self.data, self.formatted)
+        self.classes = self.process.directory / _CLASSES
+        self._java.insert(1, f"-XX:ArchiveClassesAtExit={self.classes}")
+
+
+def prepared() -> Path:
+    """What each server would make anew, which takes as long as the rest of its start: formatted storage, and
+    the broker's classes as Java maps them into memory. Java goes without if they do not fit it."""
+
+    def prepare(into: Path) -> None:
+        with _FirstKafka() as server:
+            server.stop()
+            shutil.copytree(server.formatted, into / "data")
+            with contextlib.suppress(FileNotFoundError):  # not every Java writes them
+                shutil.copyfile(server.classes, into / _CLASSES)
+
+    return install(f"kafka-{VERSION}-java-{_found_java()[1]}", prepare)
+
+
 def jars() -> Path:
     """The folder with the broker's jars, fetched if need be."""
     coordinates = [
@@ -145,12 +193,24 @@ def jars() -> Path:
 
 def java() -> str:
     """The `java` of JAVA_HOME or of the PATH, if it is new enough."""
+    return _found_java()[0]
+
+
+@cache
+def _found_java() -> tuple[str, str]:
+    """The program, and its version to the last build."""
     home = os.environ.get("JAVA_HOME")
     program = shutil.which(Path(home, "bin", "java") if home else "java")
     if program is None:
         raise UnavailableError(f"Java is not installed; Kafka needs Java {_JAVA} or later")
     run = subprocess.run([program, "-XshowSettings:properties", "-version"], capture_output=True, text=True)
-    found = run.stderr.partition("java.specification.version = ")[2].split("\n")[0]
-    if not found.isdigit() or int(found) < _JAVA:
-        raise UnavailableError(f"Kafka needs Java {_JAVA} or later; {program} is {found or 'of no use'}")
-    return program
+    found = dict(line.strip().partition(" = ")[::2] for line in run.stderr.splitlines() if " = " in line)
+    version = found.get("java.specification.version", "")
+    if not version.isdigit() or int(version) < _JAVA:
+        raise UnavailableError(f"Kafka needs Java {_JAVA} or later; {program} is {version or 'of no use'}")
+    return program, found.get("java.vm.version", version)
+
+
+def _id() -> str:
+    """An identifier as Kafka writes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -245,7 +245,8 @@ def test_a_transaction_is_described_once() -> None:
     ]
     assert [field.name for field in origin("p", "d").fields] == list(change.transaction.source)
     assert change.raw is messages[2]
-    assert (batch.end, batch.commit) == ({"lsn": "0/230"}, True)
+    proof = "0/200 transaction 77 of 946684801.000000"
+    assert (batch.end, batch.commit) == ({"lsn": "0/230", "proof": proof}, True)
     assert batch.size == sum(map(len, messages))
 
 
@@ -253,16 +254,19 @@ def test_idle_positions_are_taken_outside_of_transactions_only() -> None:
     decoder = Decoder(relations(), WalPosition(0x100))
     idle = feed(decoder, [keepalive(0x180), keepalive(0x170)])
     assert idle
-    assert (idle.end, idle.commit, idle.events, idle.timestamp) == ({"lsn": "0/180"}, True, [], None)
+    nothing = {"lsn": "0/180", "proof": "0/100"}  # has come since 0/100
+    assert (idle.end, idle.commit, idle.events, idle.timestamp) == (nothing, True, [], None)
     assert feed(decoder, [keepalive(0x180)]) is None
     assert feed(decoder, [begin(0x200), keepalive(0x300), ANNOUNCED], DETAILS) is None
     assert (decoder.end, decoder.server_end, decoder.in_transaction) == (0x180, 0x300, True)
     inside = feed(decoder, [insert(ITEMS, b"1", b"x"), keepalive(0x300)])
     assert inside
-    assert (inside.end, inside.commit) == ({"lsn": "0/200", "ordinal": 1, "end": "0/180"}, False)
+    proof = "0/200 transaction 42 of 946684800.000005"
+    place = {"lsn": "0/200", "ordinal": 1, "end": "0/180", "proof": proof}
+    assert (inside.end, inside.commit) == (place, False)
     behind = feed(decoder, [commit(0x200, 0x230), keepalive(0x300)])
     assert behind
-    assert (behind.end, behind.commit) == ({"lsn": "0/300"}, True)
+    assert (behind.end, behind.commit) == ({"lsn": "0/300", "proof": proof}, True)
     assert not decoder.in_transaction
 
 
@@ -280,7 +284,7 @@ def test_a_begin_alone_is_cut_at_the_commit_before_it() -> None:
     messages = [begin(0x200), ANNOUNCED, insert(ITEMS, b"1", b"x"), commit(0x200, 0x230), begin(0x230)]
     batch = feed(decoder, messages, DETAILS)
     assert batch
-    assert (batch.end, batch.commit) == ({"lsn": "0/230"}, True)
+    assert (batch.end["lsn"], batch.commit) == ("0/230", True)
 
 
 def test_tables_that_are_not_captured_are_counted_and_dropped() -> None:
@@ -300,7 +304,7 @@ def test_tables_that_are_not_captured_are_counted_and_dropped() -> None:
     assert decoder.size == 0
     batch = feed(decoder, [commit(0x200, 0x230)])
     assert batch
-    assert (batch.events, batch.end) == ([], {"lsn": "0/230"})
+    assert (batch.events, batch.end["lsn"]) == ([], "0/230")
     assert feed(decoder, [begin(0x240), insert(9, b"1")]) is None
 
 

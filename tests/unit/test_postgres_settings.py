@@ -41,6 +41,8 @@ def _refusal(**given: Any) -> str:
         ({"snapshot": "nonsense"}, "Input should be 'never'"),
         ({"streaming": "parallel"}, "streaming is not available in this version"),
         ({"two_phase": True}, "two_phase is not available in this version"),
+        ({"include_schema_changes": True}, "include_schema_changes is not available in this version"),
+        ({"transaction_topic": "{topic}"}, "fields are {pipeline}"),
         ({"keyless": "inserts"}, "Input should be 'refuse' or 'inserts_only'"),
         ({"partitions": "both"}, "Input should be 'root' or 'leaves'"),
         ({"slot": {"starts_at": "0/1"}}, "create: false"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +109,33 @@ def test_logical_messages_pass_what_is_about_tables() -> None:
     assert shape([message], *steps) == [message]
     assert shape([message], transform("skip", ["*.*"], operations=["m"])) == [message]
     assert shape([message], transform("skip", operations=["m"])) == []
+
+
+def test_what_is_no_table_passes_with_its_schema_change() -> None:
+    messages, boundaries = replace(MESSAGES, pseudo=True), replace(MESSAGES, name="boundary", pseudo=True)
+    events: list[Event] = [
+        SchemaChange(boundaries, TRANSACTION, 1),
+        change("b", boundaries),
+        SchemaChange(messages, TRANSACTION, 1),
+        change("m", messages, None, [b"app"]),
+        change("e", boundaries),
+    ]
+    steps = [
+        transform("tables", include=["public.orders"]),
+        transform("filter", where="row.state == 'paid'"),
+        transform("columns", exclude=["note"]),
+        transform("rename", to_table="x"),
+        transform("route", topic="all", key=["id"]),
+        transform("skip", operations=["c", "u", "d", "r", "t"]),
+    ]
+    assert shape(events, *steps) == events
+
+
+def test_a_change_keeps_its_order_in_another_table() -> None:
+    ordered = msgspec.structs.replace(change("c", ORDERS, None, NEW), order=(3, 2))
+    for step in (transform("rename", to_table="x"), transform("filter", where="op == 'c'")):
+        [shaped] = changes(shape([ordered], step))
+        assert shaped.order == (3, 2)
 
 
 def test_two_tables_do_not_get_one_name() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -19,12 +19,29 @@ from tailrace.clients.kafka.errors import FENCED
 from tailrace.errors import Fenced, Retry, TailraceError, UnknownOutcome
 from tailrace.events import Batch
 from tailrace.testing.events import Stream, checkpoint, delivered, table
+from tests.conftest import KAFKA_BOOTSTRAP
 from tests.integration.kafka_sink.conftest import Sinks
 from tests.kafka_reader import read_committed
 from tests.servers import Kafka, KafkaServer
 from tests.waiting import eventually
 
 ORDERS = table("orders")
+
+
+@pytest.fixture(scope="module")
+def _mortal() -> Iterator[KafkaServer]:
+    if KAFKA_BOOTSTRAP:
+        pytest.skip("a given server (TAILRACE_TEST_KAFKA_BOOTSTRAP) is not killed")
+    with KafkaServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mortal(_mortal: KafkaServer) -> KafkaServer:
+    """A broker that runs, and that tests may kill."""
+    if not _mortal.process.running:
+        _mortal.start()
+    return _mortal
 
 
 class Delivery:
@@ -131,9 +148,9 @@ async def test_a_commit_that_is_cancelled_may_happen_all_the_same(
 
 
 async def test_a_broker_that_hangs_in_the_commit(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+    mortal: KafkaServer, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka = make_kafka()
+    kafka = mortal
     stream, delivery = Stream(), Delivery()
     sink = make_sink(kafka, transaction_timeout=4.0)
     await sink.open()
@@ -161,9 +178,9 @@ async def test_a_broker_that_hangs_in_the_commit(
 
 @pytest.mark.timeout(240)
 async def test_a_broker_that_dies_at_any_instant(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+    mortal: KafkaServer, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka = make_kafka()
+    kafka = mortal
     stream, delivery = Stream(), Delivery()
     batches: list[Batch] = []
     restarts: list[asyncio.Task[None]] = []
@@ -219,10 +236,8 @@ async def test_a_broker_that_dies_at_any_instant(
     await eventually(nothing_runs, "the end of what aiokafka had running")
 
 
-async def test_nothing_is_waited_for_when_the_broker_is_gone(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks
-) -> None:
-    kafka = make_kafka()
+async def test_nothing_is_waited_for_when_the_broker_is_gone(mortal: KafkaServer, make_sink: Sinks) -> None:
+    kafka = mortal
     stream, sink = Stream(), make_sink(kafka, partitions=1, max_request_size=10_000)
     await sink.open()
     await sink.write(sink.prepare(stream.inserts(ORDERS, range(1000))))

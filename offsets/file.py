@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
@@ -49,6 +50,7 @@ _PASSES: Final = (
     errno.EMFILE,
 )
 _FORGOTTEN: Final = b"null"
+_OWN: Final = re.compile(r"([0-9]{10,})\.json")  # what else lies there is somebody's copy, or an editor's
 
 _claimed = failpoint("offsets.file.claimed")
 _written = failpoint("offsets.file.written")
@@ -146,7 +148,7 @@ def _epochs(folder: Path) -> list[int]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    return sorted((int(name[:-5]) for name in names if name.endswith(".json")), reverse=True)
+    return sorted((int(found[1]) for name in names if (found := _OWN.fullmatch(name))), reverse=True)
 
 
 def _next_epoch(folder: Path) -> int:

@@ -12,7 +12,9 @@ HIDDEN: Final = "***"
 _USERINFO: Final = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://[^:/@\s]*):(?:\S|[^\S\n](?!\S*://))*@")
 # A lone … is our own, in a remedy that shows what to type.
 _PARAMETER: Final = re.compile(
-    r"(?P<name>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?!…(?:[\s),;]|$))(?:'[^']*'|[^\s&;,'\"]+)", re.I
+    r"(?P<name>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?!…(?:[\s),;]|$))"
+    r"(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)",
+    re.I,
 )
 
 

@@ -34,7 +34,12 @@ class SecretFile(Declaration):
     @field_validator("file")
     @classmethod
     def _check_file(cls, file: Path) -> Path:
-        whole = file.expanduser()
+        if "\0" in str(file):
+            raise ValueError("no file's name holds a zero")
+        try:
+            whole = file.expanduser()
+        except RuntimeError:  # no such user, or one without a home
+            raise ValueError(f"{file.parts[0]} is no folder that is known; write the whole path") from None
         if not whole.is_absolute():
             raise ValueError("the path of a secret's file begins with / or ~")
         return whole

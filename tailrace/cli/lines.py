@@ -36,7 +36,21 @@ def log_to_stderr(*, json: bool = False) -> None:
 
 def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     first = {key: event.pop(key) for key in _FIRST}
-    return redact(msgspec.json.encode({**first, **event}, enc_hook=str).decode())
+    line = _redacted(msgspec.to_builtins({**first, **event}, enc_hook=str))
+    return msgspec.json.encode(line).decode()
+
+
+def _redacted(value: Any) -> Any:
+    """Text by text: what looks like an address in one must not reach into the next."""
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {name: _redacted(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_redacted(inner) for inner in value]
+        case _:
+            return value
 
 
 class _Stderr:

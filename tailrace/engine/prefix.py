@@ -1,4 +1,4 @@
-"""What of a batch stands before an event that cannot be converted, or that the target refuses."""
+"""What of a batch stands before an event that cannot be shaped or converted, or that the target refuses."""
 
 from __future__ import annotations
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tailrace.abc import Source, Transform
 from tailrace.engine.backoff import Backoff
+from tailrace.engine.prefix import before_fault
 from tailrace.engine.queue import BatchQueue
 from tailrace.engine.status import SourceStatus, State
-from tailrace.errors import Retry
+from tailrace.errors import Malformed, Rejected, Retry
 from tailrace.events import Batch, Position
 
 
@@ -89,8 +90,21 @@ class Reader:
             stop.cancel()
 
     async def _put(self, batch: Batch) -> None:
+        try:
+            shaped = self._shaped(batch)
+        except (Malformed, Rejected):
+            part = before_fault(self._source, batch, self._shaped)
+            if part is not None:
+                await self._hand_out(self._shaped(part))
+            raise
+        await self._hand_out(shaped)
+
+    def _shaped(self, batch: Batch) -> Batch:
         for transform in self._transforms:
             batch = transform.apply(batch)
+        return batch
+
+    async def _hand_out(self, batch: Batch) -> None:
         for queue in self._queues:
             await queue.room()
         for queue in self._queues:

@@ -50,7 +50,11 @@ class RetentionWatch:
         then, kept = seen[0]
         grown = found.kept - kept
         self._status.retention = found
-        self._status.full_in = found.free * (now - then) / grown if found.free and grown > 0 else None
+        self._status.full_in = None
+        if found.free == 0 and found.level != "lost":
+            self._status.full_in = 0.0  # whether it grows or not: the next look may find it lost
+        elif found.free and grown > 0:
+            self._status.full_in = found.free * (now - then) / grown
         if found.level != self._level:
             self._level = found.level
             tell = {"ok": _log.info, "warning": _log.warning}.get(found.level, _log.error)

@@ -47,6 +47,8 @@ UNANSWERED = code(
 
 COMMANDS: Final = ("status", "pause", "resume", "stop")
 _LONGEST: Final = 64 * 1024  # bytes of a request
+_LONGEST_PATH: Final = 103  # bytes of a socket's path: 107 on Linux
+_NOBODY: Final = (FileNotFoundError, ConnectionRefusedError)  # no process listens there
 _ANSWER_SECONDS: Final = 5.0
 
 _log: Final[Any] = structlog.get_logger(__name__)
@@ -89,7 +91,15 @@ def folder() -> Path:
 def path_of(name: str, data_dir: Path) -> Path:
     """The socket of a pipeline. Pipelines of one name are told apart as their locks are, by data_dir."""
     which = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:8]
-    return folder() / f"{name}-{which}.sock"
+    path = folder() / f"{name}-{which}.sock"
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise Stop(
+            UNUSABLE_FOLDER,
+            f"the path of a socket there is longer than the {_LONGEST_PATH} bytes that a system allows",
+            "Set XDG_RUNTIME_DIR to a folder of yours with a shorter path.",
+            where=str(path.parent),
+        )
+    return path
 
 
 def find(name: str) -> Path:
@@ -110,10 +120,10 @@ def ask(path: Path, name: str, command: str) -> Report:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         try:
-            connection.connect(os.fspath(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise _not_running(name) from None
-        try:
+            try:
+                connection.connect(os.fspath(path))
+            except _NOBODY:
+                raise _not_running(name) from None
             with connection.makefile("rwb") as file:
                 file.write(msgspec.json.encode({"command": command}) + b"\n")
                 file.flush()
@@ -145,8 +155,10 @@ def _is_alive(path: Path) -> bool:
         connection.settimeout(_ANSWER_SECONDS)
         try:
             connection.connect(os.fspath(path))
-        except OSError:
+        except _NOBODY:
             return False
+        except OSError:  # as one that is stopped, where many wait for an answer already
+            return True
         return True
 
 

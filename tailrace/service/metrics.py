@@ -153,7 +153,8 @@ DECLARED: Final = (
     Declared(
         "tailrace_kept_log_full_seconds",
         "gauge",
-        "Seconds until that happens, as the log grows now; absent while it does not grow.",
+        "Seconds until that happens, as the log grows now; 0 where no room is left, else absent while it "
+        "does not grow.",
         (),
         _kept(lambda kept: kept.full_in_seconds),
     ),

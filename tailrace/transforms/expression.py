@@ -80,21 +80,23 @@ class Expression:
         self.text = text
         line = " ".join(text.split("\n")).strip()
         try:
-            tree = ast.parse(line, mode="eval")
+            self._code: CodeType = self._compiled(line)
         except SyntaxError as error:
             raise ValueError(f"column {error.offset or len(line) + 1}: {error.msg}") from None
         except (RecursionError, MemoryError):
             raise ValueError("nested too deep") from None
+
+    def _compiled(self, line: str) -> CodeType:
         compiler = _Compiler(line)
-        body = compiler.visit(tree.body)
-        self.references: Final = compiler.references  # in the order of their first use
-        self.reads_rows: Final = compiler.reads_rows
+        body = compiler.visit(ast.parse(line, mode="eval").body)
+        self.references = compiler.references  # in the order of their first use
+        self.reads_rows = compiler.reads_rows
         names = ("op", "before", "after", "row")
         arguments = ast.arguments(
             posonlyargs=[], args=[ast.arg(name) for name in names], kwonlyargs=[], kw_defaults=[], defaults=[]
         )
         function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
-        self._code: CodeType = compile(function, "<filter>", "eval")
+        return compile(function, "<filter>", "eval")
 
     def test(self, schema: str, table: str, columns: Mapping[str, tuple[int, Column]]) -> Test:
         """The expression for one table version. `columns`: the columns by name, with their places; each that

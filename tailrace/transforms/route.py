@@ -65,7 +65,7 @@ class Route:
             if regex is not None:
                 try:
                     re.compile(regex)
-                except re.error as error:
+                except (re.error, OverflowError, RecursionError) as error:
                     raise ValueError(f"{error}") from None
             return regex
 

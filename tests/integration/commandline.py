@@ -110,8 +110,8 @@ def the_problem(stderr: str, code: str) -> Problem:
 
 
 class Pipeline:
-    """A pipeline on one database with a table `t` (id, x). `source`, `sinks` and `offsets` may be changed:
-    the file is written anew before each command."""
+    """A pipeline on one database with a table `t` (id, x). `source`, `transforms`, `sinks` and `offsets` may
+    be changed: the file is written anew before each command."""
 
     def __init__(self, folder: Path, server: Postgres, database: str) -> None:
         self.server = server
@@ -125,6 +125,7 @@ class Pipeline:
             "tables": ["public.*"],
             "snapshot": "never",
         }
+        self.transforms: list[dict[str, Any]] = []
         self.sinks: list[dict[str, Any]] = [{"type": "log", "path": "log.db"}]
         self.offsets: dict[str, Any] = {"type": "sqlite", "path": "data/offsets.db"}
         self.sql("CREATE TABLE t (id int PRIMARY KEY, x text)")
@@ -165,6 +166,7 @@ class Pipeline:
         document = {
             "name": self.name,
             "source": self.source,
+            "transforms": self.transforms,
             "sinks": self.sinks,
             "offsets": self.offsets,
         }

@@ -166,6 +166,21 @@ def test_a_value_that_cannot_be_written(pipeline: Pipeline) -> None:
     assert pipeline.ids() == [1, 2]
 
 
+def test_an_event_on_which_a_filter_cannot_decide(pipeline: Pipeline) -> None:
+    """What stands before it in its transaction arrives, once; where the filter decides, the rest does too."""
+    pipeline.deliver()
+    pipeline.sql(
+        "INSERT INTO t VALUES (1, '3'); INSERT INTO t VALUES (2, 'x'); INSERT INTO t VALUES (3, '4')"
+    )
+    pipeline.transforms = [{"type": "filter", "where": "int(row.x) > 0"}]
+    for _ in range(2):
+        pipeline.refused("TR-SHAPE-010")
+        assert pipeline.ids() == [1]
+    pipeline.transforms = [{"type": "filter", "where": "row.x != 'x'"}]
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 3]
+
+
 def test_a_table_without_a_replica_identity(pipeline: Pipeline) -> None:
     pipeline.sql('CREATE TABLE "Key less" (id int)')
     problem = _refused(pipeline, "TR-PG-212")

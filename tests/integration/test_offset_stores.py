@@ -31,6 +31,21 @@ async def test_file_keeps_one_file_that_people_can_read(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_file_leaves_alone_what_is_not_its_own(tmp_path: Path) -> None:
+    store = FileOffsetStore(FileOffsetSettings(), tmp_path)
+    folder = tmp_path / "data" / "offsets" / "orders%2Fstdout"
+    folder.mkdir(parents=True)
+    others = ["0000000009 (copy).json", "notes.json"]
+    for other in others:
+        (folder / other).write_text("{}")
+    epoch, stored = await store.claim("orders/stdout")
+    assert (epoch, stored) == (1, None)
+    await store.save("orders/stdout", epoch, checkpoint(1, {"lsn": "0/1"}))
+    assert await store.peek("orders/stdout") == checkpoint(1, {"lsn": "0/1"})
+    assert files(folder) == ["0000000001.json", *others]
+    await store.close()
+
+
 async def test_file_never_writes_over_a_newer_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim comes between the look before a save and the rename: the save is not acknowledged."""
     old, new = (FileOffsetStore(FileOffsetSettings(), tmp_path) for _ in range(2))

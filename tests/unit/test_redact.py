@@ -18,6 +18,7 @@ from tailrace.redact import redact
         ),
         ("host=h password=p%20 dbname=d", "host=h password=*** dbname=d"),
         ("host=h password='a b c' dbname=d", "host=h password=*** dbname=d"),
+        ('required username="u" password="a b,c";', 'required username="u" password=***;'),
         ("sslpassword = x", "sslpassword = ***"),
         ("Set it (export PGPASSWORD=…), or …", "Set it (export PGPASSWORD=…), or …"),
         ("password=…x", "password=***"),

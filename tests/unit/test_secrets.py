@@ -52,3 +52,9 @@ def test_the_path_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SecretFile(file=Path("~/secret")).file == Path("/home/app/secret")
     with pytest.raises(ValidationError, match="begins with / or ~"):
         SecretFile(file=Path("secret"))
+
+
+@pytest.mark.parametrize("path", ["~no_such_user/secret", "/run/secrets/a\0b"])
+def test_a_path_that_leads_nowhere_is_refused_with_the_file(path: str) -> None:
+    with pytest.raises(ValidationError, match=r"is no folder that is known|holds a zero"):
+        SecretFile(file=Path(path))

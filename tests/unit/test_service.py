@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import socket
 import time
@@ -104,8 +106,15 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
     assert written.count("log kept by the server") == 2
     assert "keeps 100" in written
     assert "keeps 900" in written
-    watch.note(Retention("s", 100, 900, "ok", "keeps 100"), 200.0)
-    assert source.full_in is None
+    forecasts = []
+    for second, looked in (
+        (200, Retention("s", 100, 900, "ok", "keeps 100")),
+        (300, Retention("s", 1000, 0, "error", "keeps 1000")),  # now, when it matters most
+        (301, Retention("s", 0, 0, "lost", "is lost")),
+    ):
+        watch.note(looked, second)
+        forecasts.append(source.full_in)
+    assert forecasts == [None, 0, None]
 
 
 @pytest.fixture
@@ -173,3 +182,53 @@ async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
         with pytest.raises(Stop) as refused:
             await asyncio.to_thread(control.find, "orders")
     assert refused.value.code is control.AMBIGUOUS
+
+
+def test_a_path_that_is_too_long_for_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+    with pytest.raises(Stop, match="longer than") as refused:
+        control.path_of("orders", tmp_path)
+    assert refused.value.code is control.UNUSABLE_FOLDER
+
+
+async def test_a_held_process_is_not_taken_for_a_dead_one(runtime: Path, tmp_path: Path) -> None:
+    path = control.path_of("orders", tmp_path)
+    with contextlib.ExitStack() as opened:
+        held = opened.enter_context(socket.socket(socket.AF_UNIX))
+        held.bind(str(path))
+        held.listen(0)
+        for _ in range(10):  # more than can wait
+            waiting = opened.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            refusal = waiting.connect_ex(str(path))
+        assert refusal == errno.EAGAIN
+        inode = path.stat().st_ino
+        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+            assert path.stat().st_ino == inode
+        with pytest.raises(Stop) as refused:
+            control.ask(path, "orders", "status")
+        assert refused.value.code is control.UNANSWERED
+
+
+async def test_a_connection_that_was_only_just_accepted_is_closed_too(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = control.path_of("orders", tmp_path)
+    accepted: list[socket.socket] = []
+    accept = socket.socket.accept
+
+    def noted(listener: socket.socket) -> tuple[socket.socket, object]:
+        connection, address = accept(listener)
+        accepted.append(connection)
+        return connection, address
+
+    monkeypatch.setattr(socket.socket, "accept", noted)
+    for turns in range(6):
+        with socket.socket(socket.AF_UNIX) as client:
+            async with control.listening(path, lambda _: pytest.fail("nothing was asked")):
+                client.connect(str(path))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert all(one.fileno() == -1 for one in accepted)
+    assert accepted

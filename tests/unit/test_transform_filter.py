@@ -83,6 +83,7 @@ def test_what_is_true_of_the_row(where: str) -> None:
         ("f'{op}' == 'c'", 1, "no such thing"),
         ("(x := op) == 'c'", 2, "no such thing"),
         ("", 1, "invalid syntax"),
+        pytest.param("not " * 2000 + "True", None, "nested too deep", id="deep"),
     ],
 )
 def test_what_does_not_belong_to_the_language(where: str, column: int | None, words: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tailrace.errors import Stop
 from tailrace.events import ABSENT, UNCHANGED, Change, Event, Op, SchemaChange, Table
 from tailrace.topics import TopicTemplate
+from tailrace.transforms.route import Route
 from tests.unit.debezium_samples import ID, TRANSACTION, change, encode, table, text_column
 from tests.unit.shaping import changes, names, shape, transform
 
@@ -121,3 +123,9 @@ def test_tables_are_included_and_excluded() -> None:
     events = [change("t", table(ID, name=name)) for name in ("a", "ab", "b")]
     kept = shape(events, transform("tables", include=["public.a*"], exclude=["public.ab"]))
     assert [event.table.name for event in kept] == ["a"]
+
+
+@pytest.mark.parametrize("regex", ["(", "a{99999999999}"])
+def test_an_expression_that_is_none_is_refused_with_the_file(regex: str) -> None:
+    with pytest.raises(ValidationError, match="regex"):
+        Route.Settings(regex=regex, replacement="x")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.abc import Transform
-from tailrace.errors import Stop
+from tailrace.errors import Malformed, Stop
 from tailrace.events import Batch, Change
 from tests.unit.engine.lives import NAMES, at_a_position, make, running, until
 from tests.unit.engine.memory import TROUBLE, Server, Target
@@ -110,3 +110,38 @@ async def test_what_stands_before_a_change_that_a_transform_refuses_is_delivered
         assert target.events[:4] == server.all_events()[:4]
     assert all("1:5" not in target.events for target in targets.values()) or where == "sink"
     assert "1:5" not in targets[NAMES[0]].events
+
+
+class Undecided:
+    """Cannot tell what is to become of a change."""
+
+    def __init__(self, ordinal: int) -> None:
+        self._ordinal = ordinal
+
+    def apply(self, batch: Batch) -> Batch:
+        if any(event.ordinal == self._ordinal for event in batch.events):
+            raise Malformed(TROUBLE, "undecided", "nothing", where="public.t")
+        return batch
+
+
+@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize("where", ["pipeline", "sink"])
+async def test_a_batch_is_cut_before_a_change_that_a_transform_cannot_shape(
+    tmp_path: Path, where: str, at: int
+) -> None:
+    server, target = Server(), Target()
+    undecided: list[Transform] = [Undecided(at)]
+    pipeline = make(
+        tmp_path,
+        server,
+        {NAMES[0]: target},
+        largest_batch=9,
+        transforms=undecided if where == "pipeline" else [],
+        sink_transforms={NAMES[0]: undecided} if where == "sink" else {},
+    )
+    task = asyncio.create_task(pipeline.run())
+    await until(at_a_position(target))
+    server.commit(9, 1)
+    with pytest.raises(Malformed, match="undecided"):
+        await asyncio.wait_for(task, 10)
+    assert target.events == server.all_events()[:at]

@@ -307,7 +307,7 @@ async def test_a_stop_inside_a_transaction_goes_on_at_the_same_message(tmp_path:
     assert target.checkpoint.position is not None
     assert target.checkpoint.position["ordinal"] == len(target.events) < 50_000
     assert server.slot == 0
-    async with running(make(tmp_path, server, {NAMES[0]: target}, unit=Unit())):
+    async with running(make(tmp_path, server, {NAMES[0]: target}, unit=Unit(), largest_batch=200)):
         await until(delivered(server, target))
 
 

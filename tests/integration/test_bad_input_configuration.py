@@ -77,7 +77,6 @@ def test_a_variable_that_is_not_set(pipeline: Pipeline, monkeypatch: pytest.Monk
         ("sink", "delivery", "at_most_once", "at_least_once"),
         ("sink", "on_stall", "spill", "block"),
         ("source", "snapshot", "initial", "never"),
-        ("source", "keyless", "inserts_only", "refuse"),
     ],
 )
 def test_what_this_version_does_not_have(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from tests.servers.process import free_port
 from tests.waiting import wait_until
 
 
+@pytest.fixture(autouse=True)
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own has too long a path for a socket
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
+
+
 @pytest.fixture
-def pipeline(
-    tmp_path: Path,
-    postgres18: Postgres,
-    make_database: Callable[[Postgres], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Pipeline:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def pipeline(tmp_path: Path, postgres18: Postgres, make_database: Callable[[Postgres], str]) -> Pipeline:
     return Pipeline(tmp_path, postgres18, make_database(postgres18))
 
 
@@ -115,12 +117,9 @@ def test_health_and_metrics(pipeline: Pipeline) -> None:
 
 
 def test_kept_log_is_told_before_it_is_lost(
-    tmp_path: Path,
-    make_postgres: Callable[..., PostgresServer],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, make_postgres: Callable[..., PostgresServer]
 ) -> None:
     """A paused pipeline on a server that keeps little: warning, error, and what to do when it is lost."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     limits: dict[str, str | int] = {"max_slot_wal_keep_size": "160MB", "max_wal_size": "32MB"}
     pipeline = Pipeline(tmp_path, make_postgres(18, limits), "postgres")
     pipeline.source["slot"] = {"warn_at": "40 MB", "error_at": "80 MB"}

@@ -45,7 +45,10 @@ def save(base: Path, failpoints: str) -> tuple[int, list[int]]:
     return process.returncode, [int(line) for line in process.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("point", [name for name in declared_failpoints() if name.startswith("offsets.")])
+POINTS = [name for name in declared_failpoints() if name.startswith(("offsets.claim.", "offsets.save."))]
+
+
+@pytest.mark.parametrize("point", POINTS)
 async def test_a_kill_at_a_failpoint(tmp_path: Path, point: str) -> None:
     nth = 1 if point.startswith("offsets.claim.") else 4
     ended, saved = save(tmp_path, f"{point}=kill@{nth}")

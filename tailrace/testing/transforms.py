@@ -14,33 +14,19 @@ It gets tables with the columns `id` (an integer, the key) and `text`, whose old
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import pytest
 
 from tailrace.abc import TableTransform, Transform
 from tailrace.engine.shaping import Shaping, Step
-from tailrace.events import Batch, Change, Column, Event, Op, Row, SchemaChange, Table, Transaction
-from tailrace.testing.events import ORIGIN
-from tailrace.types import Kind, LogicalType
+from tailrace.events import Batch, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.testing import events as made
 
 Make: TypeAlias = Callable[[], Transform | TableTransform]
 
 _OPERATIONS: Final[Sequence[Op]] = ("c", "u", "d", "t", "c", "u")
-
-
-def _table(name: str) -> Table:
-    return Table(
-        origin=ORIGIN,
-        schema="public",
-        name=name,
-        columns=(
-            Column("id", LogicalType(Kind.INT64, "bigint"), False, int, True),
-            Column("text", LogicalType(Kind.STRING, "text"), True, bytes.decode, True),
-        ),
-        key=(0,),
-        split=_split,
-    )
 
 
 def _split(raw: tuple[Row | None, Row | None]) -> tuple[Row | None, Row | None]:
@@ -49,7 +35,7 @@ def _split(raw: tuple[Row | None, Row | None]) -> tuple[Row | None, Row | None]:
 
 def _batches() -> list[Batch]:
     """Three transactions over two tables, cut in the middle; then an idle position."""
-    tables = [_table("orders"), _table("items")]
+    tables = [replace(made.table(name), split=_split) for name in ("orders", "items")]
     batches = []
     for number in range(3):
         transaction = Transaction(str(number), f"{number:016}", number * 1_000_000, {})

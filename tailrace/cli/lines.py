@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any, Final, TextIO, cast
 
 import msgspec
@@ -13,8 +14,7 @@ import structlog
 
 from tailrace.cli.figures import Figures
 from tailrace.cli.positions import show_position
-from tailrace.engine.status import PipelineStatus, State
-from tailrace.errors import TailraceError
+from tailrace.engine.status import PipelineStatus, Standing
 from tailrace.redact import redact
 
 _FIRST: Final = ["timestamp", "level", "event"]
@@ -67,26 +67,25 @@ class _Stderr:
 
 
 class StatusLines:
-    """A line at the start, at each change of a state that is seen, every ten seconds in which something
-    moved, and at the end, on stderr."""
+    """A line at the start, at each change of a state, every ten seconds in which something moved, and at the
+    end, on stderr."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger()
         self._figures = Figures()
-        self._states: dict[str, tuple[State, str | None]] = {}
         self._moved: dict[str, int] = {}
         self._next = time.monotonic() + _EVERY
 
     def begin(self, status: PipelineStatus) -> None:
-        """The first look."""
+        """The first look; each change of a state from now on is told when it happens."""
         self._log.info("pipeline starts", pipeline=status.name)
+        status.turned = partial(self._tell, "pipeline", status, pipeline=status.name)
+        status.source.turned = partial(self._tell, "source", status.source, pipeline=status.name)
+        for identity, sink in status.sinks.items():
+            sink.turned = partial(self._tell, "sink", sink, sink=identity)
 
     def look(self, status: PipelineStatus) -> None:
-        """Write what changed since the last look; called several times a second."""
-        self._state("source", status.source.state, status.source.error, pipeline=status.name)
-        for identity, sink in status.sinks.items():
-            self._state("sink", sink.state, sink.error, sink=identity)
-        self._state("pipeline", status.state, status.error, pipeline=status.name)
+        """Write what moved; called several times a second."""
         figures = self._figures.of(status)
         if time.monotonic() < self._next:
             return
@@ -113,18 +112,10 @@ class StatusLines:
                 self._log.info("sink stands", sink=identity, events=sink.events, position=position)
         self._log.info("pipeline ended", pipeline=status.name)
 
-    def _state(self, what: str, state: State, error: TailraceError | None, **names: Any) -> None:
-        if state is State.STOPPED:
-            error = None  # what was waited for does not matter any more
-        code = error.code.id if error is not None else None
-        key = f"{what} {names}"
-        if self._states.get(key, (State.STARTING, None)) == (state, code):
+    def _tell(self, what: str, standing: Standing, **names: str) -> None:
+        said = f"{what} {standing.state.value}"
+        if (error := standing.error) is None:
+            self._log.info(said, **names)
             return
-        self._states[key] = (state, code)
-        if error is None:
-            self._log.info(f"{what} {state.value}", **names)
-        else:
-            told = {"code": code, "at": error.where, "error": error.found, "remedy": error.remedy}
-            self._log.warning(
-                f"{what} {state.value}", **names, **{key: redact(text) for key, text in told.items() if text}
-            )
+        told = {"code": error.code.id, "at": error.where, "error": error.found, "remedy": error.remedy}
+        self._log.warning(said, **names, **{key: redact(text) for key, text in told.items() if text})

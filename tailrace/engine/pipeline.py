@@ -63,17 +63,17 @@ class Pipeline:
         The connection stays, and the server keeps its log. Call it from the event loop of `run`."""
         self._flowing.clear()
         if self.status.state is State.STREAMING:
-            self.status.state = State.PAUSED
+            self.status.enter(State.PAUSED)
 
     def resume(self) -> None:
         """Go on after `pause`. Call it from the event loop of `run`."""
         self._flowing.set()
         if self.status.state is State.PAUSED:
-            self.status.state = State.STREAMING
+            self.status.enter(State.STREAMING)
 
     def stop(self) -> None:
         """Make durable what was read, then leave: `run` returns. Call it from the event loop of `run`."""
-        self.status.state = State.STOPPING
+        self.status.enter(State.STOPPING)
         self._stopping.set()
 
     async def run(self, *, until_current: bool = False) -> None:
@@ -115,8 +115,7 @@ class Pipeline:
             if opened is None:
                 return
             identity, checkpoints = opened
-            self.status.state = State.STREAMING if self._flowing.is_set() else State.PAUSED
-            self.status.error = None
+            self.status.enter(State.STREAMING if self._flowing.is_set() else State.PAUSED)
             stream = Stream(
                 self._source,
                 self._sinks,
@@ -138,7 +137,7 @@ class Pipeline:
                 # goal was a place in the old history.
                 if self._goal is not None:
                     raise
-                self.status.state = State.STARTING
+                self.status.enter(State.STARTING)
                 await self._release()
 
     async def _open(self, until_current: bool) -> tuple[Identity, Sequence[Checkpoint]]:
@@ -151,8 +150,7 @@ class Pipeline:
                     self._goal = await self._source.current()
                 return identity, checkpoints
             except Retry as error:
-                self.status.state, self.status.error = State.RETRYING, error
-                self.status.retries += 1
+                self.status.enter(State.RETRYING, error)
             except Stop:
                 with contextlib.suppress(Retry, Stop):  # what stands in the way may be a newer process's work
                     self._arbiter.admit(await self._sinks[0].peek())
@@ -169,7 +167,7 @@ class Pipeline:
         """Close everything, whatever of it fails: the failures."""
         closing = [self._source.close(), *(sink.close() for sink in self._sinks)]
         ended = await asyncio.gather(*closing, return_exceptions=True)
-        self.status.state = State.STOPPED
+        self.status.enter(State.STOPPED)
         return [failure for failure in ended if failure is not None]
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T | None:

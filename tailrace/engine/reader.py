@@ -49,7 +49,7 @@ class Reader:
 
     async def run(self) -> None:
         """Read until stopped. Raises Stop kinds and Diverged; Retry never leaves."""
-        self._status.state = State.STREAMING
+        self._status.enter(State.STREAMING)
         backoff = Backoff()
         try:
             while True:
@@ -119,8 +119,7 @@ class Reader:
     async def _reconnect(self, error: Retry, backoff: Backoff) -> bool:
         """Whether the stream goes on: False when a stop was asked for meanwhile."""
         while True:
-            self._status.state, self._status.error = State.RETRYING, error
-            self._status.retries += 1
+            self._status.enter(State.RETRYING, error)
             await self._source.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff.next())
@@ -131,7 +130,7 @@ class Reader:
             except Retry as again:
                 error = again
             else:
-                self._status.state, self._status.error = State.STREAMING, None
+                self._status.enter(State.STREAMING)
                 return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,14 +28,31 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
-@dataclass(slots=True)
-class SourceStatus:
-    """`events` counts what was read in this run, repeats included."""
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """What a pipeline and each of its parts have in common. `turned` is called at each change of the state or
+    of the error, at that instant, in the event loop that runs the pipeline."""
 
     state: State = State.STARTING
-    error: TailraceError | None = None
-    events: int = 0
+    error: TailraceError | None = None  # what is waited out
     retries: int = 0
+    turned: Callable[[], None] | None = None
+
+    def enter(self, state: State, error: TailraceError | None = None) -> None:
+        """Be in this state from now on; entering `RETRYING` is one more attempt."""
+        before = (self.state, self.error and self.error.code)
+        self.state, self.error = state, error
+        if state is State.RETRYING:
+            self.retries += 1
+        if self.turned is not None and before != (state, error and error.code):
+            self.turned()
+
+
+@dataclass(slots=True)
+class SourceStatus(Standing):
+    """`events` counts what was read in this run, repeats included."""
+
+    events: int = 0
     timestamp: int | None = None  # µs since the epoch: commit time of the newest transaction read
     read_at: float | None = None  # seconds since the epoch: when an event was last read
     retention: Retention | None = None  # what the server keeps, as it was last seen
@@ -42,16 +60,13 @@ class SourceStatus:
 
 
 @dataclass(slots=True)
-class SinkStatus:
+class SinkStatus(Standing):
     """`events` and `commits` count what became durable in this run."""
 
     identity: str
-    state: State = State.STARTING
-    error: TailraceError | None = None
     events: int = 0
     bytes: int = 0  # of these, as the source counts them
     commits: int = 0
-    retries: int = 0
     tables: Counter[str] = field(default_factory=Counter)  # events by table
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
@@ -60,13 +75,10 @@ class SinkStatus:
 
 
 @dataclass(slots=True)
-class PipelineStatus:
-    """The whole pipeline. Read it from the event loop that runs the pipeline."""
+class PipelineStatus(Standing):
+    """The whole pipeline; retries are of the start. Read it from the event loop that runs the pipeline."""
 
     name: str
-    state: State = State.STARTING
-    error: TailraceError | None = None  # why a start is tried again
-    retries: int = 0  # of the start
     started_at: float = field(default_factory=time.time)  # seconds since the epoch
     source: SourceStatus = field(default_factory=SourceStatus)
     sinks: dict[str, SinkStatus] = field(default_factory=dict)  # by sink identity

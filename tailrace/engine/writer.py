@@ -76,7 +76,7 @@ class Writer:
         """Deliver until the queue is closed and empty. Raises Stop kinds and Fenced; Retry never leaves."""
         filling = UnitOfDelivery(self._sink)
         delivering: asyncio.Task[None] | None = None
-        self._status.state = State.STREAMING
+        self._status.enter(State.STREAMING)
         try:
             while True:
                 if delivering is not None and delivering.done():
@@ -177,8 +177,7 @@ class Writer:
         """Open the sink again and read what it holds: True if the unit is in it, False to write it again."""
         while True:
             await self._sink.abort()
-            self._status.state, self._status.error = State.RETRYING, error
-            self._status.retries += 1
+            self._status.enter(State.RETRYING, error)
             await asyncio.sleep(self._backoff.next())
             try:
                 await self._arbiter.confirm()
@@ -188,7 +187,7 @@ class Writer:
             except Retry as again:
                 error = again
                 continue
-            self._status.state, self._status.error = State.STREAMING, None
+            self._status.enter(State.STREAMING)
             if _same_place(stored, target):
                 return True
             if _same_place(stored, self.checkpoint):

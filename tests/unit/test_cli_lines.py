@@ -1,30 +1,45 @@
-"""Log lines on stderr as JSON: what programs read of a run."""
+"""The status as log lines: each change of a state is told, however short the state lasts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
-from tailrace.cli.lines import log_to_stderr
+from tailrace.cli.lines import StatusLines, log_to_stderr
+from tailrace.engine.status import PipelineStatus, SinkStatus, State
+from tailrace.errors import Code, Retry
 
 
 @pytest.fixture(autouse=True)
-def _json_lines() -> Iterator[None]:
-    log_to_stderr(json=True)
+def lines() -> Iterator[None]:
+    log_to_stderr()
     yield
     structlog.reset_defaults()
 
 
-def test_hiding_a_password_leaves_every_line_json(capsys: pytest.CaptureFixture[str]) -> None:
-    structlog.get_logger().warning(
-        "sink retrying", at="http://127.0.0.1:8080/", tables=["public.a", "me@home"], error="password=geheim"
-    )
-    structlog.get_logger().warning("source retrying", at="postgresql://app:geheim@db/shop")
-    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
-    assert first["at"] == "http://127.0.0.1:8080/"
-    assert first["tables"] == ["public.a", "me@home"]
-    assert first["error"] == "password=***"
-    assert second["at"] == "postgresql://app:***@db/shop"
+def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody looks between the loss of a connection and its return, nor between its attempts."""
+    status = PipelineStatus("orders", sinks={"orders/log": SinkStatus("orders/log")})
+    display = StatusLines()
+    display.begin(status)
+    away = Retry(Code("TR-TST-001", "it is away", ""), "nobody answers", "Wait.")
+    status.source.enter(State.STREAMING)
+    status.source.enter(State.RETRYING, away)
+    status.source.enter(State.RETRYING, away)
+    status.source.enter(State.STREAMING)
+    status.sinks["orders/log"].enter(State.STREAMING)
+    status.enter(State.STOPPED)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition('event="')[2].partition('"')[0] for line in said] == [
+        "pipeline starts",
+        "source streaming",
+        "source retrying",
+        "source streaming",
+        "sink streaming",
+        "pipeline stopped",
+    ]
+    assert "code=TR-TST-001" in said[2]
+    assert "level=warning" in said[2]
+    assert status.source.retries == 2

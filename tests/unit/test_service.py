@@ -29,7 +29,7 @@ def status() -> PipelineStatus:
     made.source.state = State.STREAMING
     made.source.events = 12
     made.sinks = {
-        f"orders/{name}": SinkStatus(f"orders/{name}", State.STREAMING) for name in ("kafka", "log")
+        f"orders/{name}": SinkStatus(f"orders/{name}", state=State.STREAMING) for name in ("kafka", "log")
     }
     kafka = made.sinks["orders/kafka"]
     kafka.events, kafka.bytes, kafka.commits, kafka.lag_bytes = 10, 1000, 2, 5

@@ -79,9 +79,7 @@ class MappedColumn:
     `unsigned` too where the server is older than the metadata."""
 
     type: int  # MYSQL_TYPE_*: enum, set, … as themselves, never as the STRING that carries them
-    metadata: (
-        int  # what the type needs for reading: two bytes as they came, little endian; of STRING its length
-    )
+    metadata: int  # as it came, little endian; of what STRING carries: its length
     nullable: bool
     unsigned: bool | None  # of numbers
     collation: int | None  # of text, enum and set; 63 is binary

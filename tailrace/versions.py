@@ -30,7 +30,7 @@ class PerVersion(Generic[Made]):
     def make(self, table: Table) -> Made:
         """Make it for a version that is met for the first time, or once more."""
         made = self._made[table] = self._make(table)
-        name = (table.origin.pipeline, table.origin.database, table.schema, table.name)
+        name = (table.origin.pipeline, table.database, table.schema, table.name)
         older = self._versions.get(name)
         self._versions[name] = table
         if older is not None and older is not table:

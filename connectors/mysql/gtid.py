@@ -81,7 +81,7 @@ class GtidSet:
 
     def __str__(self) -> str:
         """As the server writes it, in one line: sources in order, a UUID once, before its tags."""
-        parts = []
+        parts: list[str] = []
         before = ""
         for source, found in sorted(self._sources.items()):
             uuid, _, tag = source.partition(":")

@@ -1,0 +1,102 @@
+"""Row events: which table and columns their images are of. The images themselves stay bytes. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Final, Literal, TypeAlias
+
+from connectors.mysql import compressed
+from connectors.mysql.event import EventType, Reader
+from connectors.mysql.messages import Ignorable, Place, Rows
+
+Read: TypeAlias = Callable[[bytes, int, Place], Rows | Ignorable]
+"""(event, where its body ends, its place) → what it says. Raises ValueError for what is no row event."""
+
+_unpack_head: Final = Struct("<19xIHH").unpack_from
+_unpack_extra: Final = Struct("<27xH").unpack_from
+_FIRST: Final = 27  # behind header, number and flags: version 1 goes on here
+_STATEMENT_ENDS: Final = 1
+_NO_TABLE: Final = frozenset({0xFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF})
+
+
+def _reader(
+    kind: EventType, op: Literal["c", "u", "d"], version: int, packed: bool = False, partial: bool = False
+) -> Read:
+    """The function for one type of event. Made once, so that nothing is decided per event that its type
+    decides."""
+
+    def read(event: bytes, end: int, place: Place) -> Rows | Ignorable:
+        low, high, flags = _unpack_head(event)
+        table_id = high << 32 | low
+        offset = _FIRST
+        if version == 2:  # extra information: partitions, or of NDB
+            (extra,) = _unpack_extra(event)
+            if extra < 2:
+                raise ValueError(f"extra information of {extra} bytes")
+            offset += extra
+        if offset >= end:
+            raise ValueError("it is cut off before the columns")
+        width = event[offset]
+        offset += 1
+        if width > 250:
+            wide = Reader(event[:end], offset - 1)
+            width, offset = wide.number(), wide.offset
+        size = (width + 7) >> 3
+        images = offset + (size << 1 if op == "u" else size)
+        if images > end or not width:
+            raise ValueError(f"it is cut off in the bitmaps of its {width} columns")
+        first = event[offset : offset + size]
+        if used := width & 7:
+            first = _masked(first, used)
+        if op == "u":
+            second = event[offset + size : images]
+            if used:
+                second = _masked(second, used)
+        data = event[images:end]
+        if packed:
+            data = compressed.unpack(data)
+        if not data and table_id in _NO_TABLE:
+            return Ignorable(place, kind)  # what ends a statement whose rows were left out
+        before, after = (None, first) if op == "c" else (first, second if op == "u" else None)
+        return Rows(place, op, table_id, before, after, width, data, partial, bool(flags & _STATEMENT_ENDS))
+
+    return read
+
+
+def _masked(bits: bytes, used: int) -> bytes:
+    """Without the bits of the last byte that stand for no column: servers leave them as they happen to be."""
+    last = bits[-1]
+    kept = last & (1 << used) - 1
+    return bits if kept == last else bits[:-1] + bytes((kept,))
+
+
+def _all(*rows: tuple[EventType, Literal["c", "u", "d"], int, bool, bool]) -> Mapping[int, Read]:
+    return {
+        int(kind): _reader(kind, op, version, packed, partial) for kind, op, version, packed, partial in rows
+    }
+
+
+COMMON: Final = _all(
+    (EventType.WRITE_ROWS_V1, "c", 1, False, False),
+    (EventType.UPDATE_ROWS_V1, "u", 1, False, False),
+    (EventType.DELETE_ROWS_V1, "d", 1, False, False),
+    (EventType.WRITE_ROWS, "c", 2, False, False),
+    (EventType.UPDATE_ROWS, "u", 2, False, False),
+    (EventType.DELETE_ROWS, "d", 2, False, False),
+)
+"""By type, how the row events of both servers are read."""
+
+MYSQL: Final = {**COMMON, **_all((EventType.PARTIAL_UPDATE_ROWS, "u", 2, False, True))}
+
+MARIADB: Final = {
+    **COMMON,
+    **_all(
+        (EventType.WRITE_ROWS_COMPRESSED, "c", 2, True, False),
+        (EventType.UPDATE_ROWS_COMPRESSED, "u", 2, True, False),
+        (EventType.DELETE_ROWS_COMPRESSED, "d", 2, True, False),
+        (EventType.WRITE_ROWS_COMPRESSED_V1, "c", 1, True, False),
+        (EventType.UPDATE_ROWS_COMPRESSED_V1, "u", 1, True, False),
+        (EventType.DELETE_ROWS_COMPRESSED_V1, "d", 1, True, False),
+    ),
+}

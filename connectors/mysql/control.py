@@ -11,24 +11,20 @@ from typing import Final
 from connectors.mysql.event import HEADER, EventType, Reader, text
 from connectors.mysql.messages import Format, Heartbeat, Incident, Place, Rotate
 
-_POST_HEADERS: Final = {
-    EventType.QUERY: (13,),
-    EventType.ROTATE: (8,),
-    EventType.TABLE_MAP: (8,),
-    EventType.WRITE_ROWS_V1: (8, 0),  # 0: not written by servers of this version
-    EventType.WRITE_ROWS: (10,),
-    EventType.QUERY_COMPRESSED: (13,),
-    EventType.WRITE_ROWS_COMPRESSED: (10,),
-    EventType.WRITE_ROWS_COMPRESSED_V1: (8,),
+_FIXED: Final = {
+    EventType.QUERY: 13,
+    EventType.ROTATE: 8,
+    EventType.TABLE_MAP: 8,
+    EventType.QUERY_COMPRESSED: 13,
 }
-"""How long the fixed fields of events are, where it has changed in history: what the decoder reads."""
+"""How long the fixed fields of events are that the decoder reads at their places. Of rows see `rowevents`."""
 
 _FEWEST_TYPES: Final = 35  # of MySQL 5.6, which began to write checksums
 
 
-def format_description(body: bytes, place: Place) -> Format:
-    """How events are written: in version 4, with or without checksums. Raises ValueError for a version whose
-    events the decoder does not read."""
+def format_description(body: bytes, place: Place) -> tuple[Format, bytes]:
+    """How events are written, and how long the fixed fields of each type are, from type 1 on. Raises
+    ValueError for a version whose events the decoder does not read."""
     reader = Reader(body)
     version = reader.uint16()
     server = reader.take(50).rstrip(b"\0").decode()
@@ -41,10 +37,10 @@ def format_description(body: bytes, place: Place) -> Format:
             f"server {server} writes version {version} of the log, headers of {header} bytes, "
             f"{len(lengths)} types of events and checksums of kind {checksum}"
         )
-    for type, known in _POST_HEADERS.items():
-        if type <= len(lengths) and lengths[type - 1] not in known:
-            raise ValueError(f"server {server} writes {type.name} with a header of {lengths[type - 1]} bytes")
-    return Format(place, server, checksum == 1)
+    for type, length in _FIXED.items():
+        if type <= len(lengths) and lengths[type - 1] != length:
+            raise ValueError(f"it announces {type.name} with {lengths[type - 1]} bytes of fixed fields")
+    return Format(place, server, checksum == 1), lengths
 
 
 def rotate(body: bytes, place: Place) -> Rotate:

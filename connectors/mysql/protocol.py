@@ -122,10 +122,6 @@ _READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
         EventType.START_ENCRYPTION: _ignorable(EventType.START_ENCRYPTION),
     },
 }
-_ROWS: Final[Mapping[Flavor, Mapping[int, rowevents.Read]]] = {
-    "mysql": rowevents.MYSQL,
-    "mariadb": rowevents.MARIADB,
-}
 _INSIDE_PAYLOAD: Final = frozenset(
     {
         EventType.QUERY,
@@ -142,7 +138,10 @@ _INSIDE_PAYLOAD: Final = frozenset(
         EventType.INCIDENT,
         EventType.XA_PREPARE,
         EventType.IGNORABLE,
-        *rowevents.MYSQL,
+        EventType.WRITE_ROWS,
+        EventType.UPDATE_ROWS,
+        EventType.DELETE_ROWS,
+        EventType.PARTIAL_UPDATE_ROWS,
     }
 )
 
@@ -158,7 +157,8 @@ class Decoder:
         """`folder` is where large compressed transactions are put while they are read; the system's folder of
         temporary files by default."""
         self._read = _READ[flavor]
-        self._rows = _ROWS[flavor]
+        self._rows: Mapping[int, rowevents.Read] = {}
+        self._flavor = flavor
         self._unwrap: Mapping[int, _Unwrap] = (
             {EventType.TRANSACTION_PAYLOAD: self._unwrap_payload}
             if flavor == "mysql"
@@ -232,13 +232,14 @@ class Decoder:
         """FORMAT_DESCRIPTION, or what comes before the first one: where the stream begins."""
         if type == _FORMAT:
             # It always has room for a checksum; whether that holds one it says itself.
-            format = control.format_description(event[HEADER:-CHECKSUM], place)
+            format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
             if format.checksum:
                 flags = place.flags & ~IN_USE
                 plain = event[:_FLAGS] + flags.to_bytes(2, "little") + event[HEADER:]
                 if crc32(plain) != _RIGHT:
                     raise self._damaged(event)
             self._begun, self._checksum = True, format.checksum
+            self._rows = rowevents.readers(self._flavor, lengths)
             return format
         if type != EventType.ROTATE:
             raise ValueError("it comes before FORMAT_DESCRIPTION")

@@ -7,14 +7,14 @@ decoded where the protocol fixes their character set (names are UTF-8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Flavor: TypeAlias = Literal["mysql", "mariadb"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an event stands. `end` is 0 inside a compressed transaction and for events made up by the server
     for the connection; MariaDB from 11.4 on writes 0 inside of transactions too."""
 
@@ -24,8 +24,7 @@ class Place:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(msgspec.Struct, frozen=True, gc=False):
     """FORMAT_DESCRIPTION: how the events behind it are written."""
 
     place: Place
@@ -33,8 +32,7 @@ class Format:
     checksum: bool  # CRC32 behind each event
 
 
-@dataclass(frozen=True, slots=True)
-class Rotate:
+class Rotate(msgspec.Struct, frozen=True, gc=False):
     """The log goes on in another file. Artificial (timestamp 0): it says in which file the stream begins."""
 
     place: Place
@@ -42,8 +40,7 @@ class Rotate:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gtid:
+class Gtid(msgspec.Struct, frozen=True, gc=False):
     """A transaction begins. MySQL: GTID, tagged GTID, ANONYMOUS_GTID; MariaDB: its own GTID event."""
 
     place: Place
@@ -54,16 +51,14 @@ class Gtid:
     prepared: bytes | None = None  # MariaDB: XID of an XA transaction that is prepared or ended by it
 
 
-@dataclass(frozen=True, slots=True)
-class KnownGtids:
+class KnownGtids(msgspec.Struct, frozen=True, gc=False):
     """PREVIOUS_GTIDS or MariaDB's GTID_LIST: what stands before this file."""
 
     place: Place
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, gc=False):
     """A statement: BEGIN, COMMIT, ROLLBACK, SAVEPOINT …, DDL, or a change in statement format."""
 
     place: Place
@@ -73,8 +68,7 @@ class Query:
     error: int
 
 
-@dataclass(frozen=True, slots=True)
-class MappedColumn:
+class MappedColumn(msgspec.Struct, frozen=True, gc=False):
     """A column as TABLE_MAP describes it. What only `binlog_row_metadata=FULL` tells is None without it,
     `unsigned` too where the server is older than the metadata."""
 
@@ -90,8 +84,7 @@ class MappedColumn:
     visible: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TableMap:
+class TableMap(msgspec.Struct, frozen=True, gc=False):
     """TABLE_MAP: what a number stands for in the row events behind it, up to the end of the statement."""
 
     place: Place
@@ -103,8 +96,7 @@ class TableMap:
     raw: bytes  # the event's body behind `id` and flags: equal bytes describe equal tables
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, gc=False):
     """WRITE_ROWS, UPDATE_ROWS, DELETE_ROWS (v1 and v2) and PARTIAL_UPDATE_ROWS."""
 
     place: Place
@@ -118,24 +110,21 @@ class Rows:
     ends_statement: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RowsQuery:
+class RowsQuery(msgspec.Struct, frozen=True, gc=False):
     """ROWS_QUERY or MariaDB's ANNOTATE_ROWS: the statement that the rows behind it come from."""
 
     place: Place
     sql: str
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+class Xid(msgspec.Struct, frozen=True, gc=False):
     """The transaction is committed."""
 
     place: Place
     xid: int
 
 
-@dataclass(frozen=True, slots=True)
-class XaPrepare:
+class XaPrepare(msgspec.Struct, frozen=True, gc=False):
     """The XA transaction is prepared; committed in one phase: it is committed."""
 
     place: Place
@@ -143,8 +132,7 @@ class XaPrepare:
     one_phase: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     """Nothing was written; this is where the server's log ends."""
 
     place: Place
@@ -152,8 +140,7 @@ class Heartbeat:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(msgspec.Struct, frozen=True, gc=False):
     """The server says that its log lacks something."""
 
     place: Place
@@ -161,15 +148,13 @@ class Incident:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadEnd:
+class PayloadEnd(msgspec.Struct, frozen=True, gc=False):
     """A compressed transaction ends here: comes behind the messages unwrapped from it."""
 
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Ignorable:
+class Ignorable(msgspec.Struct, frozen=True, gc=False):
     """An event that changes nothing for a reader: STOP, checkpoints of the server's own, or one that carries
     the flag by which its server says that readers may leave it out."""
 

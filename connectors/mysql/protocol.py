@@ -1,0 +1,318 @@
+"""The decoder of the binary log of MySQL and MariaDB: events in, messages out. No I/O.
+
+Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html and
+https://mariadb.com/kb/en/replication-protocol/. Nothing is ever skipped that could be a change: a type that
+is not known stops, unless the server marks the event as one that readers may leave out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+from zlib import crc32
+
+from connectors.mysql import control, payload, rowevents, statements, transactions
+from connectors.mysql.event import CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
+from connectors.mysql.fragments import Fragments
+from connectors.mysql.messages import (
+    Flavor,
+    Ignorable,
+    Message,
+    PayloadEnd,
+    Place,
+    Rotate,
+    TableMap,
+)
+from connectors.mysql.tablemap import Description, describe
+from tailrace.errors import Malformed, code
+
+MALFORMED: Final = code(
+    "TR-MY-102",
+    "malformed event in the binary log",
+    "An event of the binary log does not have the form that its type and its server's version call for. "
+    "Nothing behind the events before it is delivered.",
+)
+DAMAGED: Final = code(
+    "TR-MY-103",
+    "checksum of an event is wrong",
+    "An event of the binary log is not what the server wrote: its CRC32 is that of other bytes. It was "
+    "changed on the server's disk or on the way.",
+)
+UNKNOWN: Final = code(
+    "TR-MY-104",
+    "unknown event in the binary log",
+    "The binary log holds an event of a type that this version of tailrace does not know, and the server "
+    "does not say that it may be left out: it may be a change.",
+)
+
+_unpack_header: Final = struct.Struct("<IBIIIH").unpack_from
+_unpack_table: Final = struct.Struct("<IHH").unpack_from
+_FLAGS: Final = 17  # of the header
+_TABLE: Final = 8  # of TABLE_MAP: number and flags
+_FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
+
+_RIGHT: Final = 0x2144DF1C
+"""CRC32 of any bytes with their own CRC32 behind them."""
+
+_MOST_TABLES: Final = 4096  # descriptions that are kept
+
+_Read: TypeAlias = Callable[[bytes, Place], Message]
+"""(body, place) → what it says."""
+
+_Unwrap: TypeAlias = Callable[[bytes, int, Place], Iterable[Message]]
+"""(event, where its body ends, its place) → what the events in it say."""
+
+_BODY_ERRORS: Final = (ValueError, IndexError, struct.error)
+
+
+def _ignorable(type: EventType) -> _Read:
+    def read(body: bytes, place: Place) -> Ignorable:
+        return Ignorable(place, type)
+
+    return read
+
+
+_COMMON: Final[Mapping[int, _Read]] = {
+    EventType.QUERY: statements.query,
+    EventType.EXECUTE_LOAD_QUERY: statements.load_query,
+    EventType.XID: transactions.xid,
+    EventType.XA_PREPARE: transactions.xa_prepare,
+    EventType.ROTATE: control.rotate,
+    EventType.INCIDENT: control.incident,
+    **{
+        type: _ignorable(type)
+        for type in (
+            EventType.STOP,
+            EventType.IGNORABLE,
+            # What a statement needs that is in the log as such: the statement itself comes behind, as Query.
+            EventType.INTVAR,
+            EventType.RAND,
+            EventType.USER_VAR,
+            EventType.BEGIN_LOAD_QUERY,
+            EventType.APPEND_BLOCK,
+            EventType.DELETE_FILE,
+        )
+    },
+}
+_READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
+    "mysql": {
+        **_COMMON,
+        EventType.GTID: transactions.gtid,
+        EventType.ANONYMOUS_GTID: transactions.gtid,
+        EventType.GTID_TAGGED: transactions.tagged_gtid,
+        EventType.PREVIOUS_GTIDS: transactions.previous_gtids,
+        EventType.ROWS_QUERY: statements.rows_query,
+        EventType.HEARTBEAT: control.heartbeat,
+        EventType.HEARTBEAT_V2: control.heartbeat_v2,
+        # Of group replication: who takes part, and what a transaction was compared with.
+        EventType.VIEW_CHANGE: _ignorable(EventType.VIEW_CHANGE),
+        EventType.TRANSACTION_CONTEXT: _ignorable(EventType.TRANSACTION_CONTEXT),
+    },
+    "mariadb": {
+        **_COMMON,
+        EventType.MARIADB_GTID: transactions.mariadb_gtid,
+        EventType.GTID_LIST: transactions.gtid_list,
+        EventType.QUERY_COMPRESSED: statements.compressed_query,
+        EventType.ANNOTATE_ROWS: statements.annotate_rows,
+        EventType.HEARTBEAT: control.mariadb_heartbeat,
+        EventType.BINLOG_CHECKPOINT: _ignorable(EventType.BINLOG_CHECKPOINT),
+        # The files are encrypted; what the server sends is not.
+        EventType.START_ENCRYPTION: _ignorable(EventType.START_ENCRYPTION),
+    },
+}
+_INSIDE_PAYLOAD: Final = frozenset(
+    {
+        EventType.QUERY,
+        EventType.XID,
+        EventType.TABLE_MAP,
+        EventType.ROWS_QUERY,
+        EventType.INTVAR,
+        EventType.RAND,
+        EventType.USER_VAR,
+        EventType.BEGIN_LOAD_QUERY,
+        EventType.APPEND_BLOCK,
+        EventType.DELETE_FILE,
+        EventType.EXECUTE_LOAD_QUERY,
+        EventType.INCIDENT,
+        EventType.XA_PREPARE,
+        EventType.IGNORABLE,
+        EventType.WRITE_ROWS,
+        EventType.UPDATE_ROWS,
+        EventType.DELETE_ROWS,
+        EventType.PARTIAL_UPDATE_ROWS,
+    }
+)
+
+
+class Decoder:
+    """Decodes the events of one connection, or of one file, from its begin on.
+
+    Checksums are checked as the last FORMAT_DESCRIPTION announces them. Not safe for use from several threads
+    at once.
+    """
+
+    def __init__(self, flavor: Flavor, *, folder: Path | None = None) -> None:
+        """`folder` is where large compressed transactions are put while they are read; the system's folder of
+        temporary files by default."""
+        self._read = _READ[flavor]
+        self._rows: Mapping[int, rowevents.Read] = {}
+        self._flavor = flavor
+        self._unwrap: Mapping[int, _Unwrap] = (
+            {EventType.TRANSACTION_PAYLOAD: self._unwrap_payload}
+            if flavor == "mysql"
+            else {EventType.PARTIAL_ROW_DATA: self._join_fragments}
+        )
+        self._folder = folder
+        self._begun = False  # FORMAT_DESCRIPTION has come
+        self._checksum = False
+        self._tables: dict[bytes, Description] = {}
+        self._fragments = Fragments()
+        self._file = ""
+        self._end = 0  # of the last event that told where it ends
+
+    def feed(self, event: bytes) -> Iterable[Message]:
+        """Decode one event: header, body, checksum.
+
+        What comes out is to be read to its end before the next event is fed: a compressed transaction is
+        decompressed as it is read. Raises Malformed, here or while what comes out is read; the decoder is of
+        no further use then.
+        """
+        try:
+            timestamp, type, server_id, size, end_position, flags = _unpack_header(event)
+            if size != len(event):
+                raise ValueError(f"it has {len(event)} bytes and says {size}")
+            place = Place(end_position, timestamp, server_id, flags)
+            end = size
+            if self._checksum:
+                if crc32(event) != _RIGHT and type != _FORMAT:
+                    raise self._damaged(event)
+                end -= CHECKSUM
+            if type == _FORMAT or not self._begun:
+                return (self._begin(event, type, place),)
+            if type in self._unwrap:
+                return self._unwrap[type](event, end, place)
+            if self._fragments:
+                raise ValueError("it stands between fragments of a row event")
+            message = self._message(event, end, type, place)
+        except _BODY_ERRORS as error:
+            raise self._malformed(event, error) from None
+        if end_position:
+            self._end = end_position
+        return (message,)
+
+    def _message(self, event: bytes, end: int, type: int, place: Place) -> Message:
+        """What an event says that stands for itself."""
+        if read := self._read.get(type):
+            message = read(event[HEADER:end], place)
+            if isinstance(message, Rotate):
+                self._rotated(message)
+            return message
+        if rows := self._rows.get(type):
+            return rows(event, end, place)
+        if type == EventType.TABLE_MAP:
+            return self._table_map(event[HEADER:end], place)
+        if place.flags & IGNORABLE:
+            return Ignorable(place, type)
+        raise self._unknown(event)
+
+    def _table_map(self, body: bytes, place: Place) -> TableMap:
+        # A table is described before each statement that changes it, mostly as it was before.
+        low, high, _ = _unpack_table(body)
+        raw = body[_TABLE:]
+        described = self._tables.get(raw)
+        if described is None:
+            if len(self._tables) >= _MOST_TABLES:
+                self._tables.clear()
+            described = self._tables[raw] = describe(raw)
+        return TableMap(place, high << 32 | low, *described, raw)
+
+    def _begin(self, event: bytes, type: int, place: Place) -> Message:
+        """FORMAT_DESCRIPTION, or what comes before the first one: where the stream begins."""
+        if type == _FORMAT:
+            # It always has room for a checksum; whether that holds one it says itself.
+            format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
+            if format.checksum:
+                flags = place.flags & ~IN_USE
+                plain = event[:_FLAGS] + flags.to_bytes(2, "little") + event[HEADER:]
+                if crc32(plain) != _RIGHT:
+                    raise self._damaged(event)
+            self._begun, self._checksum = True, format.checksum
+            self._rows = rowevents.readers(self._flavor, lengths)
+            return format
+        if type != EventType.ROTATE:
+            raise ValueError("it comes before FORMAT_DESCRIPTION")
+        # Nothing says yet whether it has a checksum. One that is right by chance is as good as impossible.
+        end = len(event) - CHECKSUM * (crc32(event) == _RIGHT)
+        return self._rotated(control.rotate(event[HEADER:end], place))
+
+    def _rotated(self, rotate: Rotate) -> Rotate:
+        self._file, self._end = rotate.file, rotate.position
+        return rotate
+
+    def _unwrap_payload(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
+        try:
+            for inner in payload.events(event[HEADER:end], self._folder):
+                timestamp, type, server_id, _, end_position, flags = _unpack_header(inner)
+                if type not in _INSIDE_PAYLOAD and not flags & IGNORABLE:
+                    raise ValueError(f"it holds an event of {type_name(type)}")
+                yield self._message(inner, len(inner), type, Place(end_position, timestamp, server_id, flags))
+        except _BODY_ERRORS as error:
+            raise self._malformed(event, error) from None
+        self._end = place.end
+        yield PayloadEnd(place)
+
+    def _join_fragments(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
+        joined = self._fragments.add(event[HEADER:end])
+        if joined is None:
+            return ()
+        _, type, server_id, _, _, flags = _unpack_header(joined)
+        if type not in self._rows:
+            raise ValueError(f"it is the last fragment of an event of {type_name(type)}")
+        end = len(joined) - CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
+        self._end = place.end or self._end
+        return (self._rows[type](joined, end, Place(place.end, place.timestamp, server_id, flags)),)
+
+    def _malformed(self, event: bytes, error: Exception) -> Malformed:
+        return Malformed(
+            MALFORMED,
+            f"{_named(event)}: {error}; its {len(event)} bytes begin with {event[:48].hex(' ') or 'nothing'}",
+            "Look at the event with mysqlbinlog or mariadb-binlog. If they read it, report it with these "
+            "bytes. If they do not, the server's log is damaged here: read from another server of the same "
+            "data.",
+            where=self._where(event),
+        )
+
+    def _damaged(self, event: bytes) -> Malformed:
+        return Malformed(
+            DAMAGED,
+            f"{_named(event)}: the CRC32 of its {len(event)} bytes is not the one that stands behind them",
+            "Start again: what was changed on the way arrives whole. If it is wrong at the same place, the "
+            "server's log is damaged (mysqlbinlog --verify-binlog-checksum shows it): read from another "
+            "server of the same data.",
+            where=self._where(event),
+        )
+
+    def _unknown(self, event: bytes) -> Malformed:
+        return Malformed(
+            UNKNOWN,
+            f"{_named(event)} of {len(event)} bytes, beginning with {event[:48].hex(' ')}",
+            "Look for a version of tailrace that knows this event, or switch off the server's feature that "
+            "writes it.",
+            where=self._where(event),
+        )
+
+    def _where(self, event: bytes) -> str:
+        """The file and the offset at which an event begins; inside of transactions and fragments of events
+        that do not tell theirs, the last offset that was told."""
+        file = self._file or "binary log"
+        if len(event) >= HEADER:
+            _, _, _, size, end, _ = _unpack_header(event)
+            if end >= size:
+                return f"{file}:{end - size}"
+        return f"{file} behind {self._end}" if self._end else file
+
+
+def _named(event: bytes) -> str:
+    return type_name(event[4]) if len(event) >= HEADER else "what is no event"

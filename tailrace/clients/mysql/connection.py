@@ -16,7 +16,7 @@ from tailrace.clients.mysql.faults import connecting, talking
 from tailrace.secrets import reveal
 from tailrace.worker_thread import WorkerThread
 
-Connection: TypeAlias = pymysql.connections.Connection[Cursor]
+Connection: TypeAlias = "pymysql.connections.Connection[Cursor]"
 
 _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60  # a line may be dead although something in between acknowledges what is sent

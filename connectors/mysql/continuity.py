@@ -18,11 +18,6 @@ OTHER_FORM: Final = code(
     "The checkpoint was written while the server named transactions in another way: by GTIDs, or by file and "
     "offset. The one cannot be turned into the other.",
 )
-OTHER_SERVER: Final = code(
-    "TR-MY-334",
-    "another server",
-    "The checkpoint tells a place in one server's files, and the URL leads to another server now.",
-)
 INSIDE_TRANSACTION: Final = code(
     "TR-MY-335",
     "the checkpoint stands inside a transaction of another server's log",

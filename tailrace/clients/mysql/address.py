@@ -34,9 +34,8 @@ class Tls:
     key: Path | None = None
 
     def context(self) -> ssl.SSLContext | None:
-        """None where the mode is `disabled`, or `preferred` without files: then nothing is asked of the
-        server's certificate. NotReady where a file cannot be used."""
-        if self.mode == "disabled" or (self.mode == "preferred" and self.cert is None):
+        """None where the mode is `disabled`. NotReady where a file cannot be used."""
+        if self.mode == "disabled":
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = self.mode == "verify_identity"

@@ -47,9 +47,14 @@ def connect(address: Address, program: str) -> Connection:
             read_timeout=_ANSWER_SECONDS,
             write_timeout=_ANSWER_SECONDS,
             program_name=program,
-            ssl=context,
-            ssl_disabled=tls.mode == "disabled",
+            ssl=context if tls.mode != "preferred" else None,
+            ssl_disabled=tls.mode in ("disabled", "preferred"),
+            defer_connect=True,
         )
+        if tls.mode == "preferred":
+            # The library would load all of the machine's authorities at each connection, and ask none.
+            vars(connection).update(ssl=True, ctx=context, _ssl_required=False)
+        connection.connect()
     try:
         execute(connection, address, _FIX)
     except BaseException:

@@ -8,11 +8,11 @@ the server's version; those of unknown kinds are skipped, since what is known me
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from connectors.mysql.event import Reader
-from connectors.mysql.messages import MappedColumn
+from connectors.mysql.messages import Flavor, MappedColumn
 
 # MYSQL_TYPE_*, grouped by what a table map says of them.
 _STRING, _ENUM, _SET, _GEOMETRY, _VECTOR = 254, 247, 248, 255, 242
@@ -21,8 +21,13 @@ _METADATA_SIZES: Final = {
     **dict.fromkeys((4, 5, 17, 18, 19, 140, _VECTOR, 245, 249, 250, 251, 252, _GEOMETRY), 1),
     **dict.fromkeys((15, 16, 141, 246, _ENUM, _SET, 253, _STRING), 2),
 }
-_NUMBERS: Final = frozenset({1, 2, 3, 4, 5, 8, 9, 246})
+_NUMBERS: Final = frozenset({1, 2, 3, 4, 5, 8, 9, 13, 246})
 _TEXTS: Final = frozenset({15, 140, 141, 249, 250, 251, 252, 253, _STRING})
+_COLLATED: Final[Mapping[Flavor, frozenset[int]]] = {
+    # What has a collation for these servers; to what is no text they give the binary one.
+    "mysql": _TEXTS | {_VECTOR},
+    "mariadb": _TEXTS | {_GEOMETRY},
+}
 _LABELLED: Final = frozenset({_ENUM, _SET})
 
 
@@ -51,7 +56,7 @@ class Description(NamedTuple):
     key: tuple[int, ...] | None
 
 
-def describe(raw: bytes) -> Description:
+def describe(raw: bytes, flavor: Flavor) -> Description:
     """Read a TABLE_MAP's body behind the table's number and the flags. Raises ValueError for what is none."""
     reader = Reader(raw)
     schema = reader.name(reader.number())
@@ -64,7 +69,8 @@ def describe(raw: bytes) -> Description:
     fields = _optional_fields(reader)
 
     unsigned = _of(kinds, _NUMBERS, fields.get(_Field.SIGNEDNESS), _flags)
-    collations = _collations(kinds, _TEXTS, fields, _Field.DEFAULT_CHARSET, _Field.COLUMN_CHARSET)
+    collated = _collations(kinds, _COLLATED[flavor], fields, _Field.DEFAULT_CHARSET, _Field.COLUMN_CHARSET)
+    collations = {i: collation for i, collation in collated.items() if kinds[i][0] in _TEXTS}
     collations |= _collations(
         kinds, _LABELLED, fields, _Field.ENUM_AND_SET_DEFAULT_CHARSET, _Field.ENUM_AND_SET_COLUMN_CHARSET
     )

@@ -75,7 +75,9 @@ def begin(flavor: Flavor) -> bytes:
     return events("mysql9-rows" if flavor == "mysql" else "mariadb11-rows")[0]
 
 
-def read(flavor: Flavor, type: int, body: bytes, *, end: int = 1000, time: int = 7, flags: int = 0) -> Message:
+def read(
+    flavor: Flavor, type: int, body: bytes, *, end: int = 1000, time: int = 7, flags: int = 0
+) -> Message:
     """What one event behind FORMAT_DESCRIPTION says."""
     made = event(type, body, end=end, time=time, flags=flags)
     _, message = decode(flavor, begin(flavor), made)

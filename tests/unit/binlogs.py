@@ -10,8 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from connectors.mysql.messages import Flavor, Message
+import pytest
+
+from connectors.mysql.messages import Flavor, Message, Place
 from connectors.mysql.protocol import Decoder
+from tailrace.errors import Malformed
 
 FOLDER = Path(__file__).parent / "recordings" / "binlog"
 FILES = sorted(path.stem for path in FOLDER.glob("*.binlog"))
@@ -19,6 +22,9 @@ FILES = sorted(path.stem for path in FOLDER.glob("*.binlog"))
 
 RELEASES = sorted(path.stem for path in FOLDER.glob("*.json"))
 MAGIC = b"\xfebin"
+
+PLACE = Place(1000, 7, 11, 0)
+"""Of events made by hand."""
 
 
 def flavor(release: str) -> Flavor:
@@ -82,3 +88,24 @@ def read(
     made = event(type, body, end=end, time=time, flags=flags)
     _, message = decode(flavor, begin(flavor), made)
     return message
+
+
+def refused(flavor: Flavor, type: int, body: bytes) -> str:
+    """What the error says of one event."""
+    with pytest.raises(Malformed) as error:
+        read(flavor, type, body)
+    assert error.value.remedy
+    return f"{error.value.code.id} {error.value.found}"
+
+
+def lenenc(number: int) -> bytes:
+    """A length-encoded integer."""
+    if number < 251:
+        return bytes((number,))
+    return b"\xfc" + struct.pack("<H", number) if number < 1 << 16 else b"\xfe" + struct.pack("<Q", number)
+
+
+def query_body(schema: bytes = b"shop", sql: bytes = b"BEGIN", status: bytes = b"\0" * 5) -> bytes:
+    """The body of a QUERY of thread 3 with the error 1062."""
+    head = struct.pack("<IIBHH", 3, 0, len(schema), 1062, len(status))
+    return head + status + schema + b"\0" + sql

@@ -153,9 +153,11 @@ class Decoder:
     at once.
     """
 
-    def __init__(self, flavor: Flavor, *, folder: Path | None = None) -> None:
-        """`folder` is where large compressed transactions are put while they are read; the system's folder of
-        temporary files by default."""
+    def __init__(self, flavor: Flavor, *, checksum: bool = True, folder: Path | None = None) -> None:
+        """`checksum` is whether @source_binlog_checksum = 'CRC32' was announced on the connection: what comes
+        before the first FORMAT_DESCRIPTION has one then, whatever the log has. `folder` is where large
+        compressed transactions are put while they are read; the system's folder of temporary files by
+        default."""
         self._read = _READ[flavor]
         self._rows: Mapping[int, rowevents.Read] = {}
         self._flavor = flavor
@@ -166,7 +168,7 @@ class Decoder:
         )
         self._folder = folder
         self._begun = False  # FORMAT_DESCRIPTION has come
-        self._checksum = False
+        self._checksum = checksum
         self._tables: dict[bytes, Description] = {}
         self._fragments = Fragments()
         self._file = ""
@@ -190,7 +192,7 @@ class Decoder:
                     raise self._damaged(event)
                 end -= CHECKSUM
             if type == _FORMAT or not self._begun:
-                return (self._begin(event, type, place),)
+                return (self._begin(event, end, type, place),)
             if type in self._unwrap:
                 return self._unwrap[type](event, end, place)
             if self._fragments:
@@ -225,10 +227,10 @@ class Decoder:
         if described is None:
             if len(self._tables) >= _MOST_TABLES:
                 self._tables.clear()
-            described = self._tables[raw] = describe(raw)
+            described = self._tables[raw] = describe(raw, self._flavor)
         return TableMap(place, high << 32 | low, *described, raw)
 
-    def _begin(self, event: bytes, type: int, place: Place) -> Message:
+    def _begin(self, event: bytes, end: int, type: int, place: Place) -> Message:
         """FORMAT_DESCRIPTION, or what comes before the first one: where the stream begins."""
         if type == _FORMAT:
             # It always has room for a checksum; whether that holds one it says itself.
@@ -243,8 +245,6 @@ class Decoder:
             return format
         if type != EventType.ROTATE:
             raise ValueError("it comes before FORMAT_DESCRIPTION")
-        # Nothing says yet whether it has a checksum. One that is right by chance is as good as impossible.
-        end = len(event) - CHECKSUM * (crc32(event) == _RIGHT)
         return self._rotated(control.rotate(event[HEADER:end], place))
 
     def _rotated(self, rotate: Rotate) -> Rotate:

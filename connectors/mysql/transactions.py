@@ -50,11 +50,12 @@ def tagged_gtid(body: bytes, place: Place) -> Gtid:
     """MySQL: the same, in the form that fields can be added to: each with its number, all integers as long as
     they need to be."""
     reader = _Fields(body)
-    if version := reader.unsigned():
-        raise ValueError(f"it is written in version {version} of its form")
-    size, last_needed = reader.unsigned(), reader.unsigned()
-    if size != len(body) - 1 or last_needed > 12:
-        raise ValueError(f"it needs fields up to number {last_needed} in {size} bytes to be understood")
+    version, size, last_needed = reader.unsigned(), reader.unsigned(), reader.unsigned()
+    if version != 1 or size != len(body) or last_needed > 12:
+        raise ValueError(
+            f"it is written in version {version} of its form, in {size} bytes of which fields up to number "
+            f"{last_needed} have to be understood"
+        )
     uuid, number, tag, times = b"", 0, "", {}
     while reader.left:
         field = reader.unsigned()

@@ -105,7 +105,7 @@ def days(raw: bytes) -> int:
 def _days(year: int, month: int, day: int) -> int:
     # `date` knows no year 0; 400 years later the calendar is the same.
     try:
-        return date(year + 400, month, day).toordinal() - _EPOCH_DAY - _CYCLE
+        return date(year or 400, month, day).toordinal() - _EPOCH_DAY - (0 if year else _CYCLE)
     except ValueError:
         raise NoDate(f"{year:04}-{month:02}-{day:02} is no date") from None
 

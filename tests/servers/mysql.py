@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import uuid
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pymysql
 from pymysql.connections import Connection
 
-from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor
+from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor, copy_command
 from tests.servers.process import ServerError, ServerProcess, free_port
 
 # A replica logs in without a password, and so as nobody whose password would need TLS.
@@ -119,10 +118,7 @@ class MySqlServer(MySql):
         self.process = ServerProcess(release)
         self.data = self.process.directory / "data"
         self._file = self.process.directory / "my.cnf"
-        shutil.copytree(template, self.data)
-        owner = self.process.directory.stat()
-        for path in (self.data, *self.data.rglob("*")):
-            shutil.chown(path, owner.st_uid, owner.st_gid)
+        self.process.run(copy_command(template, self.data))
 
     def start(self, timeout: float = 60) -> None:
         """Start it and return when it answers."""

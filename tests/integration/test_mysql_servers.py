@@ -28,14 +28,14 @@ def test_rows_are_in_the_log_with_their_names(every_mysql: MySql, every_mysql_da
 
 def test_only_root_enters_without_a_password(every_mysql: MySql, every_mysql_database: str) -> None:
     user = every_mysql_database
-    every_mysql.execute(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'right'")
+    every_mysql.execute(f"CREATE USER {user}@'%' IDENTIFIED BY 'right'")
     try:
         every_mysql.connect(user=user, password="right").close()
         for password in ("wrong", ""):
             with pytest.raises(pymysql.OperationalError, match="Access denied"):
                 every_mysql.connect(user=user, password=password)
     finally:
-        every_mysql.execute(f"DROP USER {user}@'127.0.0.1'")
+        every_mysql.execute(f"DROP USER {user}@'%'")
     every_mysql.connect().close()
 
 

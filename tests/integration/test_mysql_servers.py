@@ -80,6 +80,9 @@ def test_what_was_committed_is_kept_when_it_is_killed(
     server.start()
     assert server.gtids() == gtids
     assert server.execute("SELECT i, @@GLOBAL.binlog_row_metadata FROM d.t") == [(1, "FULL")]
+    server.stop()
+    assert not server.process.running
+    assert "hutdown complete" in server.process.tail()  # in another case with each of the two
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -91,7 +94,7 @@ def test_a_replica_follows_and_takes_over(make_mysql: Callable[..., MySqlServer]
     primary.script("CREATE DATABASE d;\nCREATE TABLE d.t (i int PRIMARY KEY);\nINSERT INTO d.t VALUES (1)")
     replica.wait_for(primary.gtids())
     assert replica.gtids() == primary.gtids()
-    primary.stop()
+    primary.kill()
     replica.promote()
     replica.execute("INSERT INTO d.t VALUES (2)")
     assert replica.execute("SELECT i FROM d.t") == [(1,), (2,)]

@@ -106,7 +106,7 @@ class _Open:
     """The transaction that is being read."""
 
     __slots__ = (
-        "begun",
+        "begin",
         "delivered",
         "gtid",
         "ordinal",
@@ -118,10 +118,10 @@ class _Open:
     )
 
     def __init__(
-        self, gtid: Gtid, begun: int, sought: BinlogPosition | None, spool: Spool, thread: int | None
+        self, gtid: Gtid, begin: int, sought: BinlogPosition | None, spool: Spool, thread: int | None
     ) -> None:
         self.gtid = gtid
-        self.begun = begun  # offset of its first event
+        self.begin = begin  # offset of its GTID event
         self.sought = sought  # the position in it from which the stream is resumed
         self.delivered = sought.ordinal if sought else 0  # row events that are dropped
         self.spool = spool
@@ -163,6 +163,7 @@ class Assembler:
         self._offset = 0  # of the event that is being read
         self._open: _Open | None = None
         self._gtid: Gtid | None = None  # told, and nothing of its transaction yet
+        self._gtid_at = 0  # where its event begins
         self._with_it: Executed = resume.executed  # what is executed once that is
         self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
         self._maps: dict[int, Version | None] = {}
@@ -260,7 +261,7 @@ class Assembler:
             raise self._out_of_order(f"{gtid.gtid or 'a transaction'} begins before the one before it ends")
         if not self._by_file:
             self._with_it = self._executed_with(gtid)
-        self._gtid = gtid
+        self._gtid, self._gtid_at = gtid, self._offset
         sought = self._sought
         if sought is not None and not self._by_file and gtid.gtid != sought.transaction:
             raise self._not_found_again(sought, f"the next transaction is {gtid.gtid}")
@@ -295,7 +296,7 @@ class Assembler:
         if gtid is None:
             raise self._out_of_order("a transaction that was not announced")
         sought, self._sought = self._sought, None
-        opened = self._open = _Open(gtid, self._offset, sought, self._spool, thread)
+        opened = self._open = _Open(gtid, self._gtid_at, sought, self._spool, thread)
         return opened
 
     def _rows(self, rows: Rows) -> None:
@@ -361,7 +362,7 @@ class Assembler:
             raise self._out_of_order(f"{_shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
-        opened = self._begin(query.thread)
+        opened, offset = self._begin(query.thread), self._offset
         self._passed(query.place)
         version = None
         if statement.meaning is Meaning.TRUNCATE:
@@ -373,7 +374,7 @@ class Assembler:
         if version is not None and opened.ordinal > opened.delivered:
             transaction = self._transaction(opened, query.place)
             self._tell(version, transaction, 1)
-            self._events.append(Change("t", version.table, transaction, 1, 0, opened.begun, (None, None)))
+            self._events.append(Change("t", version.table, transaction, 1, 0, offset, (None, None)))
             self.size += len(query.sql)
         yield from self._commit(query.place)
 
@@ -447,8 +448,10 @@ class Assembler:
                 )
             self._spool.clear()
         self._open = None
+        gtid = opened.gtid.gtid
         self._reach(FilePlace(self._file, self._offset) if self._by_file else self._with_it)
-        self._proof = Proof(FilePlace(self._file, self._offset), self._server)
+        at = None if gtid is None else opened.begin
+        self._proof = Proof(FilePlace(self._file, self._offset), self._server, at, gtid or "")
         self._inside = None
         if self.size >= _BATCH_BYTES:
             yield self._batch(None, more=True)
@@ -499,7 +502,7 @@ class Assembler:
         )
         block.before = self._before()
         return Transaction(
-            gtid.gtid or f"{self._file}:{opened.begun}",
+            gtid.gtid or f"{self._file}:{opened.begin}",
             f"{self.number:0{NUMBER_WIDTH}d}",
             place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
             block,

@@ -57,6 +57,7 @@ async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, 
         await _check_domains(position, executed, catalogue, server, where)
     else:
         check_file(position, executed, await catalogue.files(), where)
+    await _check_proof(position, catalogue, server, where)
 
 
 def check_executed(
@@ -106,15 +107,21 @@ async def _check_domains(
             BEGIN_ANEW,
             where=where,
         )
+
+
+async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:
+    """That the last transaction before the position stands where it stood; of another server's log, and of a
+    file that is gone, that is not to be told."""
     proof = position.proof
-    if proof is None or proof.server != server.name or proof.place.file not in {file.name for file in files}:
+    if proof is None or proof.begin is None or proof.server != server.name:
         return
-    # The numbers of MariaDB's transactions are alike on many servers; where the last one ends is not.
-    there = await catalogue.gtids_at(proof.place)
-    if there != executed:
+    file = proof.place.file
+    if file not in {one.name for one in await catalogue.files()}:
+        return
+    there = await catalogue.transaction_at(file, proof.begin)
+    if there != proof.gtid:
         raise _ahead(
-            f"at {proof.place} the checkpoint has {executed}, the server's log has "
-            f"{there if there is not None else 'no such place'}",
+            f"{proof.gtid} was read at {file}:{proof.begin}, where {there or 'no transaction'} stands now",
             where,
         )
 

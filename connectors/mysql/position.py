@@ -10,7 +10,9 @@ domain, without them the file and the offset behind the last commit. Where thing
   events only. A TRUNCATE is the first and only one of its transaction;
 - a commit's end is (number of what was executed with it, 0).
 
-Beside its place a position keeps how the last commit before it is found again: file, offset and server.
+Beside its place a position keeps where the last transaction before it stands in the log of its server. Two
+servers, or one that was put back from a copy, may have given out the same GTIDs; at the same place of the
+same file they have not.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from connectors.mysql.messages import Flavor
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
 
 _FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")
-_PROOF: Final = re.compile(r"(\S+):([0-9]+) of (\S+)")
+_PROOF: Final = re.compile(r"(\S+):(?:([0-9]+)-)?([0-9]+) (?:(\S+) )?of (\S+)")
 _FILE_STEP: Final = 10**12  # more than a file is long
 
 NUMBER_WIDTH: Final = 20
@@ -76,21 +78,26 @@ def number(executed: Executed) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Where the last commit before a position ends in the log of one server."""
+    """Where the last transaction before a position stands in the log of one server."""
 
-    place: FilePlace
+    place: FilePlace  # where it ends
     server: str  # MySQL's UUID, MariaDB's server id
+    begin: int | None = None  # offset in that file of its GTID; None: nothing is known of it
+    gtid: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place} of {self.server}"
+        if self.begin is None:
+            return f"{self.place} of {self.server}"
+        return f"{self.place.file}:{self.begin}-{self.place.offset} {self.gtid} of {self.server}"
 
     @classmethod
     def parse(cls, text: str) -> Proof:
         """Read what `str` made. Raises ValueError for anything else."""
         matched = _PROOF.fullmatch(text)
-        if matched is None:
-            raise ValueError(f"not where a commit ends: {text[:80]!r}")
-        return cls(FilePlace(matched[1], int(matched[2])), matched[3])
+        if matched is None or (matched[2] is None) != (matched[4] is None):
+            raise ValueError(f"not where a transaction stands: {text[:80]!r}")
+        begin = None if matched[2] is None else int(matched[2])
+        return cls(FilePlace(matched[1], int(matched[3])), matched[5], begin, matched[4] or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,8 @@ from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import Flavor
 from connectors.mysql.position import Executed, FilePlace
 from tailrace.clients.mysql.connection import Session
-from tailrace.errors import NotReady, TailraceError, code
+from tailrace.clients.mysql.faults import REFUSED
+from tailrace.errors import NotReady, Stop, TailraceError, code
 
 NO_LOG: Final = code(
     "TR-MY-401",
@@ -23,6 +25,8 @@ OTHER_FLAVOR: Final = code(
     "MySQL and MariaDB write logs and positions of different forms: type: mysql is for the one, type: "
     "mariadb for the other.",
 )
+
+_GTID: Final = re.compile(r"[0-9a-f-]{36}:(?:[a-z0-9_]+:)?[0-9]+|[0-9]+-[0-9]+-[0-9]+")
 
 _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
@@ -125,6 +129,20 @@ class Catalogue:
         """MySQL: what is in the log no more."""
         ((text,),) = await self._session.query("SELECT @@global.gtid_purged")
         return GtidSet.parse(text)
+
+    async def transaction_at(self, file: str, offset: int) -> str | None:
+        """The GTID that stands at an offset of a file; None where no event begins, or one of another kind."""
+        try:
+            found = await self._session.query("SHOW BINLOG EVENTS IN %s FROM %s LIMIT 1", (file, offset))
+        except Stop as error:
+            if error.code is not REFUSED:
+                raise
+            return None  # MariaDB: no event begins there; MySQL shows the one behind
+        for _, at, kind, _, _, told, *_ in found:
+            if int(at) == offset and str(kind).lower().startswith("gtid") and kind != "Gtid_list":
+                matched = _GTID.search(str(told))
+                return matched[0] if matched is not None else None
+        return None
 
     async def gtids_at(self, place: FilePlace) -> GtidPosition | None:
         """MariaDB: what stands in the log before a place; None where there is no such place."""

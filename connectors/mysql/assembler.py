@@ -1,4 +1,4 @@
-"""Messages in, batches of changes out: what one connection's log says, transaction by transaction. No I/O.
+"""Events in, batches of changes out: what one connection's log says, transaction by transaction. No I/O.
 
 A transaction's rows are kept until its end is known, and delivered then: they may be rolled back to a
 savepoint, or wholly, in the log itself. Its changes share one place in the order of commits; rows of tables
@@ -7,7 +7,7 @@ that are not captured are counted and left unread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -136,15 +136,24 @@ class Assembler:
 
     ::
 
-        for batch in assembler.feed(messages): …   # those that are full
-        batch = assembler.cut()                    # the rest
+        for batch in assembler.feed(events): …   # those that are full
+        batch = assembler.cut()                  # the rest
 
     What `resume` covers is dropped. Errors are Gap, Malformed, NotReady and Stop; after one `cut` hands out
     what stands before the row event that it is of, and the object is of no further use.
     """
 
-    def __init__(self, tables: Tables, resume: BinlogPosition, server: str, *, folded: bool = False) -> None:
-        """`server`: see `Proof`. `folded`: the server keeps the names of tables in lower case."""
+    def __init__(
+        self,
+        decode: Callable[[bytes], Iterable[Message]],
+        tables: Tables,
+        resume: BinlogPosition,
+        server: str,
+        *,
+        folded: bool = False,
+    ) -> None:
+        """`decode`: `Decoder.feed`. `server`: see `Proof`. `folded`: the server keeps the names of tables in
+        lower case."""
         self.executed: Executed = resume.executed
         """Up to the last commit's end, or the idle position behind it."""
         self.number = number(resume.executed)
@@ -152,6 +161,7 @@ class Assembler:
         self.size = 0
         """Bytes of the row events behind the changes that the next `cut` hands out."""
 
+        self._decode = decode
         self._tables = tables
         self._server = server
         self._folded = folded
@@ -160,7 +170,8 @@ class Assembler:
         self._sought = resume if resume.inside else None  # until its transaction has begun
         self._by_file = isinstance(resume.executed, FilePlace)
         self._file = ""
-        self._offset = 0  # of the event that is being read
+        self._offset = 0  # behind the newest event that told where it ends
+        self._size = 0  # of the event that is being read
         self._open: _Open | None = None
         self._gtid: Gtid | None = None  # told, and nothing of its transaction yet
         self._gtid_at = 0  # where its event begins
@@ -183,8 +194,13 @@ class Assembler:
         """How far the server's log was read. None: it has not said where it begins."""
         return FilePlace(self._file, self._offset) if self._file else None
 
-    def feed(self, messages: Iterable[Message]) -> Iterator[Batch]:
-        """Read messages; the batches that become full on the way, of about 1 MiB."""
+    def feed(self, events: Iterable[bytes]) -> Iterator[Batch]:
+        """Read events; the batches that become full on the way, of about 1 MiB."""
+        for event in events:
+            self._size = len(event)
+            yield from self._read(self._decode(event))
+
+    def _read(self, messages: Iterable[Message]) -> Iterator[Batch]:
         for message in messages:
             kind = type(message)
             if kind is Rows:
@@ -252,6 +268,11 @@ class Assembler:
             if self._by_file and self._open is None and self._gtid is None and self._sought is None:
                 self._reach(FilePlace(self._file, place.end))
 
+    def _begin_of(self, place: Place) -> int:
+        """Where an event begins; inside of a compressed transaction, and where MariaDB does not tell, the
+        last place that is known."""
+        return place.end - self._size if place.end else self._offset
+
     def _reach(self, executed: Executed) -> None:
         self.executed, self.number = executed, number(executed)
 
@@ -261,12 +282,15 @@ class Assembler:
             raise self._out_of_order(f"{gtid.gtid or 'a transaction'} begins before the one before it ends")
         if not self._by_file:
             self._with_it = self._executed_with(gtid)
-        self._gtid, self._gtid_at = gtid, self._offset
+        self._gtid, self._gtid_at = gtid, self._begin_of(gtid.place)
         sought = self._sought
         if sought is not None and not self._by_file and gtid.gtid != sought.transaction:
             raise self._not_found_again(sought, f"the next transaction is {gtid.gtid}")
-        if sought is not None and self._by_file and self.place != sought.executed:
-            raise self._not_found_again(sought, f"the next transaction begins at {self.place}")
+        if self._by_file:
+            begin = FilePlace(self._file, self._gtid_at)
+            if sought is not None and begin != sought.executed:
+                raise self._not_found_again(sought, f"the next transaction begins at {begin}")
+            self._reach(begin)
         if gtid.begins:
             self._begin(None)
 
@@ -314,7 +338,8 @@ class Assembler:
         if not versions or versions[-1] is not version:
             versions.append(version)
         try:
-            opened.spool.append((len(versions) - 1, opened.ordinal, self._offset, rows))
+            begin = self._begin_of(rows.place)
+            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
         except OSError as error:
             raise Stop(
                 NO_ROOM,
@@ -362,7 +387,7 @@ class Assembler:
             raise self._out_of_order(f"{_shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
-        opened, offset = self._begin(query.thread), self._offset
+        opened, offset = self._begin(query.thread), self._begin_of(query.place)
         self._passed(query.place)
         version = None
         if statement.meaning is Meaning.TRUNCATE:

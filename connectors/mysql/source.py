@@ -116,10 +116,10 @@ class BinlogSource:
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
         connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
-        assembler = Assembler(self._tables, position, server.name, folded=server.folded)
+        decode = Decoder(server.flavor).feed
+        assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
         self._stream = Stream(
             Channel(connection, self._address),
-            Decoder(server.flavor),
             assembler,
             self._extent,
             self._settings.silence_timeout,

@@ -11,9 +11,7 @@ from typing import Final
 from connectors.mysql.assembler import Assembler
 from connectors.mysql.channel import Channel
 from connectors.mysql.extent import Extent
-from connectors.mysql.messages import Message
 from connectors.mysql.position import BinlogPosition
-from connectors.mysql.protocol import Decoder
 from tailrace.clients.mysql.faults import LOST
 from tailrace.errors import Retry, TailraceError
 from tailrace.events import Batch
@@ -37,7 +35,6 @@ class Stream:
     def __init__(
         self,
         channel: Channel,
-        decoder: Decoder,
         assembler: Assembler,
         extent: Extent,
         silence: float,
@@ -45,7 +42,6 @@ class Stream:
     ) -> None:
         """`silence`: seconds after which the connection counts as dead."""
         self._channel = channel
-        self._decoder = decoder
         self._assembler = assembler
         self._extent = extent
         self._silence = silence
@@ -99,15 +95,10 @@ class Stream:
 
     def _read(self, events: Sequence[bytes]) -> Iterator[Batch]:
         try:
-            yield from self._assembler.feed(self._messages(events))
+            yield from self._assembler.feed(events)
         except TailraceError as error:
             self._failure = error
         self._extent.read_to(self._assembler.place)
-
-    def _messages(self, events: Sequence[bytes]) -> Iterator[Message]:
-        feed = self._decoder.feed
-        for event in events:
-            yield from feed(event)
 
     def _cut(self) -> Batch | None:
         """The next batch, if there is one whose time has come."""

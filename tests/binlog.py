@@ -13,6 +13,7 @@ from connectors.mysql.rows import Pair, RowReader
 from connectors.mysql.type_options import TypeOptions
 from tests.servers import MySql
 
+_DEFAULTS: Final = TypeOptions()
 _DUMP: Final = 0x12  # COM_BINLOG_DUMP
 _NON_BLOCKING: Final = 1  # end where the log ends
 _STATUS: Final = {"mysql": "SHOW BINARY LOG STATUS", "mariadb": "SHOW MASTER STATUS"}
@@ -41,7 +42,7 @@ class LogReader:
             while not (packet := private._read_packet()).is_eof_packet():
                 yield from decoder.feed(packet.get_all_data()[1:])
 
-    def rows(self, schema: str) -> Iterator[tuple[TableMap, list[Pair]]]:
+    def rows(self, schema: str, options: TypeOptions = _DEFAULTS) -> Iterator[tuple[TableMap, list[Pair]]]:
         """The row events of a schema's tables."""
         tables: dict[int, TableMap] = {}
         readers: dict[bytes, RowReader] = {}
@@ -50,5 +51,5 @@ class LogReader:
                 tables[message.id] = message
             elif isinstance(message, Rows) and (table := tables[message.table_id]).schema == schema:
                 if table.raw not in readers:
-                    readers[table.raw] = RowReader(table, TypeOptions())
+                    readers[table.raw] = RowReader(table, options, flavor=self._server.flavor)
                 yield table, readers[table.raw].read(message)

@@ -18,6 +18,7 @@ from connectors.mysql.event import CHECKSUM, HEADER, IGNORABLE, IN_USE, EventTyp
 from connectors.mysql.fragments import Fragments
 from connectors.mysql.messages import (
     Flavor,
+    Format,
     Ignorable,
     Message,
     PayloadEnd,
@@ -52,6 +53,9 @@ _unpack_table: Final = struct.Struct("<IHH").unpack_from
 _FLAGS: Final = 17  # of the header
 _TABLE: Final = 8  # of TABLE_MAP: number and flags
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
+_ROTATE: Final = int(EventType.ROTATE)
+_PAYLOAD: Final = int(EventType.TRANSACTION_PAYLOAD)
+_FRAGMENT: Final = int(EventType.PARTIAL_ROW_DATA)
 
 _RIGHT: Final = 0x2144DF1C
 """CRC32 of any bytes with their own CRC32 behind them."""
@@ -60,9 +64,6 @@ _MOST_TABLES: Final = 4096  # descriptions that are kept
 
 _Read: TypeAlias = Callable[[bytes, Place], Message]
 """(body, place) → what it says."""
-
-_Unwrap: TypeAlias = Callable[[bytes, int, Place], Iterable[Message]]
-"""(event, where its body ends, its place) → what the events in it say."""
 
 _BODY_ERRORS: Final = (ValueError, IndexError, struct.error)
 
@@ -79,7 +80,6 @@ _COMMON: Final[Mapping[int, _Read]] = {
     EventType.EXECUTE_LOAD_QUERY: statements.load_query,
     EventType.XID: transactions.xid,
     EventType.XA_PREPARE: transactions.xa_prepare,
-    EventType.ROTATE: control.rotate,
     EventType.INCIDENT: control.incident,
     **{
         type: _ignorable(type)
@@ -122,6 +122,7 @@ _READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
         EventType.START_ENCRYPTION: _ignorable(EventType.START_ENCRYPTION),
     },
 }
+# Beside rows: what a transaction is made of.
 _INSIDE_PAYLOAD: Final = frozenset(
     {
         EventType.QUERY,
@@ -138,10 +139,6 @@ _INSIDE_PAYLOAD: Final = frozenset(
         EventType.INCIDENT,
         EventType.XA_PREPARE,
         EventType.IGNORABLE,
-        EventType.WRITE_ROWS,
-        EventType.UPDATE_ROWS,
-        EventType.DELETE_ROWS,
-        EventType.PARTIAL_UPDATE_ROWS,
     }
 )
 
@@ -158,14 +155,7 @@ class Decoder:
         before the first FORMAT_DESCRIPTION has one then, whatever the log has. `folder` is where large
         compressed transactions are put while they are read; the system's folder of temporary files by
         default."""
-        self._read = _READ[flavor]
-        self._rows: Mapping[int, rowevents.Read] = {}
         self._flavor = flavor
-        self._unwrap: Mapping[int, _Unwrap] = (
-            {EventType.TRANSACTION_PAYLOAD: self._unwrap_payload}
-            if flavor == "mysql"
-            else {EventType.PARTIAL_ROW_DATA: self._join_fragments}
-        )
         self._folder = folder
         self._begun = False  # FORMAT_DESCRIPTION has come
         self._checksum = checksum
@@ -173,6 +163,10 @@ class Decoder:
         self._fragments = Fragments()
         self._file = ""
         self._end = 0  # of the last event that told where it ends
+        # How events are read that stand for themselves; nothing while none may come.
+        self._bodies: Mapping[int, _Read] = {}
+        self._rows: Mapping[int, rowevents.Read] = {}
+        self._ordinary: tuple[Mapping[int, _Read], Mapping[int, rowevents.Read]] = ({}, {})
 
     def feed(self, event: bytes) -> Iterable[Message]:
         """Decode one event: header, body, checksum.
@@ -185,39 +179,55 @@ class Decoder:
             timestamp, type, server_id, size, end_position, flags = _unpack_header(event)
             if size != len(event):
                 raise ValueError(f"it has {len(event)} bytes and says {size}")
-            place = Place(end_position, timestamp, server_id, flags)
-            end = size
             if self._checksum:
                 if crc32(event) != _RIGHT and type != _FORMAT:
                     raise self._damaged(event)
-                end -= CHECKSUM
-            if type == _FORMAT or not self._begun:
-                return (self._begin(event, end, type, place),)
-            if type in self._unwrap:
-                return self._unwrap[type](event, end, place)
-            if self._fragments:
-                raise ValueError("it stands between fragments of a row event")
-            message = self._message(event, end, type, place)
+                size -= CHECKSUM
+            place = Place(end_position, timestamp, server_id, flags)
+            message: Message
+            if read := self._bodies.get(type):
+                message = read(event[HEADER:size], place)
+            elif rows := self._rows.get(type):
+                message = rows(event, size, place)
+            else:
+                return self._unusual(event, size, type, place)
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
-        if end_position:
+        if end_position and type != _ROTATE:
             self._end = end_position
         return (message,)
 
-    def _message(self, event: bytes, end: int, type: int, place: Place) -> Message:
-        """What an event says that stands for itself."""
-        if read := self._read.get(type):
-            message = read(event[HEADER:end], place)
-            if isinstance(message, Rotate):
-                self._rotated(message)
-            return message
-        if rows := self._rows.get(type):
-            return rows(event, end, place)
-        if type == EventType.TABLE_MAP:
-            return self._table_map(event[HEADER:end], place)
-        if place.flags & IGNORABLE:
-            return Ignorable(place, type)
-        raise self._unknown(event)
+    def _unusual(self, event: bytes, end: int, type: int, place: Place) -> Iterable[Message]:
+        """What does not stand for itself, and what stands where or as it should not."""
+        if type == _FORMAT:
+            return (self._begin(event, place),)
+        if not self._begun:
+            if type != _ROTATE:
+                raise ValueError("it comes before FORMAT_DESCRIPTION")
+            return (self._rotate(event[HEADER:end], place),)
+        if type == _FRAGMENT and self._flavor == "mariadb":
+            return self._join(event, end, place)
+        if self._fragments:
+            raise ValueError("it stands between fragments of a row event")
+        if type == _PAYLOAD and self._flavor == "mysql":
+            return self._unwrapped(event, end, place)
+        return (self._unknown(event, type, place),)
+
+    def _begin(self, event: bytes, place: Place) -> Format:
+        # It always has room for a checksum; whether that holds one it says itself.
+        format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
+        if format.checksum:
+            flags = (place.flags & ~IN_USE).to_bytes(2, "little")
+            if crc32(event[:_FLAGS] + flags + event[HEADER:]) != _RIGHT:
+                raise self._damaged(event)
+        if self._fragments:
+            raise ValueError("it stands between fragments of a row event")
+        own: Mapping[int, _Read] = {EventType.TABLE_MAP: self._table_map, EventType.ROTATE: self._rotate}
+        self._bodies = {**_READ[self._flavor], **own}
+        self._rows = rowevents.readers(self._flavor, lengths)
+        self._ordinary = (self._bodies, self._rows)
+        self._begun, self._checksum = True, format.checksum
+        return format
 
     def _table_map(self, body: bytes, place: Place) -> TableMap:
         # A table is described before each statement that changes it, mostly as it was before.
@@ -228,51 +238,58 @@ class Decoder:
             if len(self._tables) >= _MOST_TABLES:
                 self._tables.clear()
             described = self._tables[raw] = describe(raw, self._flavor)
-        return TableMap(place, high << 32 | low, *described, raw)
+        schema, table, columns, key = described
+        return TableMap(place, high << 32 | low, schema, table, columns, key, raw)
 
-    def _begin(self, event: bytes, end: int, type: int, place: Place) -> Message:
-        """FORMAT_DESCRIPTION, or what comes before the first one: where the stream begins."""
-        if type == _FORMAT:
-            # It always has room for a checksum; whether that holds one it says itself.
-            format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
-            if format.checksum:
-                flags = place.flags & ~IN_USE
-                plain = event[:_FLAGS] + flags.to_bytes(2, "little") + event[HEADER:]
-                if crc32(plain) != _RIGHT:
-                    raise self._damaged(event)
-            self._begun, self._checksum = True, format.checksum
-            self._rows = rowevents.readers(self._flavor, lengths)
-            return format
-        if type != EventType.ROTATE:
-            raise ValueError("it comes before FORMAT_DESCRIPTION")
-        return self._rotated(control.rotate(event[HEADER:end], place))
+    def _rotate(self, body: bytes, place: Place) -> Rotate:
+        message = control.rotate(body, place)
+        self._file, self._end = message.file, message.position
+        return message
 
-    def _rotated(self, rotate: Rotate) -> Rotate:
-        self._file, self._end = rotate.file, rotate.position
-        return rotate
-
-    def _unwrap_payload(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
+    def _unwrapped(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
+        """What the events in a compressed transaction say. They have no checksums, and places of their own
+        neither."""
         try:
             for inner in payload.events(event[HEADER:end], self._folder):
-                timestamp, type, server_id, _, end_position, flags = _unpack_header(inner)
-                if type not in _INSIDE_PAYLOAD and not flags & IGNORABLE:
+                timestamp, type, server_id, size, end_position, flags = _unpack_header(inner)
+                inside = Place(end_position, timestamp, server_id, flags)
+                if type in _INSIDE_PAYLOAD and (read := self._bodies.get(type)):
+                    yield read(inner[HEADER:], inside)
+                elif rows := self._rows.get(type):
+                    yield rows(inner, size, inside)
+                elif flags & IGNORABLE:
+                    yield Ignorable(inside, type)
+                else:
                     raise ValueError(f"it holds an event of {type_name(type)}")
-                yield self._message(inner, len(inner), type, Place(end_position, timestamp, server_id, flags))
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
         self._end = place.end
         yield PayloadEnd(place)
 
-    def _join_fragments(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
+    def _join(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
         joined = self._fragments.add(event[HEADER:end])
         if joined is None:
+            self._bodies, self._rows = {}, {}
             return ()
-        _, type, server_id, _, _, flags = _unpack_header(joined)
+        self._bodies, self._rows = self._ordinary
+        _, type, server_id, size, _, flags = _unpack_header(joined)
         if type not in self._rows:
             raise ValueError(f"it is the last fragment of an event of {type_name(type)}")
-        end = len(joined) - CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
+        size -= CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
         self._end = place.end or self._end
-        return (self._rows[type](joined, end, Place(place.end, place.timestamp, server_id, flags)),)
+        return (self._rows[type](joined, size, Place(place.end, place.timestamp, server_id, flags)),)
+
+    def _unknown(self, event: bytes, type: int, place: Place) -> Ignorable:
+        """What the server says may be left out. Anything else stops."""
+        if place.flags & IGNORABLE:
+            return Ignorable(place, type)
+        raise Malformed(
+            UNKNOWN,
+            f"{type_name(type)} of {len(event)} bytes, beginning with {event[:48].hex(' ')}",
+            "Look for a version of tailrace that knows this event, or switch off the server's feature that "
+            "writes it.",
+            where=self._where(event),
+        )
 
     def _malformed(self, event: bytes, error: Exception) -> Malformed:
         return Malformed(
@@ -291,15 +308,6 @@ class Decoder:
             "Start again: what was changed on the way arrives whole. If it is wrong at the same place, the "
             "server's log is damaged (mysqlbinlog --verify-binlog-checksum shows it): read from another "
             "server of the same data.",
-            where=self._where(event),
-        )
-
-    def _unknown(self, event: bytes) -> Malformed:
-        return Malformed(
-            UNKNOWN,
-            f"{_named(event)} of {len(event)} bytes, beginning with {event[:48].hex(' ')}",
-            "Look for a version of tailrace that knows this event, or switch off the server's feature that "
-            "writes it.",
             where=self._where(event),
         )
 

@@ -105,14 +105,17 @@ class MySqlServer(MySql):
     """A server of the test's own, which it may stop, kill and start again on the same port and data.
 
     `release`: `mysql9`, `mariadb10` or `mariadb11`. `settings` are read at every start: change an entry and
-    restart. As a context manager it is removed at the end, data and all.
+    restart; None stands for the server's own default. As a context manager it is removed at the end, data
+    and all.
     """
 
-    def __init__(self, release: str = "mysql9", settings: Mapping[str, str | int] | None = None) -> None:
+    def __init__(
+        self, release: str = "mysql9", settings: Mapping[str, str | int | None] | None = None
+    ) -> None:
         self.release = RELEASES[release]
         template = self.release.template()
         super().__init__(f"mysql://root@127.0.0.1:{free_port()}/")
-        self.settings: dict[str, str | int] = {
+        self.settings: dict[str, str | int | None] = {
             "server_id": random.randrange(1, 2**31),
             **SETTINGS[self.release.flavor],
             **(settings or {}),
@@ -125,7 +128,7 @@ class MySqlServer(MySql):
     def start(self, timeout: float = 60) -> None:
         """Start it and return when it answers."""
         settings = {
-            **self.settings,
+            **{key: value for key, value in self.settings.items() if value is not None},
             "bind_address": self.host,
             "port": self.port,
             "datadir": self.data,

@@ -131,7 +131,9 @@ class BinlogPosition:
                 return cls(GtidPosition.parse(text))
             if _FILE.fullmatch(text.rpartition(":")[0]):
                 return cls(FilePlace.parse(text))
-            return cls(GtidSet.parse(text))
+            if not (executed := GtidSet.parse(text)):
+                raise ValueError(f"no transaction is named in {text[:80]!r}")
+            return cls(executed)
         except ValueError as error:
             expected = "0-1-7" if flavor == "mariadb" else "a GTID set, or binlog.000003:1234"
             raise ValueError(f"a position looks like {expected}: {error}") from None

@@ -444,7 +444,6 @@ class Assembler:
     def _rotate(self, rotate: Rotate) -> None:
         if self._open is not None or self._gtid is not None:
             raise self._out_of_order("another file begins inside of a transaction")
-        self._maps.clear()
         self._file, self._offset = rotate.file, rotate.position
         place = FilePlace(rotate.file, rotate.position)
         if self._by_file and not self._sought and place.number > self.number:
@@ -473,6 +472,7 @@ class Assembler:
                 )
             self._spool.clear()
         self._open = None
+        self._maps.clear()
         gtid = opened.gtid.gtid
         self._reach(FilePlace(self._file, self._offset) if self._by_file else self._with_it)
         at = None if gtid is None else opened.begin

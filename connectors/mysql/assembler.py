@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from connectors.mysql import meaning
+from connectors.mysql import meaning, refusals
+from connectors.mysql.delivery import Delivery
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.meaning import Meaning, Statement, may_change
 from connectors.mysql.messages import (
@@ -42,64 +43,20 @@ from connectors.mysql.position import (
     SourceBlock,
     number,
 )
+from connectors.mysql.refusals import shortened
 from connectors.mysql.spool import Mark, Spool
 from connectors.mysql.tables import Tables, Version
-from tailrace.errors import Gap, Malformed, Stop, code
+from tailrace.errors import Gap, Malformed
 from tailrace.events import (
     OFFSET_PLACEHOLDER,
-    ROW_INDEXES,
     ROW_PLACEHOLDER,
     Batch,
-    Change,
-    Event,
-    SchemaChange,
     Transaction,
-)
-
-NOT_FOUND_AGAIN: Final = code(
-    "TR-MY-310",
-    "transaction not found again",
-    "A checkpoint stands inside a transaction, and the server does not send that transaction as it did "
-    "before. Going on would lose or double some of its changes.",
-)
-OUT_OF_ORDER: Final = code(
-    "TR-MY-311",
-    "the log is out of order",
-    "What the server sends does not follow on what it sent before: a transaction that begins inside of "
-    "another, rows without a table, a GTID for the second time.",
-)
-AS_STATEMENT: Final = code(
-    "TR-MY-312",
-    "changes were logged as a statement",
-    "A session has set binlog_format to STATEMENT or MIXED: the log holds the statement in place of the rows "
-    "that it changed, perhaps of captured tables.",
-)
-INCIDENT: Final = code(
-    "TR-MY-313",
-    "the server's log lacks something",
-    "The server has written an incident into its log: it could not write changes that it had made.",
-)
-PREPARED: Final = code(
-    "TR-MY-314",
-    "an XA transaction is prepared",
-    "XA transactions that are prepared first and committed later are not supported: their rows stand in the "
-    "log before it is known whether they are committed.",
-)
-NO_ROOM: Final = code(
-    "TR-MY-315",
-    "no room for a large transaction",
-    "A transaction's rows are kept in a file of the system's temporary folder (TMPDIR) until its end is "
-    "read, and that file could not be written.",
 )
 
 _ARTIFICIAL: Final = 0x20  # a flag of events that stand in no file: made up for the connection
 _BATCH_BYTES: Final = 1024 * 1024
 _SPOOL_BYTES: Final = 16 * 1024 * 1024
-
-_LEAVE_OUT: Final = (
-    "What it changed is not in the log. Bring the targets up to date by other means, then begin anew behind "
-    "it: tailrace offsets reset FILE, and run it again."
-)
 
 
 class _Open:
@@ -158,15 +115,11 @@ class Assembler:
         """Up to the last commit's end, or the idle position behind it."""
         self.number = number(resume.executed)
         """Of `executed`."""
-        self.size = 0
-        """Bytes of the row events behind the changes that the next `cut` hands out."""
-
         self._decode = decode
         self._tables = tables
         self._server = server
         self._folded = folded
         self._proof = resume.proof
-        self._reached = resume.reached
         self._sought = resume if resume.inside else None  # until its transaction has begun
         self._by_file = isinstance(resume.executed, FilePlace)
         self._file = ""
@@ -179,10 +132,9 @@ class Assembler:
         self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
         self._maps: dict[int, Version | None] = {}
         self._spool = Spool(_SPOOL_BYTES)
-        self._events: list[Event] = []
+        self._delivery = Delivery(resume.reached)
         self._inside: BinlogPosition | None = None  # behind the newest of the events, in its transaction
         self._handed_out = self.number
-        self._told: set[Version] = set()  # of whose schema change nothing is to be said any more
 
     @property
     def in_transaction(self) -> bool:
@@ -231,14 +183,13 @@ class Assembler:
         None if there are no events and no commit has been passed since then. A batch without events is a
         position alone: how often these are wanted is the caller's business.
         """
-        events, inside = self._events, self._inside
-        if not events and self.number == self._handed_out:
+        if not self._delivery and self.number == self._handed_out:
             return None
-        return self._batch(inside if events and inside is not None else None)
+        return self._batch(self._inside if self._delivery else None)
 
     def idle(self) -> Batch:
         """The position of the last commit, without events."""
-        assert not self._events
+        assert not self._delivery
         return self._batch(None)
 
     def close(self) -> None:
@@ -246,10 +197,10 @@ class Assembler:
         self._spool.clear()
 
     def _batch(self, inside: BinlogPosition | None, *, more: bool = False) -> Batch:
-        events, size = self._events, self.size
+        events, size = self._delivery.take()
         position = inside or BinlogPosition(self.executed, proof=self._proof)
         timestamp = events[-1].transaction.timestamp if events else None
-        self._events, self.size, self._inside = [], 0, None
+        self._inside = None
         if inside is None:
             self._handed_out = self.number
         return Batch(
@@ -297,22 +248,11 @@ class Assembler:
     def _executed_with(self, gtid: Gtid) -> Executed:
         executed, name = self.executed, gtid.gtid
         if name is None:
-            raise Stop(
-                OUT_OF_ORDER,
-                "a transaction without a GTID, in a log that is read by GTIDs",
-                "Let gtid_mode be ON on this server and on those that it replicates from, then begin anew: "
-                "tailrace offsets reset FILE.",
-                where=self._where(),
-            )
+            raise refusals.anonymous(self._where())
         assert isinstance(executed, GtidSet | GtidPosition)
         found = executed.add(name)
         if found is executed or (isinstance(executed, GtidPosition) and name in executed):
-            hint = (
-                "Set gtid_strict_mode = ON, which keeps the numbers of a domain in order."
-                if isinstance(executed, GtidPosition)
-                else "Look for a proxy between here and the server."
-            )
-            raise Stop(OUT_OF_ORDER, f"{name} comes although it came before", hint, where=self._where())
+            raise refusals.repeated(name, self._where(), mariadb=isinstance(executed, GtidPosition))
         return found
 
     def _begin(self, thread: int | None) -> _Open:
@@ -341,11 +281,7 @@ class Assembler:
             begin = self._begin_of(rows.place)
             opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
         except OSError as error:
-            raise Stop(
-                NO_ROOM,
-                error.strerror or str(error),
-                "Make room, or let the environment variable TMPDIR name another folder; then start again.",
-            ) from error
+            raise refusals.no_room(error) from error
 
     def _query(self, query: Query) -> Iterator[Batch]:
         statement = meaning.read(query.sql)
@@ -356,12 +292,7 @@ class Assembler:
             else:
                 self._begin(query.thread)
         elif what is Meaning.CHANGE and may_change(query, self._tables.filter):
-            raise Stop(
-                AS_STATEMENT,
-                f"{_shortened(query.sql)} in database {query.schema or '(none)'}",
-                f"Let no session change binlog_format. {_LEAVE_OUT}",
-                where=self._where(),
-            )
+            raise refusals.as_statement(query, self._where())
         elif opened is not None:
             if what is Meaning.COMMIT:
                 self._passed(query.place)
@@ -376,7 +307,7 @@ class Assembler:
             elif what is Meaning.ROLLBACK_TO:
                 mark = opened.savepoints.get(statement.name.lower())
                 if mark is None:
-                    raise self._out_of_order(f"{_shortened(query.sql)}: no such savepoint")
+                    raise self._out_of_order(f"{shortened(query.sql)}: no such savepoint")
                 opened.spool.truncate(mark)
         else:
             yield from self._standalone(query, statement)
@@ -384,7 +315,7 @@ class Assembler:
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch]:
         """A transaction of one statement: DDL."""
         if self._gtid is None and not self._by_file:
-            raise self._out_of_order(f"{_shortened(query.sql)} outside of a transaction")
+            raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
@@ -398,9 +329,7 @@ class Assembler:
             opened.ordinal += version is not None
         if version is not None and opened.ordinal > opened.delivered:
             transaction = self._transaction(opened, query.place)
-            self._tell(version, transaction, 1)
-            self._events.append(Change("t", version.table, transaction, 1, 0, offset, (None, None)))
-            self.size += len(query.sql)
+            self._delivery.truncate(version, transaction, offset, len(query.sql))
         yield from self._commit(query.place)
 
     def _other(self, message: Message) -> Iterator[Batch]:
@@ -408,22 +337,11 @@ class Assembler:
             if self._open is None:
                 raise self._out_of_order("a prepared XA transaction that has not begun")
             if self._spool and not message.one_phase:
-                raise Stop(
-                    PREPARED,
-                    f"XA transaction {message.xid.decode('utf-8', 'replace')} changes captured tables",
-                    "Commit without XA PREPARE (XA COMMIT … ONE PHASE), or leave the tables out. "
-                    + _LEAVE_OUT,
-                    where=self._where(),
-                )
+                raise refusals.prepared(message, self._where())
             self._passed(message.place)
             yield from self._commit(message.place)
         elif isinstance(message, Incident):
-            raise Stop(
-                INCIDENT,
-                f"incident {message.number}: {message.message or 'no message'}",
-                _LEAVE_OUT,
-                where=self._where(),
-            )
+            raise refusals.incident(message, self._where())
         elif isinstance(message, PayloadEnd):
             self._passed(message.place)
             if self._ending is not None:
@@ -464,9 +382,9 @@ class Assembler:
             transaction = self._transaction(opened, place)
             versions, before = opened.versions, self._before()
             for version, ordinal, offset, rows in self._spool:
-                if self.size >= _BATCH_BYTES and self._events:
+                if self._delivery.size >= _BATCH_BYTES:
                     yield self._batch(self._inside, more=True)
-                self._deliver(versions[version], transaction, ordinal, offset, rows)
+                self._delivery.rows(versions[version], transaction, ordinal, offset, rows)
                 self._inside = BinlogPosition(
                     before.executed, "" if self._by_file else transaction.id, ordinal, before.proof
                 )
@@ -478,40 +396,8 @@ class Assembler:
         at = None if gtid is None else opened.begin
         self._proof = Proof(FilePlace(self._file, self._offset), self._server, at, gtid or "")
         self._inside = None
-        if self.size >= _BATCH_BYTES:
+        if self._delivery.size >= _BATCH_BYTES:
             yield self._batch(None, more=True)
-
-    def _deliver(
-        self, version: Version, transaction: Transaction, ordinal: int, offset: int, rows: Rows
-    ) -> None:
-        """The changes of a row event; none of them if one cannot be read."""
-        pairs = version.read(rows)
-        self._tell(version, transaction, ordinal)
-        table, op = version.table, rows.op
-        append = self._events.append
-        if op != "u":
-            for index, pair in enumerate(pairs):
-                append(Change(op, table, transaction, ordinal, index * ROW_INDEXES, offset, pair))
-        else:
-            moved = version.changes_key
-            for index, pair in enumerate(pairs):
-                at = index * ROW_INDEXES
-                if moved(pair):
-                    append(Change("d", table, transaction, ordinal, at, offset, pair))
-                    append(Change("c", table, transaction, ordinal, at + 2, offset, pair))
-                else:
-                    append(Change("u", table, transaction, ordinal, at, offset, pair))
-        self.size += len(rows.data)
-
-    def _tell(self, version: Version, transaction: Transaction, ordinal: int) -> None:
-        """The table's version before its first change; again where it may not have arrived."""
-        if version in self._told:
-            return
-        self._told.add(version)
-        # Told on an earlier connection, but behind what is resumed from: it may not have arrived.
-        if version.announced is None or version.announced > self._reached:
-            version.announced = (int(transaction.position), ordinal)
-            self._events.append(SchemaChange(version.table, transaction, ordinal))
 
     def _transaction(self, opened: _Open, place: Place) -> Transaction:
         gtid = opened.gtid
@@ -540,24 +426,7 @@ class Assembler:
         return f"binary log {self._file}:{self._offset}"
 
     def _out_of_order(self, found: str) -> Malformed:
-        return Malformed(
-            OUT_OF_ORDER,
-            found,
-            "Compare with what mysqlbinlog shows of the file there. The position is kept, and the next start "
-            "goes on before the transaction.",
-            where=self._where(),
-        )
+        return refusals.out_of_order(found, self._where())
 
     def _not_found_again(self, sought: BinlogPosition, found: str) -> Gap:
-        return Gap(
-            NOT_FOUND_AGAIN,
-            f"the checkpoint stands at {sought}, and {found}",
-            "Let the URL lead to the server from which the transaction was read, or start once with "
-            "--redeliver-transaction: the transaction is then delivered again from its begin.",
-            where=self._where(),
-        )
-
-
-def _shortened(sql: str) -> str:
-    text = " ".join(sql.split())
-    return text if len(text) <= 120 else f"{text[:120]}…"
+        return refusals.not_found_again(sought, found, self._where())

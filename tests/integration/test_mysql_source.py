@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.mysql.assembler import AS_STATEMENT, PREPARED
+from connectors.mysql.refusals import AS_STATEMENT, PREPARED
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.errors import NotReady, Stop
 from tailrace.events import SchemaChange

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from connectors.mysql import codes
-from connectors.mysql.assembler import (
-    INCIDENT,
-    NOT_FOUND_AGAIN,
-    OUT_OF_ORDER,
-    Assembler,
-)
+from connectors.mysql.assembler import Assembler
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import (
     Format,
@@ -30,6 +25,7 @@ from connectors.mysql.messages import (
     Xid,
 )
 from connectors.mysql.position import BinlogPosition, FilePlace
+from connectors.mysql.refusals import INCIDENT, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
 from connectors.mysql.tables import Tables
 from connectors.mysql.type_options import TypeOptions
@@ -92,12 +88,11 @@ def executed(text: str = "") -> BinlogPosition:
 
 def test_rows_arrive_with_the_commit() -> None:
     found = assembler(executed(f"{UUID}:1-4"))
-    assert (
-        feed(found, Rotate(at(0, flags=ARTIFICIAL), "binlog.000001", 4), begin(5), table(), rows(1, 2)) == []
-    )
-    assert found.in_transaction
+    place = Rotate(at(0, flags=ARTIFICIAL), "binlog.000001", 4)
+    assert feed(found, place, begin(5), table(), rows(1, 2)) == []
+    inside = [found.in_transaction]
     [batch] = feed(found, commit(900))
-    assert not found.in_transaction
+    assert [*inside, found.in_transaction] == [True, False]
     assert ids([batch]) == [1, 2]
     schema, first, second = batch.events
     assert isinstance(schema, SchemaChange)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from connectors.mysql import channel
@@ -82,6 +84,7 @@ class Checks:
             yield self._setting(server, name, wanted)
         yield _gtids(server)
         yield await self._replication()
+        yield await self._log(server)
         yield await self._reader_id(server)
         yield _retention(server)
         async for finding in self._found():
@@ -108,14 +111,26 @@ class Checks:
     async def _replication(self) -> Finding:
         title = "replication"
         thread = WorkerThread("mysql-check")
+        # Under a number of its own: a reader that runs would be taken out of the server's list.
+        reader = replace(self._reader, server_id=random.randrange(1 << 31, 1 << 32))
         try:
-            await thread.call(channel.register, self._session.address, self._reader)
+            await thread.call(channel.register, self._session.address, reader)
         except TailraceError as error:
             return _fault(title, error)
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
         return Finding(title, f"the account may read the log, {line}")
+
+    async def _log(self, server: Server) -> Finding:
+        title = "binary log"
+        try:
+            _, place = await self._catalogue.executed(server)
+            files = await self._catalogue.files()
+        except TailraceError as error:
+            return _fault(title, error)
+        size = sum(file.size for file in files)
+        return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
 
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id

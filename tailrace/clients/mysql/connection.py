@@ -39,7 +39,7 @@ def connect(address: Address, program: str) -> Connection:
             host=address.host,
             port=address.port,
             user=address.user,
-            password=password,
+            password=password.encode(),  # the library would take Latin-1
             database=address.database or None,
             charset="utf8mb4",
             autocommit=None,

@@ -86,13 +86,14 @@ _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
     **dict.fromkeys((1053, 1077, 1079, 3032, 3169), _ENDING),
     **dict.fromkeys((1040, 1203, 1226), _FULL),
     # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked.
-    **dict.fromkeys((1045, 1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
-    **dict.fromkeys((1044, 1142, 1143, 1227, 1370, 1419), _GRANT),
+    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
     1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
     3159: (NotReady, TLS, "The server takes encrypted connections only: ssl_mode: required."),
     2026: _ENCRYPT,
 }
 
+_DENIED: Final = 1045  # of a login, or of a command of the protocol
 _CANNOT_CONNECT: Final = (2002, 2003, 2005)
 
 
@@ -153,5 +154,8 @@ def _refusal(error: pymysql.err.MySQLError, address: Address) -> TailraceError:
             return fault(2003, str(cause), address)
         return fault(2026, str(cause), address)
     number, text = numbered(error)
+    if number == _DENIED:
+        kind, code, remedy = _LOGIN
+        return kind(code, f"{text} (error {number})", remedy, where=str(address))
     # Before the login a line that ends is a server that starts, or a proxy without one.
     return fault(2003 if number in (2006, 2013) else number, text, address)

@@ -28,7 +28,7 @@ from connectors.mysql.messages import (
 from connectors.mysql.protocol import Decoder
 from connectors.mysql.transactions import _Fields
 from tailrace.errors import Malformed
-from tests.unit.binlogs import PLACE, decode, decoded, event, events, lenenc, query_body, read, refused
+from tests.unit.binlogs import PLACE, begin, decode, decoded, event, events, lenenc, query_body, read, refused
 
 UUID = bytes(range(16))
 NAME = "00010203-0405-0607-0809-0a0b0c0d0e0f"
@@ -97,6 +97,18 @@ class TestForm:
     @pytest.mark.parametrize("type", [3, 28, 36, 37])
     def test_what_changes_nothing_is_ignorable(self, type: int) -> None:
         assert read("mysql", type, b"") == Ignorable(PLACE, type)
+
+    def test_places_go_on_where_a_header_has_no_room_for_them(self) -> None:
+        """In a file that a large transaction has made longer than 2^32 bytes."""
+        full = 1 << 32
+        ends = [full - 50, full - 10, 21, 10, 0, 5 << 28, 11 << 28, 5, 36]
+        _, *found = decode("mysql", begin("mysql"), *(event(16, bytes(8), end=end) for end in ends))
+        far = [full + 21, full + 10, 0, full + (5 << 28), full + (11 << 28), 2 * full + 5, 2 * full + 36]
+        expected = [full - 50, full - 10, *far]
+        assert [message.place.end for message in found] == expected
+        rotated = event(4, bytes((4,)) + bytes(7) + b"b.000002", end=67)
+        *_, last = decode("mysql", begin("mysql"), event(16, bytes(8), end=full - 9), rotated, begin("mysql"))
+        assert last.place.end == decoded("mysql9-rows")[0].place.end
 
 
 class TestGtids:

@@ -16,6 +16,9 @@ CHECKSUM: Final = 4
 IN_USE: Final = 0x01
 """A header's flag in FORMAT_DESCRIPTION: the file is being written. Its checksum is that without the flag."""
 
+ARTIFICIAL: Final = 0x20
+"""A header's flag: made up by the server for the connection, in no file."""
+
 IGNORABLE: Final = 0x80
 """A header's flag: a reader that does not know the type may leave the event out."""
 

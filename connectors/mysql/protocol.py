@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from zlib import crc32
 
 from connectors.mysql import control, payload, rowevents, statements, transactions
-from connectors.mysql.event import CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
+from connectors.mysql.event import ARTIFICIAL, CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
 from connectors.mysql.fragments import Fragments
 from connectors.mysql.messages import (
     Flavor,
@@ -60,6 +60,9 @@ _FRAGMENT: Final = int(EventType.PARTIAL_ROW_DATA)
 _RIGHT: Final = 0x2144DF1C
 """CRC32 of any bytes with their own CRC32 behind them."""
 
+_LAST: Final = (1 << 32) - 1
+"""The last place that a header can tell; large transactions make files longer."""
+
 _MOST_TABLES: Final = 4096  # descriptions that are kept
 
 _Read: TypeAlias = Callable[[bytes, Place], Message]
@@ -80,6 +83,7 @@ _COMMON: Final[Mapping[int, _Read]] = {
     EventType.EXECUTE_LOAD_QUERY: statements.load_query,
     EventType.XID: transactions.xid,
     EventType.XA_PREPARE: transactions.xa_prepare,
+    EventType.ROTATE: control.rotate,
     EventType.INCIDENT: control.incident,
     **{
         type: _ignorable(type)
@@ -183,6 +187,9 @@ class Decoder:
                 if crc32(event) != _RIGHT and type != _FORMAT:
                     raise self._damaged(event)
                 size -= CHECKSUM
+            reached = self._end + len(event)  # unless the server passed over something
+            if reached > _LAST and end_position:
+                end_position = _beyond(end_position, reached)
             place = Place(end_position, timestamp, server_id, flags)
             message: Message
             if read := self._bodies.get(type):
@@ -193,8 +200,12 @@ class Decoder:
                 return self._unusual(event, size, type, place)
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
-        if end_position and type != _ROTATE:
+        if end_position:
             self._end = end_position
+        elif not flags & ARTIFICIAL:
+            self._end = reached
+        if type == _ROTATE:
+            self._rotated(message)
         return (message,)
 
     def _unusual(self, event: bytes, end: int, type: int, place: Place) -> Iterable[Message]:
@@ -204,7 +215,7 @@ class Decoder:
         if not self._begun:
             if type != _ROTATE:
                 raise ValueError("it comes before FORMAT_DESCRIPTION")
-            return (self._rotate(event[HEADER:end], place),)
+            return (self._rotated(control.rotate(event[HEADER:end], place)),)
         if type == _FRAGMENT and self._flavor == "mariadb":
             return self._join(event, end, place)
         if self._fragments:
@@ -222,11 +233,11 @@ class Decoder:
                 raise self._damaged(event)
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")
-        own: Mapping[int, _Read] = {EventType.TABLE_MAP: self._table_map, EventType.ROTATE: self._rotate}
-        self._bodies = {**_READ[self._flavor], **own}
+        self._bodies = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map}
         self._rows = rowevents.readers(self._flavor, lengths)
         self._ordinary = (self._bodies, self._rows)
         self._begun, self._checksum = True, format.checksum
+        self._end = place.end or self._end  # 0 where the stream begins behind it
         return format
 
     def _table_map(self, body: bytes, place: Place) -> TableMap:
@@ -241,8 +252,8 @@ class Decoder:
         schema, table, columns, key = described
         return TableMap(place, high << 32 | low, schema, table, columns, key, raw)
 
-    def _rotate(self, body: bytes, place: Place) -> Rotate:
-        message = control.rotate(body, place)
+    def _rotated(self, message: Message) -> Message:
+        assert isinstance(message, Rotate)
         self._file, self._end = message.file, message.position
         return message
 
@@ -250,7 +261,7 @@ class Decoder:
         """What the events in a compressed transaction say. They have no checksums, and places of their own
         neither."""
         try:
-            for inner in payload.events(event[HEADER:end], self._folder):
+            for inner in payload.events(memoryview(event)[HEADER:end], self._folder):
                 timestamp, type, server_id, size, end_position, flags = _unpack_header(inner)
                 inside = Place(end_position, timestamp, server_id, flags)
                 if type in _INSIDE_PAYLOAD and (read := self._bodies.get(type)):
@@ -263,11 +274,12 @@ class Decoder:
                     raise ValueError(f"it holds an event of {type_name(type)}")
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
-        self._end = place.end
+        self._end = place.end or self._end + len(event)
         yield PayloadEnd(place)
 
     def _join(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
         joined = self._fragments.add(event[HEADER:end])
+        self._end = place.end or self._end + len(event)
         if joined is None:
             self._bodies, self._rows = {}, {}
             return ()
@@ -276,7 +288,6 @@ class Decoder:
         if type not in self._rows:
             raise ValueError(f"it is the last fragment of an event of {type_name(type)}")
         size -= CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
-        self._end = place.end or self._end
         return (self._rows[type](joined, size, Place(place.end, place.timestamp, server_id, flags)),)
 
     def _unknown(self, event: bytes, type: int, place: Place) -> Ignorable:
@@ -312,15 +323,18 @@ class Decoder:
         )
 
     def _where(self, event: bytes) -> str:
-        """The file and the offset at which an event begins; inside of transactions and fragments of events
-        that do not tell theirs, the last offset that was told."""
+        """The file, and the offset at which an event begins: where the one before it ends."""
         file = self._file or "binary log"
-        if len(event) >= HEADER:
-            _, _, _, size, end, _ = _unpack_header(event)
-            if end >= size:
-                return f"{file}:{end - size}"
-        return f"{file} behind {self._end}" if self._end else file
+        return f"{file}:{self._end}" if self._end else file
 
 
 def _named(event: bytes) -> str:
     return type_name(event[4]) if len(event) >= HEADER else "what is no event"
+
+
+def _beyond(end: int, reached: int) -> int:
+    """The place nearest to what was reached of which a header tells the lower 32 bits."""
+    end |= reached >> 32 << 32
+    if end - reached > _LAST >> 1:
+        return end - _LAST - 1
+    return end + _LAST + 1 if reached - end > _LAST >> 1 else end

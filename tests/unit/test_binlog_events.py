@@ -28,7 +28,7 @@ from connectors.mysql.messages import (
 from connectors.mysql.protocol import Decoder
 from connectors.mysql.transactions import _Fields
 from tailrace.errors import Malformed
-from tests.unit.binlogs import PLACE, decode, decoded, event, events, lenenc, query_body, read, refused
+from tests.unit.binlogs import PLACE, begin, decode, decoded, event, events, lenenc, query_body, read, refused
 
 UUID = bytes(range(16))
 NAME = "00010203-0405-0607-0809-0a0b0c0d0e0f"
@@ -85,18 +85,21 @@ class TestForm:
             PLACE, "b.000002", 1 << 33
         )
 
-    @pytest.mark.parametrize(
-        ("flavor", "type"), [("mysql", 162), ("mysql", 0), ("mariadb", 33), ("mariadb", 40)]
-    )
-    def test_an_unknown_type_stops_unless_the_server_says_that_it_may_be_left_out(
-        self, flavor: Flavor, type: int
-    ) -> None:
-        assert refused(flavor, type, bytes(30)).startswith("TR-MY-104")
-        assert read(flavor, type, bytes(30), flags=0x80) == Ignorable(Place(1000, 7, 11, 0x80), type)
-
     @pytest.mark.parametrize("type", [3, 28, 36, 37])
     def test_what_changes_nothing_is_ignorable(self, type: int) -> None:
         assert read("mysql", type, b"") == Ignorable(PLACE, type)
+
+    def test_places_go_on_where_a_header_has_no_room_for_them(self) -> None:
+        """In a file that a large transaction has made longer than 2^32 bytes."""
+        full = 1 << 32
+        ends = [full - 50, full - 10, 21, 10, 0, 5 << 28, 11 << 28, 5, 36]
+        _, *found = decode("mysql", begin("mysql"), *(event(16, bytes(8), end=end) for end in ends))
+        far = [full + 21, full + 10, 0, full + (5 << 28), full + (11 << 28), 2 * full + 5, 2 * full + 36]
+        expected = [full - 50, full - 10, *far]
+        assert [message.place.end for message in found] == expected
+        rotated = event(4, bytes((4,)) + bytes(7) + b"b.000002", end=67)
+        *_, last = decode("mysql", begin("mysql"), event(16, bytes(8), end=full - 9), rotated, begin("mysql"))
+        assert last.place.end == decoded("mysql9-rows")[0].place.end
 
 
 class TestGtids:
@@ -239,6 +242,14 @@ class TestHeartbeats:
 
     def test_an_incident_has_a_number_and_a_message(self) -> None:
         assert read("mysql", 26, b"\1\0\x05gone!") == Incident(PLACE, 1, "gone!")
+
+
+@pytest.mark.parametrize(("flavor", "type"), [("mysql", 162), ("mysql", 0), ("mariadb", 33), ("mariadb", 40)])
+def test_an_unknown_type_stops_unless_the_server_says_that_it_may_be_left_out(
+    flavor: Flavor, type: int
+) -> None:
+    assert refused(flavor, type, bytes(30)).startswith("TR-MY-104")
+    assert read(flavor, type, bytes(30), flags=0x80) == Ignorable(Place(1000, 7, 11, 0x80), type)
 
 
 @given(st.integers(0, (1 << 64) - 1))

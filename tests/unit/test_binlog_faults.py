@@ -98,14 +98,14 @@ def test_an_error_says_the_file_where_the_stream_told_it() -> None:
     decoder = Decoder("mysql")
     for event in (first, rotate, first):
         list(decoder.feed(event))
-    with pytest.raises(Malformed, match=r"^binlog.000003:1000: TR-MY-104 .*: unknown type 77 of 27 bytes"):
+    with pytest.raises(Malformed, match=r"^binlog.000003:127: TR-MY-104 .*: unknown type 77 of 27 bytes"):
         decoder.feed(resealed(struct.pack("<IBIIIH", 7, 77, 11, 0, 1027, 0) + bytes(8), checksum=True))
 
 
-def test_an_error_inside_of_a_transaction_says_what_it_stands_behind() -> None:
-    """MariaDB tells no places there."""
-    stream = [event for event in events("mariadb11-rows") if event[4] != EventType.TABLE_MAP]
-    begin = next(i for i, event in enumerate(stream) if event[4] == EventType.ANNOTATE_ROWS)
+def test_an_error_inside_of_a_transaction_says_its_place() -> None:
+    """Though MariaDB tells none there."""
+    stream = events("mariadb11-rows")
+    rows = next(i for i, event in enumerate(stream) if event[4] == EventType.WRITE_ROWS_V1)
     with pytest.raises(Malformed) as error:
-        consume("mariadb11-rows", *stream[:begin], flipped(stream[begin], 30))
-    assert error.value.where == f"binary log behind {int.from_bytes(stream[begin - 1][13:17], 'little')}"
+        consume("mariadb11-rows", *stream[:rows], flipped(stream[rows], 30))
+    assert error.value.where == f"binary log:{4 + sum(map(len, stream[:rows]))}"

@@ -95,7 +95,8 @@ class TestPayloads:
         body = self.body(event(16, bytes(7), end=0, crc=False))
         with pytest.raises(Malformed) as error:
             self.messages(body)
-        assert error.value.where == f"binary log:{1000 - 19 - len(body) - 4}"
+        assert error.value.where == "binary log:127"
+        assert "TRANSACTION_PAYLOAD (40)" in error.value.found
 
 
 class TestFragments:

@@ -119,14 +119,14 @@ def test_the_page_says_what_types_become() -> None:
     said = {}
     for line in lines.splitlines():
         natives, kind, form = line.strip("|").split("|")
-        schema = re.findall(r"`([\w.]+)`", form)
-        said.update(dict.fromkeys(re.findall(r"`([^`]+)`", natives), (kind.strip(), *schema)))
+        written = re.findall(r"`([\w.]+)`", form)
+        said.update(dict.fromkeys(re.findall(r"`([^`]+)`", natives), (kind.strip(), *written)))
     assert said.keys() == TOLD.keys()
     for native, told in TOLD.items():
         type = mapped(told).type
         schema = Mapping().form(type).schema
-        named = (schema["name"],) if "name" in schema else ()
-        assert (type.native, said[native]) == (native, (type.kind.value, schema["type"], *named))
+        name = (schema["name"],) if "name" in schema else ()
+        assert (type.native, said[native]) == (native, (type.kind.value, schema["type"], *name))
 
 
 def test_a_column_that_is_never_null() -> None:

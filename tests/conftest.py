@@ -238,7 +238,9 @@ def make_mysql() -> Iterator[Callable[..., MySqlServer]]:
     """Starts MySQL and MariaDB servers of the test's own: (release="mysql9", settings=None)."""
     with contextlib.ExitStack() as running:
 
-        def make(release: str = "mysql9", settings: Mapping[str, str | int] | None = None) -> MySqlServer:
+        def make(
+            release: str = "mysql9", settings: Mapping[str, str | int | None] | None = None
+        ) -> MySqlServer:
             if MYSQL_URLS[RELEASES[release].flavor]:
                 pytest.skip("a given server is neither configured nor killed")
             return _start(MySqlServer(release, settings), running)

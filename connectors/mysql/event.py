@@ -16,6 +16,9 @@ CHECKSUM: Final = 4
 IN_USE: Final = 0x01
 """A header's flag in FORMAT_DESCRIPTION: the file is being written. Its checksum is that without the flag."""
 
+ARTIFICIAL: Final = 0x20
+"""A header's flag: made up by the server for the connection, in no file."""
+
 IGNORABLE: Final = 0x80
 """A header's flag: a reader that does not know the type may leave the event out."""
 
@@ -72,12 +75,12 @@ class EventType(enum.IntEnum):
     GTID_LIST = 163
     START_ENCRYPTION = 164
     QUERY_COMPRESSED = 165
-    WRITE_ROWS_COMPRESSED = 166
-    UPDATE_ROWS_COMPRESSED = 167
-    DELETE_ROWS_COMPRESSED = 168
-    WRITE_ROWS_COMPRESSED_V1 = 169
-    UPDATE_ROWS_COMPRESSED_V1 = 170
-    DELETE_ROWS_COMPRESSED_V1 = 171
+    WRITE_ROWS_COMPRESSED_V1 = 166
+    UPDATE_ROWS_COMPRESSED_V1 = 167
+    DELETE_ROWS_COMPRESSED_V1 = 168
+    WRITE_ROWS_COMPRESSED = 169
+    UPDATE_ROWS_COMPRESSED = 170
+    DELETE_ROWS_COMPRESSED = 171
     PARTIAL_ROW_DATA = 172
 
 

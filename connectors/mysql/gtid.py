@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, final
 
 from connectors.mysql import intervals
@@ -217,11 +218,16 @@ def _sources(data: bytes) -> Iterator[tuple[str, Intervals]]:
 def split(gtid: str) -> tuple[str, int]:
     """A GTID of MySQL as its source and number. Raises ValueError for anything else."""
     source, _, digits = gtid.rpartition(":")
-    if not (
-        digits.isdecimal() and gtid.isascii() and _SOURCE.fullmatch(source) and 0 < int(digits) <= _GREATEST
-    ):
-        raise ValueError(f"not a GTID: {gtid[:120]!r}")
-    return source, int(digits)
+    if _is_source(source) and digits.isdecimal() and digits.isascii():
+        number = int(digits)
+        if 0 < number <= _GREATEST:
+            return source, number
+    raise ValueError(f"not a GTID: {gtid[:120]!r}")
+
+
+@lru_cache(maxsize=256)
+def _is_source(text: str) -> bool:
+    return _SOURCE.fullmatch(text) is not None
 
 
 def format_uuid(raw: bytes) -> str:

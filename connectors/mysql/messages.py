@@ -18,7 +18,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an event stands. `end` is 0 inside a compressed transaction and for events made up by the server
     for the connection; MariaDB from 11.4 on writes 0 inside of transactions too."""
 
-    end: int  # offset in the file of the event behind this one
+    end: int  # offset in the file of the event behind this one; beyond 2^32 where a transaction is that large
     timestamp: int  # seconds since the epoch; 0: artificial
     server_id: int
     flags: int
@@ -55,7 +55,7 @@ class KnownGtids(msgspec.Struct, frozen=True, gc=False):
     """PREVIOUS_GTIDS or MariaDB's GTID_LIST: what stands before this file."""
 
     place: Place
-    text: str
+    text: str  # MySQL: a GTID set; MariaDB: the last of each server in each domain, a domain's newest last
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +63,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
     place: Place
     schema: str
-    sql: str
+    sql: str  # bytes that are not UTF-8, from a client of another character set, stand there as \xe9
     thread: int
     error: int
 

@@ -22,20 +22,21 @@ IN_MEMORY: Final = 32 << 20
 
 _END, _SIZE, _COMPRESSION, _UNCOMPRESSED_SIZE = 0, 1, 2, 3
 _ZSTD, _NONE = 0, 255
+_MOST_FIELDS: Final = 1024  # bytes before the payload: three short numbers, and room for more
 _unpack_size: Final = Struct("<9xI").unpack_from
 
 
-def events(body: bytes, folder: Path | None = None) -> Iterator[bytes]:
+def events(body: memoryview, folder: Path | None = None) -> Iterator[bytes]:
     """The events of a TRANSACTION_PAYLOAD's body, whole, in order. `folder`: where temporary files are made,
     the system's by default. Raises ValueError for what is none."""
-    reader = Reader(body)
+    reader = Reader(bytes(body[:_MOST_FIELDS]))
     fields: dict[int, int] = {}
     while (field := reader.number()) != _END:
         value = Reader(reader.string())
         if field in (_SIZE, _COMPRESSION, _UNCOMPRESSED_SIZE):
             fields[field] = value.number()
             value.finish()
-    payload = reader.rest()
+    payload = body[reader.offset :]
     if fields.get(_SIZE) != len(payload):
         raise ValueError(f"a payload of {len(payload)} bytes that says it has {fields.get(_SIZE)}")
     compression = fields.get(_COMPRESSION)
@@ -49,7 +50,7 @@ def events(body: bytes, folder: Path | None = None) -> Iterator[bytes]:
     return _from_file(payload, size, folder)
 
 
-def _decompressed(payload: bytes, size: int) -> bytes:
+def _decompressed(payload: memoryview, size: int) -> memoryview:
     data = bytearray(size)
     try:
         found = cramjam.zstd.decompress_into(payload, data)
@@ -59,10 +60,10 @@ def _decompressed(payload: bytes, size: int) -> bytes:
         ) from None
     if found != size:
         raise ValueError(f"a payload of {found} bytes decompressed that says it has {size}")
-    return bytes(data)
+    return memoryview(data)
 
 
-def _from_file(payload: bytes, size: int | None, folder: Path | None) -> Iterator[bytes]:
+def _from_file(payload: memoryview, size: int | None, folder: Path | None) -> Iterator[bytes]:
     with tempfile.NamedTemporaryFile(prefix="tailrace-", dir=folder) as file:
         try:
             target = cramjam.File(file.name, read=False, write=True, truncate=True)
@@ -84,7 +85,7 @@ def _read(file: BufferedReader) -> Iterator[bytes]:
         yield event
 
 
-def _in(data: bytes) -> Iterator[bytes]:
+def _in(data: memoryview) -> Iterator[bytes]:
     offset = 0
     while offset < len(data):
         end = offset + _size(data, offset)
@@ -92,11 +93,11 @@ def _in(data: bytes) -> Iterator[bytes]:
             raise ValueError(
                 f"a payload that ends after {len(data) - offset} of {end - offset} bytes of an event"
             )
-        yield data[offset:end]
+        yield bytes(data[offset:end])
         offset = end
 
 
-def _size(data: bytes, offset: int) -> int:
+def _size(data: bytes | memoryview, offset: int) -> int:
     if len(data) - offset < HEADER:
         raise ValueError("a payload that ends inside of an event")
     size: int = _unpack_size(data, offset)[0]

@@ -14,10 +14,11 @@ from typing import Final, TypeAlias
 from zlib import crc32
 
 from connectors.mysql import control, payload, rowevents, statements, transactions
-from connectors.mysql.event import CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
+from connectors.mysql.event import ARTIFICIAL, CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
 from connectors.mysql.fragments import Fragments
 from connectors.mysql.messages import (
     Flavor,
+    Format,
     Ignorable,
     Message,
     PayloadEnd,
@@ -52,17 +53,20 @@ _unpack_table: Final = struct.Struct("<IHH").unpack_from
 _FLAGS: Final = 17  # of the header
 _TABLE: Final = 8  # of TABLE_MAP: number and flags
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
+_ROTATE: Final = int(EventType.ROTATE)
+_PAYLOAD: Final = int(EventType.TRANSACTION_PAYLOAD)
+_FRAGMENT: Final = int(EventType.PARTIAL_ROW_DATA)
 
 _RIGHT: Final = 0x2144DF1C
 """CRC32 of any bytes with their own CRC32 behind them."""
+
+_LAST: Final = (1 << 32) - 1
+"""The last place that a header can tell; large transactions make files longer."""
 
 _MOST_TABLES: Final = 4096  # descriptions that are kept
 
 _Read: TypeAlias = Callable[[bytes, Place], Message]
 """(body, place) → what it says."""
-
-_Unwrap: TypeAlias = Callable[[bytes, int, Place], Iterable[Message]]
-"""(event, where its body ends, its place) → what the events in it say."""
 
 _BODY_ERRORS: Final = (ValueError, IndexError, struct.error)
 
@@ -122,6 +126,7 @@ _READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
         EventType.START_ENCRYPTION: _ignorable(EventType.START_ENCRYPTION),
     },
 }
+# Beside rows: what a transaction is made of.
 _INSIDE_PAYLOAD: Final = frozenset(
     {
         EventType.QUERY,
@@ -138,10 +143,6 @@ _INSIDE_PAYLOAD: Final = frozenset(
         EventType.INCIDENT,
         EventType.XA_PREPARE,
         EventType.IGNORABLE,
-        EventType.WRITE_ROWS,
-        EventType.UPDATE_ROWS,
-        EventType.DELETE_ROWS,
-        EventType.PARTIAL_UPDATE_ROWS,
     }
 )
 
@@ -153,24 +154,23 @@ class Decoder:
     at once.
     """
 
-    def __init__(self, flavor: Flavor, *, folder: Path | None = None) -> None:
-        """`folder` is where large compressed transactions are put while they are read; the system's folder of
-        temporary files by default."""
-        self._read = _READ[flavor]
-        self._rows: Mapping[int, rowevents.Read] = {}
+    def __init__(self, flavor: Flavor, *, checksum: bool = True, folder: Path | None = None) -> None:
+        """`checksum` is whether @source_binlog_checksum = 'CRC32' was announced on the connection: what comes
+        before the first FORMAT_DESCRIPTION has one then, whatever the log has. `folder` is where large
+        compressed transactions are put while they are read; the system's folder of temporary files by
+        default."""
         self._flavor = flavor
-        self._unwrap: Mapping[int, _Unwrap] = (
-            {EventType.TRANSACTION_PAYLOAD: self._unwrap_payload}
-            if flavor == "mysql"
-            else {EventType.PARTIAL_ROW_DATA: self._join_fragments}
-        )
         self._folder = folder
         self._begun = False  # FORMAT_DESCRIPTION has come
-        self._checksum = False
+        self._checksum = checksum
         self._tables: dict[bytes, Description] = {}
         self._fragments = Fragments()
         self._file = ""
         self._end = 0  # of the last event that told where it ends
+        # How events are read that stand for themselves; nothing while none may come.
+        self._bodies: Mapping[int, _Read] = {}
+        self._rows: Mapping[int, rowevents.Read] = {}
+        self._ordinary: tuple[Mapping[int, _Read], Mapping[int, rowevents.Read]] = ({}, {})
 
     def feed(self, event: bytes) -> Iterable[Message]:
         """Decode one event: header, body, checksum.
@@ -183,39 +183,62 @@ class Decoder:
             timestamp, type, server_id, size, end_position, flags = _unpack_header(event)
             if size != len(event):
                 raise ValueError(f"it has {len(event)} bytes and says {size}")
-            place = Place(end_position, timestamp, server_id, flags)
-            end = size
             if self._checksum:
                 if crc32(event) != _RIGHT and type != _FORMAT:
                     raise self._damaged(event)
-                end -= CHECKSUM
-            if type == _FORMAT or not self._begun:
-                return (self._begin(event, type, place),)
-            if type in self._unwrap:
-                return self._unwrap[type](event, end, place)
-            if self._fragments:
-                raise ValueError("it stands between fragments of a row event")
-            message = self._message(event, end, type, place)
+                size -= CHECKSUM
+            reached = self._end + len(event)  # unless the server passed over something
+            if reached > _LAST and end_position:
+                end_position = _beyond(end_position, reached)
+            place = Place(end_position, timestamp, server_id, flags)
+            message: Message
+            if read := self._bodies.get(type):
+                message = read(event[HEADER:size], place)
+            elif rows := self._rows.get(type):
+                message = rows(event, size, place)
+            else:
+                return self._unusual(event, size, type, place)
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
         if end_position:
             self._end = end_position
+        elif not flags & ARTIFICIAL:
+            self._end = reached
+        if type == _ROTATE:
+            self._rotated(message)
         return (message,)
 
-    def _message(self, event: bytes, end: int, type: int, place: Place) -> Message:
-        """What an event says that stands for itself."""
-        if read := self._read.get(type):
-            message = read(event[HEADER:end], place)
-            if isinstance(message, Rotate):
-                self._rotated(message)
-            return message
-        if rows := self._rows.get(type):
-            return rows(event, end, place)
-        if type == EventType.TABLE_MAP:
-            return self._table_map(event[HEADER:end], place)
-        if place.flags & IGNORABLE:
-            return Ignorable(place, type)
-        raise self._unknown(event)
+    def _unusual(self, event: bytes, end: int, type: int, place: Place) -> Iterable[Message]:
+        """What does not stand for itself, and what stands where or as it should not."""
+        if type == _FORMAT:
+            return (self._begin(event, place),)
+        if not self._begun:
+            if type != _ROTATE:
+                raise ValueError("it comes before FORMAT_DESCRIPTION")
+            return (self._rotated(control.rotate(event[HEADER:end], place)),)
+        if type == _FRAGMENT and self._flavor == "mariadb":
+            return self._join(event, end, place)
+        if self._fragments:
+            raise ValueError("it stands between fragments of a row event")
+        if type == _PAYLOAD and self._flavor == "mysql":
+            return self._unwrapped(event, end, place)
+        return (self._unknown(event, type, place),)
+
+    def _begin(self, event: bytes, place: Place) -> Format:
+        # It always has room for a checksum; whether that holds one it says itself.
+        format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
+        if format.checksum:
+            flags = (place.flags & ~IN_USE).to_bytes(2, "little")
+            if crc32(event[:_FLAGS] + flags + event[HEADER:]) != _RIGHT:
+                raise self._damaged(event)
+        if self._fragments:
+            raise ValueError("it stands between fragments of a row event")
+        self._bodies = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map}
+        self._rows = rowevents.readers(self._flavor, lengths)
+        self._ordinary = (self._bodies, self._rows)
+        self._begun, self._checksum = True, format.checksum
+        self._end = place.end or self._end  # 0 where the stream begins behind it
+        return format
 
     def _table_map(self, body: bytes, place: Place) -> TableMap:
         # A table is described before each statement that changes it, mostly as it was before.
@@ -225,54 +248,59 @@ class Decoder:
         if described is None:
             if len(self._tables) >= _MOST_TABLES:
                 self._tables.clear()
-            described = self._tables[raw] = describe(raw)
-        return TableMap(place, high << 32 | low, *described, raw)
+            described = self._tables[raw] = describe(raw, self._flavor)
+        schema, table, columns, key = described
+        return TableMap(place, high << 32 | low, schema, table, columns, key, raw)
 
-    def _begin(self, event: bytes, type: int, place: Place) -> Message:
-        """FORMAT_DESCRIPTION, or what comes before the first one: where the stream begins."""
-        if type == _FORMAT:
-            # It always has room for a checksum; whether that holds one it says itself.
-            format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
-            if format.checksum:
-                flags = place.flags & ~IN_USE
-                plain = event[:_FLAGS] + flags.to_bytes(2, "little") + event[HEADER:]
-                if crc32(plain) != _RIGHT:
-                    raise self._damaged(event)
-            self._begun, self._checksum = True, format.checksum
-            self._rows = rowevents.readers(self._flavor, lengths)
-            return format
-        if type != EventType.ROTATE:
-            raise ValueError("it comes before FORMAT_DESCRIPTION")
-        # Nothing says yet whether it has a checksum. One that is right by chance is as good as impossible.
-        end = len(event) - CHECKSUM * (crc32(event) == _RIGHT)
-        return self._rotated(control.rotate(event[HEADER:end], place))
+    def _rotated(self, message: Message) -> Message:
+        assert isinstance(message, Rotate)
+        self._file, self._end = message.file, message.position
+        return message
 
-    def _rotated(self, rotate: Rotate) -> Rotate:
-        self._file, self._end = rotate.file, rotate.position
-        return rotate
-
-    def _unwrap_payload(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
+    def _unwrapped(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
+        """What the events in a compressed transaction say. They have no checksums, and places of their own
+        neither."""
         try:
-            for inner in payload.events(event[HEADER:end], self._folder):
-                timestamp, type, server_id, _, end_position, flags = _unpack_header(inner)
-                if type not in _INSIDE_PAYLOAD and not flags & IGNORABLE:
+            for inner in payload.events(memoryview(event)[HEADER:end], self._folder):
+                timestamp, type, server_id, size, end_position, flags = _unpack_header(inner)
+                inside = Place(end_position, timestamp, server_id, flags)
+                if type in _INSIDE_PAYLOAD and (read := self._bodies.get(type)):
+                    yield read(inner[HEADER:], inside)
+                elif rows := self._rows.get(type):
+                    yield rows(inner, size, inside)
+                elif flags & IGNORABLE:
+                    yield Ignorable(inside, type)
+                else:
                     raise ValueError(f"it holds an event of {type_name(type)}")
-                yield self._message(inner, len(inner), type, Place(end_position, timestamp, server_id, flags))
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
-        self._end = place.end
+        self._end = place.end or self._end + len(event)
         yield PayloadEnd(place)
 
-    def _join_fragments(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
+    def _join(self, event: bytes, end: int, place: Place) -> Iterable[Message]:
         joined = self._fragments.add(event[HEADER:end])
+        self._end = place.end or self._end + len(event)
         if joined is None:
+            self._bodies, self._rows = {}, {}
             return ()
-        _, type, server_id, _, _, flags = _unpack_header(joined)
+        self._bodies, self._rows = self._ordinary
+        _, type, server_id, size, _, flags = _unpack_header(joined)
         if type not in self._rows:
             raise ValueError(f"it is the last fragment of an event of {type_name(type)}")
-        end = len(joined) - CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
-        self._end = place.end or self._end
-        return (self._rows[type](joined, end, Place(place.end, place.timestamp, server_id, flags)),)
+        size -= CHECKSUM * (self._checksum and crc32(joined) == _RIGHT)
+        return (self._rows[type](joined, size, Place(place.end, place.timestamp, server_id, flags)),)
+
+    def _unknown(self, event: bytes, type: int, place: Place) -> Ignorable:
+        """What the server says may be left out. Anything else stops."""
+        if place.flags & IGNORABLE:
+            return Ignorable(place, type)
+        raise Malformed(
+            UNKNOWN,
+            f"{type_name(type)} of {len(event)} bytes, beginning with {event[:48].hex(' ')}",
+            "Look for a version of tailrace that knows this event, or switch off the server's feature that "
+            "writes it.",
+            where=self._where(event),
+        )
 
     def _malformed(self, event: bytes, error: Exception) -> Malformed:
         return Malformed(
@@ -294,25 +322,19 @@ class Decoder:
             where=self._where(event),
         )
 
-    def _unknown(self, event: bytes) -> Malformed:
-        return Malformed(
-            UNKNOWN,
-            f"{_named(event)} of {len(event)} bytes, beginning with {event[:48].hex(' ')}",
-            "Look for a version of tailrace that knows this event, or switch off the server's feature that "
-            "writes it.",
-            where=self._where(event),
-        )
-
     def _where(self, event: bytes) -> str:
-        """The file and the offset at which an event begins; inside of transactions and fragments of events
-        that do not tell theirs, the last offset that was told."""
+        """The file, and the offset at which an event begins: where the one before it ends."""
         file = self._file or "binary log"
-        if len(event) >= HEADER:
-            _, _, _, size, end, _ = _unpack_header(event)
-            if end >= size:
-                return f"{file}:{end - size}"
-        return f"{file} behind {self._end}" if self._end else file
+        return f"{file}:{self._end}" if self._end else file
 
 
 def _named(event: bytes) -> str:
     return type_name(event[4]) if len(event) >= HEADER else "what is no event"
+
+
+def _beyond(end: int, reached: int) -> int:
+    """The place nearest to what was reached of which a header tells the lower 32 bits."""
+    end |= reached >> 32 << 32
+    if end - reached > _LAST >> 1:
+        return end - _LAST - 1
+    return end + _LAST + 1 if reached - end > _LAST >> 1 else end

@@ -26,7 +26,7 @@ _NO_TABLE: Final = frozenset({0xFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF})
 def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
     """The function for one type of event. Made once, so that nothing is decided per event that its type
     decides."""
-    packed = type >= EventType.WRITE_ROWS_COMPRESSED
+    packed = type >= EventType.WRITE_ROWS_COMPRESSED_V1
     partial = type == EventType.PARTIAL_UPDATE_ROWS
 
     def read(event: bytes, end: int, place: Place) -> Rows | Ignorable:
@@ -91,12 +91,12 @@ _OPS: Final[Mapping[Flavor, Mapping[EventType, Op]]] = {
         EventType.WRITE_ROWS: "c",
         EventType.UPDATE_ROWS: "u",
         EventType.DELETE_ROWS: "d",
-        EventType.WRITE_ROWS_COMPRESSED: "c",
-        EventType.UPDATE_ROWS_COMPRESSED: "u",
-        EventType.DELETE_ROWS_COMPRESSED: "d",
         EventType.WRITE_ROWS_COMPRESSED_V1: "c",
         EventType.UPDATE_ROWS_COMPRESSED_V1: "u",
         EventType.DELETE_ROWS_COMPRESSED_V1: "d",
+        EventType.WRITE_ROWS_COMPRESSED: "c",
+        EventType.UPDATE_ROWS_COMPRESSED: "u",
+        EventType.DELETE_ROWS_COMPRESSED: "d",
     },
 }
 

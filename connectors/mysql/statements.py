@@ -25,7 +25,9 @@ def query(body: bytes, place: Place) -> Query:
     sql_at = schema_at + length + 1
     if body[sql_at - 1]:
         raise ValueError("no zero byte behind the schema")
-    return Query(place, body[schema_at : sql_at - 1].decode(), text(body[sql_at:]), thread, error)
+    sql = body[sql_at:]
+    told = "BEGIN" if sql == b"BEGIN" else text(sql)
+    return Query(place, body[schema_at : sql_at - 1].decode(), told, thread, error)
 
 
 def load_query(body: bytes, place: Place) -> Query:

@@ -8,22 +8,42 @@ the server's version; those of unknown kinds are skipped, since what is known me
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from connectors.mysql import codes
 from connectors.mysql.event import Reader
-from connectors.mysql.messages import MappedColumn
+from connectors.mysql.messages import Flavor, MappedColumn
 
-# MYSQL_TYPE_*, grouped by what a table map says of them.
-_STRING, _ENUM, _SET, _GEOMETRY, _VECTOR = 254, 247, 248, 255, 242
+_NO_METADATA: Final = (
+    codes.TINY, codes.SHORT, codes.LONG, codes.LONGLONG, codes.INT24, codes.YEAR, codes.DATE, codes.NEWDATE,
+    codes.OLD_TIMESTAMP, codes.OLD_TIME, codes.OLD_DATETIME,
+)  # fmt: skip
+_ONE_BYTE: Final = (
+    codes.FLOAT, codes.DOUBLE, codes.TIMESTAMP, codes.DATETIME, codes.TIME, codes.BLOB_COMPRESSED,
+    codes.VECTOR, codes.JSON, codes.GEOMETRY, *codes.BLOBS,
+)  # fmt: skip
+_IN_STRING: Final = (codes.STRING, codes.ENUM, codes.SET)
+_TWO_BYTES: Final = (
+    codes.VARCHAR, codes.VARCHAR_COMPRESSED, codes.VAR_STRING, codes.BIT, codes.DECIMAL, *_IN_STRING
+)  # fmt: skip
 _METADATA_SIZES: Final = {
-    **dict.fromkeys((0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14), 0),
-    **dict.fromkeys((4, 5, 17, 18, 19, 140, _VECTOR, 245, 249, 250, 251, 252, _GEOMETRY), 1),
-    **dict.fromkeys((15, 16, 141, 246, _ENUM, _SET, 253, _STRING), 2),
+    **dict.fromkeys(_NO_METADATA, 0),
+    **dict.fromkeys(_ONE_BYTE, 1),
+    **dict.fromkeys(_TWO_BYTES, 2),
 }
-_NUMBERS: Final = frozenset({1, 2, 3, 4, 5, 8, 9, 246})
-_TEXTS: Final = frozenset({15, 140, 141, 249, 250, 251, 252, 253, _STRING})
-_LABELLED: Final = frozenset({_ENUM, _SET})
+
+_NUMBERS: Final = frozenset(
+    {codes.TINY, codes.SHORT, codes.LONG, codes.LONGLONG, codes.INT24, codes.YEAR}
+    | {codes.FLOAT, codes.DOUBLE, codes.DECIMAL}
+)
+_TEXTS: Final = codes.STRINGS | codes.BLOBS | {codes.BLOB_COMPRESSED, codes.VARCHAR_COMPRESSED}
+_LABELLED: Final = frozenset({codes.ENUM, codes.SET})
+_COLLATED: Final[Mapping[Flavor, frozenset[int]]] = {
+    # What has a collation for these servers; to what is no text they give the binary one.
+    "mysql": _TEXTS | {codes.VECTOR},
+    "mariadb": _TEXTS | {codes.GEOMETRY},
+}
 
 
 class _Field(enum.IntEnum):
@@ -51,7 +71,7 @@ class Description(NamedTuple):
     key: tuple[int, ...] | None
 
 
-def describe(raw: bytes) -> Description:
+def describe(raw: bytes, flavor: Flavor) -> Description:
     """Read a TABLE_MAP's body behind the table's number and the flags. Raises ValueError for what is none."""
     reader = Reader(raw)
     schema = reader.name(reader.number())
@@ -64,15 +84,16 @@ def describe(raw: bytes) -> Description:
     fields = _optional_fields(reader)
 
     unsigned = _of(kinds, _NUMBERS, fields.get(_Field.SIGNEDNESS), _flags)
-    collations = _collations(kinds, _TEXTS, fields, _Field.DEFAULT_CHARSET, _Field.COLUMN_CHARSET)
+    collated = _collations(kinds, _COLLATED[flavor], fields, _Field.DEFAULT_CHARSET, _Field.COLUMN_CHARSET)
+    collations = {i: collation for i, collation in collated.items() if kinds[i][0] in _TEXTS}
     collations |= _collations(
         kinds, _LABELLED, fields, _Field.ENUM_AND_SET_DEFAULT_CHARSET, _Field.ENUM_AND_SET_COLUMN_CHARSET
     )
-    labels = _of(kinds, {_ENUM}, fields.get(_Field.ENUM_STR_VALUE), _labels)
-    labels |= _of(kinds, {_SET}, fields.get(_Field.SET_STR_VALUE), _labels)
+    labels = _of(kinds, {codes.ENUM}, fields.get(_Field.ENUM_STR_VALUE), _labels)
+    labels |= _of(kinds, {codes.SET}, fields.get(_Field.SET_STR_VALUE), _labels)
     names = _of(kinds, None, fields.get(_Field.COLUMN_NAME), _names)
-    geometries = _of(kinds, {_GEOMETRY}, fields.get(_Field.GEOMETRY_TYPE), _numbers)
-    dimensions = _of(kinds, {_VECTOR}, fields.get(_Field.VECTOR_DIMENSIONALITY), _numbers)
+    geometries = _of(kinds, {codes.GEOMETRY}, fields.get(_Field.GEOMETRY_TYPE), _numbers)
+    dimensions = _of(kinds, {codes.VECTOR}, fields.get(_Field.VECTOR_DIMENSIONALITY), _numbers)
     visible = _of(kinds, None, fields.get(_Field.COLUMN_VISIBILITY), _flags)
     columns = tuple(
         MappedColumn(
@@ -99,13 +120,13 @@ def _kind(type: int, metadata: Reader) -> tuple[int, int]:
     if size is None:
         raise ValueError(f"a column of the unknown type {type}")
     value = metadata.take(size)
-    if type not in (_STRING, _ENUM, _SET):
+    if type not in _IN_STRING:
         return type, int.from_bytes(value, "little")
     carried, length = value
     if carried & 0x30 != 0x30:
         length |= (carried & 0x30 ^ 0x30) << 4
         carried |= 0x30
-    if carried not in (_STRING, _ENUM, _SET):
+    if carried not in _IN_STRING:
         raise ValueError(f"a column of the unknown type {carried} in a string")
     return carried, length
 

@@ -15,14 +15,16 @@ from connectors.mysql.event import Reader
 from connectors.mysql.messages import Gtid, KnownGtids, Place, XaPrepare, Xid
 
 _unpack_gtid: Final = Struct("<x16sQ").unpack_from
-_LOGICAL_CLOCK: Final = 25  # a byte that says whether the clock's 16 bytes follow, and times behind them
-_TIMES: Final = 42
-_TIME: Final = 7  # bytes of a time
+# Behind it a byte that says whether a logical clock follows, its 16 bytes, and 7 bytes of time.
+_unpack_timed: Final = Struct("<x16sQB16xIHB").unpack_from
+_TIMED: Final = 49
+_HAS_CLOCK: Final = 2
 _FIRST_ELSEWHERE: Final = 1 << 55  # in the time at this server: that at the first server follows
 _UNKNOWN_TIME: Final = _FIRST_ELSEWHERE - 1
 
 _unpack_mariadb: Final = Struct("<QIB").unpack_from
 _STANDALONE, _GROUP, _PREPARED_XA, _COMPLETED_XA = 0x01, 0x02, 0x40, 0x80
+_unpack_xid: Final = Struct("<Q").unpack
 _MOST_XID: Final = 64  # bytes of each part
 
 _format_uuid: Final = lru_cache(maxsize=256)(gtids.format_uuid)
@@ -30,17 +32,20 @@ _format_uuid: Final = lru_cache(maxsize=256)(gtids.format_uuid)
 
 def gtid(body: bytes, place: Place) -> Gtid:
     """MySQL: a transaction of GTID, or of none: a server without GTIDs numbers it 0."""
-    uuid, number = _unpack_gtid(body)
     committed = None
-    if len(body) >= _TIMES + _TIME and body[_LOGICAL_CLOCK] == 2:
-        committed = int.from_bytes(body[_TIMES : _TIMES + _TIME], "little")
-        if committed & _FIRST_ELSEWHERE:
-            first = body[_TIMES + _TIME : _TIMES + 2 * _TIME]
-            if len(first) < _TIME:
-                raise ValueError("it is cut off in its times")
-            committed = int.from_bytes(first, "little")
-        if committed in (0, _UNKNOWN_TIME):
-            committed = None
+    if len(body) < _TIMED:  # of servers before 8.0
+        uuid, number = _unpack_gtid(body)
+    else:
+        uuid, number, has_clock, low, middle, high = _unpack_timed(body)
+        if has_clock == _HAS_CLOCK:
+            committed = high << 48 | middle << 32 | low
+            if committed & _FIRST_ELSEWHERE:
+                first = body[_TIMED : _TIMED + 7]
+                if len(first) < 7:
+                    raise ValueError("it is cut off in its times")
+                committed = int.from_bytes(first, "little")
+            if committed == 0 or committed == _UNKNOWN_TIME:
+                committed = None
     if number >> 63:
         raise ValueError(f"a transaction of number {number}")
     return Gtid(place, f"{_format_uuid(uuid)}:{number}" if number else None, committed)
@@ -50,11 +55,12 @@ def tagged_gtid(body: bytes, place: Place) -> Gtid:
     """MySQL: the same, in the form that fields can be added to: each with its number, all integers as long as
     they need to be."""
     reader = _Fields(body)
-    if version := reader.unsigned():
-        raise ValueError(f"it is written in version {version} of its form")
-    size, last_needed = reader.unsigned(), reader.unsigned()
-    if size != len(body) - 1 or last_needed > 12:
-        raise ValueError(f"it needs fields up to number {last_needed} in {size} bytes to be understood")
+    version, size, last_needed = reader.unsigned(), reader.unsigned(), reader.unsigned()
+    if version != 1 or size != len(body) or last_needed > 12:
+        raise ValueError(
+            f"it is written in version {version} of its form, in {size} bytes of which fields up to number "
+            f"{last_needed} have to be understood"
+        )
     uuid, number, tag, times = b"", 0, "", {}
     while reader.left:
         field = reader.unsigned()
@@ -129,9 +135,7 @@ def gtid_list(body: bytes, place: Place) -> KnownGtids:
 
 def xid(body: bytes, place: Place) -> Xid:
     """The number by which the storage engine knows the transaction."""
-    if len(body) != 8:
-        raise ValueError(f"it holds {len(body)} of 8 bytes")
-    return Xid(place, int.from_bytes(body, "little"))
+    return Xid(place, *_unpack_xid(body))
 
 
 def xa_prepare(body: bytes, place: Place) -> XaPrepare:

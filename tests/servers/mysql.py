@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import uuid
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pymysql
 from pymysql.connections import Connection
 
-from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor
+from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor, copy_command
 from tests.servers.process import ServerError, ServerProcess, free_port
 
 # A replica logs in without a password, and so as nobody whose password would need TLS.
@@ -51,8 +50,10 @@ class MySql:
         return f"mysql://{login}@{self.host}:{self.port}/{quote(database, '')}"
 
     def connect(self, database: str | None = None, **options: Any) -> Connection[Any]:
-        """A connection of root in autocommit; `options` are PyMySQL's: `user`, `password`, `ssl`, …"""
+        """A connection of root in autocommit; `options` are PyMySQL's: `user`, `password`, `ssl_ca`, …"""
         options = {"user": self._user, "password": self._password or "", "autocommit": True, **options}
+        # The library would take TLS where it is offered: a connection costs a hundred times as much with it.
+        options.setdefault("ssl_disabled", not any(name.startswith("ssl") for name in options))
         return pymysql.connect(host=self.host, port=self.port, database=database, **options)
 
     def execute(
@@ -104,14 +105,17 @@ class MySqlServer(MySql):
     """A server of the test's own, which it may stop, kill and start again on the same port and data.
 
     `release`: `mysql9`, `mariadb10` or `mariadb11`. `settings` are read at every start: change an entry and
-    restart. As a context manager it is removed at the end, data and all.
+    restart; None stands for the server's own default. As a context manager it is removed at the end, data
+    and all.
     """
 
-    def __init__(self, release: str = "mysql9", settings: Mapping[str, str | int] | None = None) -> None:
+    def __init__(
+        self, release: str = "mysql9", settings: Mapping[str, str | int | None] | None = None
+    ) -> None:
         self.release = RELEASES[release]
         template = self.release.template()
         super().__init__(f"mysql://root@127.0.0.1:{free_port()}/")
-        self.settings: dict[str, str | int] = {
+        self.settings: dict[str, str | int | None] = {
             "server_id": random.randrange(1, 2**31),
             **SETTINGS[self.release.flavor],
             **(settings or {}),
@@ -119,15 +123,12 @@ class MySqlServer(MySql):
         self.process = ServerProcess(release)
         self.data = self.process.directory / "data"
         self._file = self.process.directory / "my.cnf"
-        shutil.copytree(template, self.data)
-        owner = self.process.directory.stat()
-        for path in (self.data, *self.data.rglob("*")):
-            shutil.chown(path, owner.st_uid, owner.st_gid)
+        self.process.run(copy_command(template, self.data))
 
     def start(self, timeout: float = 60) -> None:
         """Start it and return when it answers."""
         settings = {
-            **self.settings,
+            **{key: value for key, value in self.settings.items() if value is not None},
             "bind_address": self.host,
             "port": self.port,
             "datadir": self.data,
@@ -141,7 +142,7 @@ class MySqlServer(MySql):
         self.process.start(self.release.command(f"--defaults-file={self._file}"), self._answers, timeout)
 
     def stop(self, timeout: float = 60) -> None:
-        """Stop it with a clean shutdown."""
+        """Stop it with a clean shutdown; MySQL takes seconds for it while somebody reads its log."""
         self.process.stop(SIGTERM, timeout)
 
     def kill(self) -> None:

@@ -148,7 +148,8 @@ class Source(Protocol):
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
-        it stands inside a transaction and the fingerprint differs."""
+        it stands inside a transaction and the fingerprint differs, `checkpoint.unreadable` where a newer
+        version wrote its position."""
 
     async def open(self, resume: Position) -> None:
         """Connect and begin to stream after `resume`."""

@@ -24,6 +24,7 @@ from connectors.postgres.witness import Witness
 from tailrace.events import Batch, Change, Event, Position, SchemaChange
 
 _LSN: Final = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+_FIELDS: Final = {"lsn", "ordinal", "end", "proof"}  # of a position's document
 
 
 def format_lsn(lsn: int) -> str:
@@ -89,6 +90,11 @@ class WalPosition:
         lsn, ordinal, end = document.get("lsn"), document.get("ordinal", 0), document.get("end")
         proof = document.get("proof")
         wanted = {"lsn", "ordinal", "end"} if ordinal else {"lsn"}
+        if unknown := document.keys() - _FIELDS:
+            raise ValueError(
+                f"the position has {', '.join(sorted(unknown))}, which this tailrace does not know: "
+                "a newer one, or another kind of source, wrote it"
+            )
         if not (document.keys() - {"proof"} == wanted and isinstance(lsn, str) and type(ordinal) is int):
             raise ValueError(f"not a PostgreSQL position: {dict(document)}")
         witness = None

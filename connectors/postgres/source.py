@@ -29,7 +29,7 @@ from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
 from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
-from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.checkpoint import Checkpoint, Identity, unreadable
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Retry, code
 from tailrace.events import Batch, Change, Position
@@ -136,10 +136,14 @@ class PostgresSource:
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
-        """Every rule of `continuity.py`."""
+        """Every rule of `continuity.py`; Stop for a position that a newer tailrace wrote."""
         if checkpoint.position is None:
             return
-        position, where = WalPosition.from_document(checkpoint.position), str(self._address)
+        where = str(self._address)
+        try:
+            position = WalPosition.from_document(checkpoint.position)
+        except ValueError as error:
+            raise unreadable(str(error), f"checkpoint by {checkpoint.owner}") from error
         async with self._replication() as connection:
             identity = self._identity = await self._identify(connection)
             history = await self._history(connection, identity)

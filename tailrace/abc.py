@@ -92,6 +92,15 @@ class Divides(Protocol):
         None where no change does, or no position can be told."""
 
 
+@runtime_checkable
+class Anchors(Protocol):
+    """A source that can tell where the server's log begins that is kept for the pipeline."""
+
+    def anchor_place(self) -> str | None:
+        """Where what `anchored` found last stands, as `Source.parse` reads it: what commits behind it can
+        still be read. None: not known. No I/O."""
+
+
 class Explains(Protocol):
     """A source, sink or offset store that `tailrace explain` can ask."""
 

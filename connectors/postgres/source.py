@@ -23,7 +23,7 @@ from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.discovery import discover
 from connectors.postgres.history import History
-from connectors.postgres.position import WalPosition, after, before
+from connectors.postgres.position import WalPosition, after, before, format_lsn
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
@@ -109,6 +109,10 @@ class PostgresSource:
         settings say that the stream begins."""
         self._seen = await slot.find(self._session, self._slot)
         return self._seen is not None and not adoption.is_unused(self._seen, self._settings.slot)
+
+    def anchor_place(self) -> str | None:
+        """See `tailrace.abc.Anchors`: the slot's confirmed position."""
+        return format_lsn(self._seen.confirmed) if self._seen is not None and self._seen.confirmed else None
 
     async def anchor(self) -> Position:
         """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry

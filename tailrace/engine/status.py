@@ -50,7 +50,7 @@ class Standing:
 
 @dataclass(slots=True)
 class SourceStatus(Standing):
-    """`events` counts what was read in this run, repeats included."""
+    """`events` counts the changes that were read in this run, repeats included."""
 
     events: int = 0
     timestamp: int | None = None  # µs since the epoch: commit time of the newest transaction read
@@ -61,7 +61,7 @@ class SourceStatus(Standing):
 
 @dataclass(slots=True)
 class SinkStatus(Standing):
-    """`events` and `commits` count what became durable in this run."""
+    """`events` (changes) and `commits` count what became durable in this run."""
 
     identity: str
     events: int = 0

@@ -82,7 +82,7 @@ DECLARED: Final = (
     Declared(
         "tailrace_read_events",
         "counter",
-        "Events that were read from the database in this run, repeats included.",
+        "Changes that were read from the database in this run, repeats included.",
         (),
         lambda report: [((), report.source.events)],
     ),
@@ -96,7 +96,7 @@ DECLARED: Final = (
     Declared(
         "tailrace_bytes",
         "counter",
-        "Bytes of log behind the events that became durable in the sink in this run.",
+        "Bytes of log behind the changes that became durable in the sink in this run.",
         ("sink",),
         _of_sinks(lambda sink: sink.bytes),
     ),

@@ -202,9 +202,7 @@ class Writer:
 
     def _report(self, unit: UnitOfDelivery) -> None:
         status = self._status
-        tables = unit.tables
-        status.events += tables.total()
-        status.tables += tables
+        status.count(unit.tables)
         status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position

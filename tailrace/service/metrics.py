@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from tailrace.engine.status import TABLES
 from tailrace.service.report import Report, RetentionReport, SinkReport
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -89,7 +90,7 @@ DECLARED: Final = (
     Declared(
         "tailrace_events",
         "counter",
-        "Changes that became durable in the sink in this run.",
+        f"Changes that became durable in the sink in this run; of the {TABLES} tables that changed last.",
         ("sink", "table"),
         _tables,
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.engine.status import SinkStatus
 from tailrace.events import Batch, Change, SchemaChange
 from tests.unit.engine.lives import NAMES, at_a_position, make, running, until
 from tests.unit.engine.memory import TABLE, MemorySink, MemorySource, Server, Target
@@ -38,3 +39,13 @@ async def test_changes_alone_are_counted(tmp_path: Path, monkeypatch: pytest.Mon
         await until(lambda: len(target.events) == 7 and server.slot == 2)
         sink = pipeline.status.sinks[NAMES[0]]
         assert (pipeline.status.source.events, sink.events, sink.tables) == (7, 7, {"public.t": 7})
+
+
+def test_tables_that_changed_last_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.engine.status.TABLES", 3)
+    sink = SinkStatus(NAMES[0])
+    sink.count({"lasting": 1})
+    for number in range(5):
+        sink.count({f"dropped_{number}": 2, "lasting": 1})
+    assert sink.tables == {"dropped_3": 2, "dropped_4": 2, "lasting": 6}
+    assert sink.events == 16

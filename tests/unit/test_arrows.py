@@ -51,7 +51,8 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.topics",
         "tailrace.types",
     },
-    "tailrace.plugins": {"tailrace.errors"},
+    "tailrace.logs": set(),
+    "tailrace.plugins": {"tailrace.errors", "tailrace.logs"},
     "tailrace.formats": {
         "tailrace",
         "tailrace.abc",

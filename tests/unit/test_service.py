@@ -8,10 +8,13 @@ import errno
 import json
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from tailrace.abc import Retention
 from tailrace.engine.retention import RetentionWatch
@@ -91,7 +94,7 @@ def test_a_report_shows_no_password() -> None:
     assert "geheim" not in repr(found)
 
 
-def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_growth_becomes_a_forecast_and_each_level_is_told_once() -> None:
     source = PipelineStatus("orders").source
 
     class Nothing:
@@ -99,13 +102,15 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
             return None
 
     watch = RetentionWatch(Nothing(), source)
-    for second, (kept, level) in enumerate([(0, "ok"), (100, "warning"), (200, "warning"), (900, "error")]):
-        watch.note(Retention("s", kept, 1000 - kept, level, f"keeps {kept}", "mend it"), 10.0 * second)  # type: ignore[arg-type]
+    levels: Sequence[tuple[int, Literal["ok", "warning", "error"]]]
+    levels = [(0, "ok"), (100, "warning"), (200, "warning"), (900, "error")]
+    with capture_logs() as written:
+        for second, (kept, level) in enumerate(levels):
+            watch.note(Retention("s", kept, 1000 - kept, level, f"keeps {kept}", "mend it"), 10.0 * second)
     assert source.full_in == pytest.approx(100 / (900 / 30))
-    written = capsys.readouterr().out
-    assert written.count("log kept by the server") == 2
-    assert "keeps 100" in written
-    assert "keeps 900" in written
+    assert [line["event"] for line in written] == ["log kept by the server"] * 2
+    assert ["keeps 100" in repr(line) for line in written] == [True, False]
+    assert ["keeps 900" in repr(line) for line in written] == [False, True]
     forecasts = []
     for second, looked in (
         (200, Retention("s", 100, 900, "ok", "keeps 100")),

@@ -110,9 +110,9 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with contextlib.AsyncExitStack() as offers:
-        await _offer(pipeline, http, offers)
+        listening = await _offer(pipeline, http, offers)
         display.begin(pipeline.status)
-        running = asyncio.create_task(pipeline.run_async(until_current=until_current))
+        running = asyncio.create_task(pipeline.run_async(until_current=until_current, owned=listening))
         try:
             while not running.done():
                 await asyncio.wait({running}, timeout=_LOOK)
@@ -122,8 +122,10 @@ async def _run(
         await running
 
 
-async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: contextlib.AsyncExitStack) -> None:
-    """Answer the control socket and, if wanted, HTTP."""
+async def _offer(
+    pipeline: Pipeline, http: tuple[str, int] | None, offers: contextlib.AsyncExitStack
+) -> contextlib.AbstractContextManager[None]:
+    """Answer HTTP, if wanted, and what is asked over the control socket, which listens within the result."""
     if http is not None:
         from tailrace.service.http import bound, serving  # takes half a second, which most runs need not wait
 
@@ -139,8 +141,10 @@ async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: conte
         path = control.path_of(pipeline.name, pipeline.config.data_dir)
     except Stop as error:
         _log.warning("no control socket", code=error.code.id, at=error.where, error=error.found)
-        return
-    await offers.enter_async_context(control.listening(path, answer))
+        return contextlib.nullcontext()
+    offered = control.ControlSocket(path, answer)
+    offers.push_async_callback(offered.close)
+    return offered.listening()
 
 
 def _display(config: PipelineConfig) -> LiveStatus | StatusLines:

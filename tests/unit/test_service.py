@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
+import resource
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -128,6 +130,17 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tailrace"
 
 
+@contextlib.asynccontextmanager
+async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterator[None]:
+    """As a process does that runs the pipeline."""
+    offered = control.ControlSocket(path, answer)
+    try:
+        with offered.listening():
+            yield
+    finally:
+        await offered.close()
+
+
 def test_pipelines_of_one_name_are_told_apart(runtime: Path, tmp_path: Path) -> None:
     one, other = control.path_of("orders", tmp_path / "a"), control.path_of("orders", tmp_path / "b")
     assert one != other
@@ -157,11 +170,11 @@ async def test_commands_over_the_socket(runtime: Path, tmp_path: Path) -> None:
     with pytest.raises(Stop) as refused:
         await asyncio.to_thread(control.ask, path, "orders", "status")
     assert refused.value.code is control.NOT_RUNNING
-    async with control.listening(path, answer):
+    async with listening(path, answer):
         found = await asyncio.to_thread(control.find, "orders")
         assert found == path
         assert (await asyncio.to_thread(control.ask, path, "orders", "pause")).name == "orders"
-        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+        async with listening(path, lambda _: pytest.fail("asked the second")):
             assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
         assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
         reader, writer = await asyncio.open_unix_connection(path)
@@ -181,8 +194,8 @@ async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
         return told(status())
 
     async with (
-        control.listening(control.path_of("orders", tmp_path / "a"), answer),
-        control.listening(control.path_of("orders", tmp_path / "b"), answer),
+        listening(control.path_of("orders", tmp_path / "a"), answer),
+        listening(control.path_of("orders", tmp_path / "b"), answer),
     ):
         with pytest.raises(Stop) as refused:
             await asyncio.to_thread(control.find, "orders")
@@ -208,7 +221,7 @@ async def test_a_held_process_is_not_taken_for_a_dead_one(runtime: Path, tmp_pat
             refusal = waiting.connect_ex(str(path))
         assert refusal == errno.EAGAIN
         inode = path.stat().st_ino
-        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+        async with listening(path, lambda _: pytest.fail("asked the second")):
             assert path.stat().st_ino == inode
         with pytest.raises(Stop) as refused:
             control.ask(path, "orders", "status")
@@ -230,10 +243,40 @@ async def test_a_connection_that_was_only_just_accepted_is_closed_too(
     monkeypatch.setattr(socket.socket, "accept", noted)
     for turns in range(6):
         with socket.socket(socket.AF_UNIX) as client:
-            async with control.listening(path, lambda _: pytest.fail("nothing was asked")):
+            async with listening(path, lambda _: pytest.fail("nothing was asked")):
                 client.connect(str(path))
                 for _ in range(turns):
                     await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert all(one.fileno() == -1 for one in accepted)
     assert accepted
+
+
+@contextlib.contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    free = os.dup(0)
+    os.close(free)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_without_a_free_descriptor_who_asks_waits(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TAKE_AGAIN_SECONDS", 0.1)
+    path = control.path_of("orders", tmp_path)
+    asked = b'{"command": "status"}\n'
+    with socket.socket(socket.AF_UNIX) as client, capture_logs() as told_once:
+        async with listening(path, lambda _: told(status())):
+            with no_descriptor_free():
+                client.connect(str(path))
+                client.sendall(asked)
+                await asyncio.sleep(0.35)  # several tries
+            client.settimeout(5)
+            answer = await asyncio.to_thread(client.recv, 65536)
+    assert json.loads(answer)["report"]["pid"] == 7
+    assert [line["event"] for line in told_once] == ["the control socket takes no connection"]

@@ -22,7 +22,7 @@ from tailrace.abc import Retention
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import Retry, Stop, code
-from tailrace.service import control
+from tailrace.service import control, http
 from tailrace.service.metrics import DECLARED, render
 from tailrace.service.report import Report, report
 
@@ -280,3 +280,25 @@ async def test_without_a_free_descriptor_who_asks_waits(
             answer = await asyncio.to_thread(client.recv, 65536)
     assert json.loads(answer)["report"]["pid"] == 7
     assert [line["event"] for line in told_once] == ["the control socket takes no connection"]
+
+
+async def test_http_without_a_free_descriptor_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    listener = http.bound("127.0.0.1", 0)
+    address = listener.getsockname()
+    with socket.socket() as client, capture_logs() as told_once:
+        async with http.serving(listener, lambda: told(status())):
+            with socket.create_connection(address, 5) as first:
+                await asyncio.to_thread(first.sendall, b"GET /livez HTTP/1.0\r\n\r\n")
+                assert b"200 OK" in await asyncio.to_thread(first.recv, 65536)
+            with no_descriptor_free():
+                client.connect(address)
+                client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+                async with asyncio.timeout(5):
+                    while not told_once:  # noqa: ASYNC110 - what is logged is no event
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)  # for what is told too often
+            client.settimeout(5)
+            answer = await asyncio.to_thread(client.recv, 65536)
+    assert b"200 OK" in answer
+    assert [line["event"] for line in told_once] == ["HTTP takes no connection"]
+    assert not caplog.records

@@ -333,7 +333,9 @@ class SourceContext:
     """What a source learns of its pipeline."""
 
     pipeline: str
-    redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+    redeliver_transaction: bool = (
+        False  # where a transaction cannot be finished, begin it again, doubling events
+    )
     base: Path = Path()  # relative paths in its settings are relative to this folder
 
 

@@ -50,8 +50,9 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option(
     "--redeliver-transaction",
     is_flag=True,
-    help="Go on at the beginning of a transaction that was delivered in part, although its settings or the "
-    "server's version changed since. Its first changes arrive twice.",
+    help="Go on at the beginning of a transaction that was delivered in part and cannot be finished as it "
+    "was begun: its settings or the server's version changed since, or it does not come again as it was. "
+    "Its first changes arrive twice.",
 )
 @click.option(
     "--http",

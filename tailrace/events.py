@@ -214,6 +214,16 @@ class Batch:
             self._changes = counted
         return self._changes
 
+    @property
+    def emptied(self) -> bool:
+        """The source handed out events, and transforms have dropped all of them."""
+        return not self.events and self.timestamp is not None
+
+    def replaces(self, before: Batch) -> bool:
+        """Whether the batch right before it need not be kept: it moves the position alone, as this one does,
+        and both are idle or both emptied."""
+        return not (self.events or before.events) and self.emptied is before.emptied
+
     def encoded(self, format: Format) -> Sequence[Record]:
         """The batch's records under a format: encoded once, shared by all sinks with that format."""
         records = self._encoded.get(format)

@@ -381,10 +381,12 @@ class TestStart:
     """Every row of the table of states that a start can find."""
 
     async def test_all_empty_beside_a_slot_is_refused(self, tmp_path: Path) -> None:
-        server, target = Server(slot=0), Target()
+        server, target = Server(sizes=[1] * 7, slot=6), Target()
         with pytest.raises(Stop) as refused:
             await make(tmp_path, server, {NAMES[0]: target}).run()
         assert refused.value.code is LOST_CHECKPOINTS
+        assert "from 6 on" in refused.value.found
+        assert "From 6 on nothing is left out" in refused.value.remedy
 
     async def test_new_without_a_position_is_started_again(self, tmp_path: Path) -> None:
         owner = Owner("elsewhere", 1, "x")

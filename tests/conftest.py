@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from tests.servers import Kafka, KafkaServer, MySql, MySqlServer, Postgres, PostgresServer, UnavailableError
@@ -27,6 +28,10 @@ MYSQL_URLS: dict[Flavor, str | None] = {
     "mariadb": os.environ.get("TAILRACE_TEST_MARIADB_URL"),
 }
 MAJORS = (16, 18)
+
+# What an example takes says nothing on a machine that others share; `pytest-timeout` ends one that hangs.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 Server = TypeVar("Server", PostgresServer, KafkaServer, MySqlServer)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql import binary_json, json_diffs
+from connectors.mysql import binary_json, json_diffs, json_shapes
 from connectors.mysql.json_diffs import Patched
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -82,6 +83,51 @@ def test_documents(document: Any, large: bool) -> None:
     text = binary_json.text(raw)
     assert json.loads(text) == document
     assert binary_json.tree_text(binary_json.tree(raw)) == text
+
+
+@given(documents, st.data())
+def test_documents_with_keys_seen_before(document: Any, data: st.DataObject) -> None:
+    """A function is made at the first time, and used at the second; of damaged ones, too."""
+    raw = binary(document)
+    assert json_shapes.text(raw) == json_shapes.text(raw) == binary_json.text(raw)
+    damaged = bytearray(raw)
+    damaged[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    assert _outcome(json_shapes.text, bytes(damaged)) == _outcome(binary_json.text, bytes(damaged))
+
+
+def _outcome(read: Callable[[bytes], str], document: bytes) -> str | None:
+    try:
+        return read(document)
+    except ValueError:
+        return None
+
+
+def test_what_has_a_function_of_its_own() -> None:
+    """Keys that look like parts of a format; each type of a value, at its limits."""
+    for document in (
+        {
+            "%s": 1,
+            "%d%%": 'quote"',
+            "{0}": None,
+            'k"': True,
+            "e": -32768,
+            "f": 65535,
+            "g": -(2**31),
+            "h": 2**32 - 1,
+        },
+        {
+            "%s": 2,
+            "%d%%": "",
+            "{0}": [1],
+            'k"': 1.5,
+            "e": 2**63,
+            "f": -(2**63),
+            "g": "x" * 127,
+            "h": "y" * 128,
+        },
+    ):
+        for _ in range(2):
+            assert json_shapes.text(binary(document)) == binary_json.text(binary(document))
 
 
 def test_the_servers_blanks_and_order() -> None:

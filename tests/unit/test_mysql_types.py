@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from base64 import b64encode
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +78,55 @@ def base64(data: bytes) -> str:
 def test_types(told: MappedColumn, expected: LogicalType) -> None:
     found = mapped(told)
     assert (found.name, found.type, found.optional) == ("c0", expected, True)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "mysql-types.md"
+TOLD = {
+    **{f"{name}{sign}": column(type, unsigned=bool(sign))
+       for name, type in {"tinyint": codes.TINY, "smallint": codes.SHORT, "mediumint": codes.INT24,
+                          "int": codes.LONG, "bigint": codes.LONGLONG}.items()
+       for sign in ("", " unsigned")},
+    "float": column(codes.FLOAT, 4),
+    "double": column(codes.DOUBLE, 8),
+    "decimal": column(codes.DECIMAL, 0x020C),
+    "bit(1)": column(codes.BIT, 1),
+    "bit(9)": column(codes.BIT, 0x0101),
+    "year": column(codes.YEAR),
+    "date": column(codes.DATE),
+    "datetime": column(codes.DATETIME, 3),
+    "timestamp": column(codes.TIMESTAMP, 6),
+    "time": column(codes.TIME, 0),
+    "char": column(codes.STRING, 40),
+    "varchar": column(codes.VARCHAR, 40),
+    "binary": column(codes.STRING, 10, collation=63),
+    "varbinary": column(codes.VARCHAR, 10, collation=63),
+    **{f"{name}text": column(codes.BLOB, size)
+       for size, name in enumerate(("tiny", "", "medium", "long"), 1)},
+    **{f"{name}blob": column(codes.BLOB, size, collation=63)
+       for size, name in enumerate(("tiny", "", "medium", "long"), 1)},
+    "enum": column(codes.ENUM, 1, labels=(b"a",)),
+    "set": column(codes.SET, 1, labels=(b"a",)),
+    "json": column(codes.JSON, 4),
+    **{name: column(codes.GEOMETRY, 4, geometry=kind)
+       for kind, name in enumerate(("geometry", "point", "linestring", "polygon", "multipoint",
+                                    "multilinestring", "multipolygon", "geometrycollection"))},
+    "vector": column(codes.VECTOR, 4, dimensions=2),
+}  # fmt: skip
+
+
+def test_the_page_says_what_types_become() -> None:
+    (lines,) = re.findall(r"^\|---\|---\|---\|\n(.*?)\n\n", PAGE.read_text().split("## ")[0], re.M | re.S)
+    said = {}
+    for line in lines.splitlines():
+        natives, kind, form = line.strip("|").split("|")
+        written = re.findall(r"`([\w.]+)`", form)
+        said.update(dict.fromkeys(re.findall(r"`([^`]+)`", natives), (kind.strip(), *written)))
+    assert said.keys() == TOLD.keys()
+    for native, told in TOLD.items():
+        type = mapped(told).type
+        schema = Mapping().form(type).schema
+        name = (schema["name"],) if "name" in schema else ()
+        assert (type.native, said[native]) == (native, (type.kind.value, schema["type"], *name))
 
 
 def test_a_column_that_is_never_null() -> None:

@@ -101,7 +101,7 @@ class Catalogue:
             raise NotReady(
                 OTHER_FLAVOR,
                 f"the server is {variables.get('version')}",
-                f"Write type: {found} under source:.",
+                f"Write type: {found} under source:; for tailrace init, a URL that begins with {found}://.",
                 where=str(self._session.address),
             )
         return Server(found, variables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 from zlib import crc32
 
@@ -14,6 +15,7 @@ from connectors.mysql.assembler import Assembler
 from connectors.mysql.channel import Channel, Dump, Reader
 from connectors.mysql.checks import Checks
 from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettings
+from connectors.mysql.discovery import discover
 from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
 from connectors.mysql.messages import Flavor
@@ -236,6 +238,8 @@ class MySqlSource(BinlogSource):
     """Follows a MySQL server."""
 
     Settings: ClassVar[type[MySqlSettings]] = MySqlSettings
+    schemes: ClassVar[tuple[str, ...]] = ("mysql",)
+    discover = staticmethod(partial(discover, flavor="mysql"))  # see tailrace.abc.DiscoverPlugin
     flavor = "mysql"
 
 
@@ -243,4 +247,6 @@ class MariaDbSource(BinlogSource):
     """Follows a MariaDB server."""
 
     Settings: ClassVar[type[MariaDbSettings]] = MariaDbSettings
+    schemes: ClassVar[tuple[str, ...]] = ("mariadb",)
+    discover = staticmethod(partial(discover, flavor="mariadb"))  # see tailrace.abc.DiscoverPlugin
     flavor = "mariadb"

@@ -33,8 +33,8 @@ def identity(server: Server) -> Identity:
     """Whose positions are comparable: with GTIDs those of all servers that replicate from each other, of
     which only the log tells; without them those of one server."""
     if server.by_gtids:
-        return Identity(f"{server.flavor} gtids", "")
-    return Identity(server.name, "")
+        return Identity(f"GTIDs of {server.flavor}", "")
+    return Identity(f"server {server.name}", "")
 
 
 async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:

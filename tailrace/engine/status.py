@@ -68,6 +68,7 @@ class SinkStatus(Standing):
     bytes: int = 0  # of these, as the source counts them
     commits: int = 0
     tables: Counter[str] = field(default_factory=Counter)  # events by table
+    skipped: Counter[str] = field(default_factory=Counter)  # records by table that the sink has left out
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
     committed_at: float | None = None  # seconds since the epoch: when this sink last committed

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Source, Transform
+from tailrace.abc import Sink, Skips, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter, undecided
@@ -154,10 +154,12 @@ class Writer:
             identity=self.identity,
             fingerprint=self._source.fingerprint,
         )
+        skipped: Mapping[str, int] = {}
         while True:
             try:
                 for payload in unit.payloads:
                     await self._sink.write(payload)
+                skipped = self._sink.skipped() if isinstance(self._sink, Skips) else {}
                 _written()
                 began = time.monotonic()
                 await self._sink.commit(target)
@@ -170,7 +172,7 @@ class Writer:
         _committed()
         self._backoff.reset()
         self.checkpoint = target
-        self._report(unit)
+        self._report(unit, skipped)
         await self._on_durable()
 
     async def _recover(self, error: TailraceError, target: Checkpoint) -> bool:
@@ -200,11 +202,12 @@ class Writer:
                 "Else find out first what else writes under this name.",
             )
 
-    def _report(self, unit: UnitOfDelivery) -> None:
+    def _report(self, unit: UnitOfDelivery, skipped: Mapping[str, int]) -> None:
         status = self._status
         tables = unit.tables
         status.events += tables.total()
         status.tables += tables
+        status.skipped.update(skipped)
         status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position

@@ -53,6 +53,12 @@ def _tables(report: Report) -> Samples:
             yield (sink.name, table), count
 
 
+def _skipped(report: Report) -> Samples:
+    for sink in report.sinks:
+        for table, count in sink.skipped.items():
+            yield (sink.name, table), count
+
+
 def _retries(report: Report) -> Samples:
     yield ("",), report.retries + report.source.retries
     for sink in report.sinks:
@@ -92,6 +98,14 @@ DECLARED: Final = (
         "Changes that became durable in the sink in this run.",
         ("sink", "table"),
         _tables,
+    ),
+    Declared(
+        "tailrace_skipped_records",
+        "counter",
+        "Records that the sink has left out in this run because its target does not take them and its "
+        "settings say so; their changes count as durable.",
+        ("sink", "table"),
+        _skipped,
     ),
     Declared(
         "tailrace_bytes",

@@ -174,9 +174,9 @@ async def test_records_that_are_too_large_are_left_out(
     ]
     await sink.write(sink.prepare(stream.inserts(ORDERS, [7], larger)))
     await sink.commit(checkpoint(2, stream.end))  # nothing but what is left out: the position moves on
-    found = await make_sink(kafka, **settings).peek()
-    assert found is not None
-    assert found.position == stream.end
+    stored = await make_sink(kafka, **settings).peek()
+    assert stored is not None
+    assert stored.position == stream.end
 
 
 @pytest.mark.parametrize("op", ["c", "t"])

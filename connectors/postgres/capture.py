@@ -70,7 +70,9 @@ class Capture:
             stored=stored,
         )
         superseded = superseded_by(assignment, relations, self.tables) if self.ours else []
-        parts_wanted = await self._wishes.look(session, relations, assignment, stored=stored, ours=self.ours)
+        parts_wanted = await self._wishes.look(
+            session, relations, assignment, (main, inserts), stored=stored, ours=self.ours
+        )
         membership = Membership(
             self.names, main, inserts, assignment, superseded, parts_wanted.extents, ours=self.ours
         )

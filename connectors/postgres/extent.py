@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -26,6 +26,7 @@ class Extent:
 
     columns: tuple[str, ...] | None = None  # in the order of the table; None: all
     where: str | None = None  # which rows, in SQL; None: all
+    written: str | None = field(default=None, compare=False)  # the filter as the settings write it
 
     def __str__(self) -> str:
         columns = "all columns" if self.columns is None else f"the columns {', '.join(self.columns)}"
@@ -82,13 +83,27 @@ def _is_enclosed(where: str) -> bool:
     return False
 
 
-def digest(extent: Extent) -> str:
-    """What stands for an extent in a mark."""
-    return hashlib.sha256(json.dumps([extent.columns, extent.where]).encode()).hexdigest()[:16]
+def mark(extent: Extent) -> str:
+    """What is left behind of an extent that was set here."""
+    return f"{_digest(extent.columns, extent.where)}/{_digest(extent.written)}"
+
+
+def set_here(found: str | None, extent: Extent) -> bool:
+    """Whether an extent that stands in a publication is the one that was marked."""
+    return found is not None and found.partition("/")[0] == _digest(extent.columns, extent.where)
+
+
+def written_so(found: str | None, text: str) -> bool:
+    """Whether the filter that was marked was written as this text."""
+    return found is not None and found.partition("/")[2] == _digest(text)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def marks(comment: str | None) -> dict[str, str]:
-    """Name of a table, quoted → digest of what was set for it. Empty for a comment of somebody else's."""
+    """Name of a table, quoted → the mark of what was set for it. Empty for a comment of somebody else's."""
     if comment is None or not comment.startswith(_MARK):
         return {}
     try:
@@ -98,7 +113,7 @@ def marks(comment: str | None) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def marking(name: str, digests: Mapping[str, str]) -> Composed:
+def marking(name: str, left: Mapping[str, str]) -> Composed:
     """The statement that leaves these marks on a publication."""
-    text = _MARK + json.dumps(digests, ensure_ascii=False, sort_keys=True) if digests else None
+    text = _MARK + json.dumps(left, ensure_ascii=False, sort_keys=True) if left else None
     return SQL("COMMENT ON PUBLICATION {} IS {}").format(Identifier(name), Literal(text))

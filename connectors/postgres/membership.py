@@ -21,7 +21,7 @@ from typing import Final
 from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.postgres.catalogue import ColumnFacts, Relation
-from connectors.postgres.extent import WHOLE, Extent, digest, entry, marking, marks, same
+from connectors.postgres.extent import WHOLE, Extent, entry, mark, marking, marks, same, set_here
 from connectors.postgres.publication import (
     UNFIT,
     Publication,
@@ -75,7 +75,8 @@ class Assignment:
 
 class Membership:
     """The publications as they stand, and what they lack for an assignment. `extents`: what of a table is to
-    be published, by oid, where the settings say it. In publications that are not `ours` nothing else counts.
+    be published, by oid, where the settings say it; None: what they say cannot be, so that it stays as it is.
+    In publications that are not `ours` nothing else counts.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Membership:
         inserts: Publication | None,
         assignment: Assignment,
         superseded: Sequence[Relation],
-        extents: Mapping[int, Extent],
+        extents: Mapping[int, Extent | None],
         *,
         ours: bool,
     ) -> None:
@@ -94,6 +95,7 @@ class Membership:
         self.inserts = inserts
         self.assignment = assignment
         self._extents = extents
+        self._wanted = {oid: extent for oid, extent in extents.items() if extent is not None}
         self._ours = ours
         in_main = main.listed if main else frozenset()
         in_inserts = inserts.listed if inserts else frozenset()
@@ -119,10 +121,11 @@ class Membership:
 
     def _target(self, publication: Publication, relation: Relation) -> Extent:
         """What of a table that stands in a publication is to be published."""
-        wanted = self._extents.get(relation.oid, WHOLE)
+        wanted, found = self._extents.get(relation.oid, WHOLE), publication.extent(relation)
+        if wanted is None:
+            return found
         if self._ours:
             return wanted
-        found = publication.extent(relation)
         return Extent(wanted.columns or found.columns, wanted.where or found.where)
 
     @property
@@ -188,7 +191,7 @@ class Membership:
         """What makes a publication with these tables, or puts them into it."""
         if publication is None:
             generated = bool(self.names.generated)
-            return [creation(name, relations, self._extents, inserts_only=inserts_only, generated=generated)]
+            return [creation(name, relations, self._wanted, inserts_only=inserts_only, generated=generated)]
         targets = {r.oid: self._target(publication, r) for r in relations}
         return [addition(name, relations, targets)] if relations else []
 
@@ -202,10 +205,9 @@ class Membership:
         """What marks the parts of tables as set here, if there are such."""
         found = marks(publication.comment) if publication else {}
         touched = {relation.quoted for relation in [*entered, *left]}
-        kept = {quoted: mark for quoted, mark in found.items() if quoted not in touched}
-        new = {
-            r.quoted: digest(wanted) for r in entered if (wanted := self._extents.get(r.oid, WHOLE)) != WHOLE
-        }
+        kept = {quoted: left for quoted, left in found.items() if quoted not in touched}
+        parts = {relation.quoted: self._wanted.get(relation.oid, WHOLE) for relation in entered}
+        new = {quoted: mark(part) for quoted, part in parts.items() if part != WHOLE}
         return [marking(name, kept | new)] if kept | new != found else []
 
     def _generates_else(self, existing: Publication) -> bool:
@@ -231,16 +233,16 @@ class Membership:
         return [c for c in columns if c.generated or (names := lists.get(c.table)) is None or c.name in names]
 
     def _list(self, relation: Relation) -> Collection[str] | None:
-        if (wanted := self._extents.get(relation.oid)) is not None and wanted.columns is not None:
+        if (wanted := self._wanted.get(relation.oid, WHOLE)).columns is not None:
             return wanted.columns
         return self.main.columns.get(relation.qualified) if self.main and not self._ours else None
 
     def parts(self) -> list[str]:
         """In words, what is to be published of tables of which the settings say something."""
         return [
-            f"{relation}: {self._extents[relation.oid]}"
+            f"{relation}: {self._wanted[relation.oid]}"
             for relation in self.assignment.all
-            if relation.oid in self._extents
+            if relation.oid in self._wanted
         ]
 
     def text(self) -> str:
@@ -281,7 +283,7 @@ class Membership:
             for qualified, (quoted, extent) in publication.extents.items():
                 relation = captured.get(qualified)
                 wanted = WHOLE if relation is None else self._target(publication, relation)
-                if same(extent, wanted) or found.get(quoted) == digest(extent):
+                if same(extent, wanted) or set_here(found.get(quoted), extent):
                     continue
                 tables.append(quoted)
                 again.append(entry(relation, wanted).as_string() if relation else f"ONLY {quoted}")
@@ -311,7 +313,7 @@ class Membership:
                 "all of a schema, as a whole",
                 "Take columns and where out of the file; or let it name its tables one by one: "
                 f"BEGIN; DROP PUBLICATION {name}; "
-                + creation(publication.name, self.assignment.whole, self._extents).as_string()
+                + creation(publication.name, self.assignment.whole, self._wanted).as_string()
                 + "; COMMIT;",
                 where=publication.name,
             )

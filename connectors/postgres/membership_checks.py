@@ -136,7 +136,9 @@ def _lacking(membership: Membership, server: Server) -> tuple[str, str] | None:
                 f"the role {server.role} does not own publication {existing.name}, whose tables change",
                 f"ALTER PUBLICATION {name} OWNER TO {role};",
             )
-    foreign: list[Relation] = [r for r in [*membership.to_main, *membership.to_inserts] if not r.owned]
+    foreign: list[Relation] = [
+        r for r in [*membership.to_main, *membership.to_inserts, *membership.changed] if not r.owned
+    ]
     if foreign:
         names = listed([str(relation) for relation in foreign])
         return (

@@ -6,17 +6,18 @@ is shown: the text with which the one in a publication can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from psycopg.sql import SQL
 
 from connectors.postgres.catalogue import Relation, ReplicaIdentity
 from connectors.postgres.extent import Extent, entry
 from tailrace.clients.postgres.connection import Connection, Session, rows
-from tailrace.clients.postgres.faults import PERMISSION, REFUSED
-from tailrace.errors import NotReady, TailraceError, code
+from tailrace.clients.postgres.faults import BUSY, PERMISSION, REFUSED
+from tailrace.errors import NotReady, Retry, TailraceError, code
 
 FILTER = code(
     "TR-PG-223",
@@ -31,16 +32,23 @@ _TRIAL: Final = SQL("""
     CREATE PUBLICATION tailrace_trial FOR TABLE {}
     WITH (publish = 'insert', publish_via_partition_root = true)
     """)
-_TRIED: Final = SQL("""
+# The columns stand in the expression as it is stored. What depends on them is the column list too.
+_FOUND: Final = SQL("""
     SELECT pg_get_expr(r.prqual, r.prrelid),
-           ARRAY(SELECT a.attname::text
-                 FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-                 WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid AND a.attnum > 0
-                   AND d.refclassid = 'pg_class'::regclass ORDER BY a.attnum),
+           ARRAY(SELECT DISTINCT a.attname::text
+                 FROM regexp_matches(r.prqual::text, ':varattno ([0-9]+) ', 'g') AS used (number)
+                      JOIN pg_attribute a ON a.attrelid = r.prrelid AND a.attnum = number[1]::int2),
            r.prqual::text ~ ':varattno 0 '
     FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
-    WHERE p.pubname = 'tailrace_trial' AND r.prattrs IS NULL AND NOT p.pubupdate
+    WHERE p.pubname = %s AND r.prrelid = %s AND r.prqual IS NOT NULL
     """)
+_ONE_CONDITION: Final = SQL("""
+    SELECT count(*) = 1 AND count(r.prqual) = 1
+    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+    WHERE p.pubname = 'tailrace_trial' AND NOT p.pubupdate
+    """)
+
+_MISTAKE: Final = re.compile(r"\(SQLSTATE (?:0A|22|42)")  # in the expression, not of the server's state
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,14 @@ async def _tried(
     await rows(connection, session.address, SQL("BEGIN"))
     try:
         await rows(connection, session.address, _TRIAL.format(entry(relation, Extent(where=f"{text}\n"))))
-        found = await rows(connection, session.address, _TRIED)
+        ((single,),) = await rows(connection, session.address, _ONE_CONDITION)
+        if not single:
+            return _not_one(relation, text)
+        return _read(await rows(connection, session.address, _FOUND, ("tailrace_trial", relation.oid)))
     except TailraceError as error:
         if error.code is PERMISSION:
             return None
-        if error.code is not REFUSED:
+        if error.code is not REFUSED or not _MISTAKE.search(error.found):
             raise
         return NotReady(
             FILTER,
@@ -81,12 +92,27 @@ async def _tried(
         )
     finally:
         await rows(connection, session.address, SQL("ROLLBACK"))
-    if len(found) != 1:  # what stood in the text was more than a condition
-        return NotReady(
-            FILTER,
-            f"the row filter of {relation.quoted} is not one condition: {text}",
-            "Correct the parentheses.",
-            where=relation.quoted,
+
+
+def _not_one(relation: Relation, text: str) -> NotReady:
+    """What stood in the text was more than a condition."""
+    return NotReady(
+        FILTER,
+        f"the row filter of {relation.quoted} is not one condition: {text}",
+        "Correct the parentheses.",
+        where=relation.quoted,
+    )
+
+
+async def existing(session: Session, publication: str, relation: Relation) -> RowFilter:
+    """The filter that a table has in a publication. Retry where it has none any more."""
+    return _read(await session.query(_FOUND, (publication, relation.oid)))
+
+
+def _read(found: Sequence[tuple[Any, ...]]) -> RowFilter:
+    if not found:
+        raise Retry(
+            BUSY, "a row filter was changed while it was looked at", "Nothing: it is looked at again."
         )
     ((shown, columns, row),) = found
     return RowFilter(shown, frozenset(columns), row)

@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 
 from connectors.postgres.catalogue import Catalogue, Relation, Server, partitions
 from connectors.postgres.column_lists import chosen, unidentified
-from connectors.postgres.extent import WHOLE, Extent
+from connectors.postgres.extent import Extent, marks, set_here, written_so
 from connectors.postgres.membership import Assignment
-from connectors.postgres.row_filters import RowFilter, misfit, tried
+from connectors.postgres.publication import Publication
+from connectors.postgres.row_filters import RowFilter, existing, misfit, tried
 from connectors.postgres.selection import NO_MATCH
 from connectors.postgres.tables import Pattern
 from tailrace.clients.postgres.connection import Session
@@ -36,12 +37,8 @@ T = TypeVar("T")
 class Wanted:
     """What is to be published of tables, by oid: of those of which the settings say something."""
 
-    extents: Mapping[int, Extent] = field(default_factory=dict)
+    extents: Mapping[int, Extent | None] = field(default_factory=dict)  # None: refused
     refused: Sequence[TailraceError] = ()  # why some of it cannot be
-
-    def of(self, relation: Relation) -> Extent:
-        """Of one table."""
-        return self.extents.get(relation.oid, WHOLE)
 
 
 class Wishes:
@@ -60,6 +57,7 @@ class Wishes:
         session: Session,
         relations: Sequence[Relation],
         assignment: Assignment,
+        publications: Sequence[Publication | None],
         *,
         stored: bool,
         ours: bool,
@@ -95,18 +93,22 @@ class Wishes:
                 )
 
         where = {table.oid: text for table, text in _named(self._where, relations, assignment.all)}
+        written = dict(where)
         filtered = [(table, where[table.oid]) for table in assignment.all if table.oid in where]
-        for table, found in await tried(session, filtered) if ours and filtered else ():
+        for table, found in await _filters(session, filtered, publications) if ours else ():
             if isinstance(found, RowFilter):
                 where[table.oid] = found.text
                 for leaf in parts[table.oid] if table.oid in updates else ():
                     refused += misfit(table, leaf, found, identities[leaf.oid])
             elif found is not None:
                 refused.append(found)
+        at_fault = {error.where for error in refused}
         extents = {
-            table.oid: Extent(columns.get(table.oid), where.get(table.oid))
+            table.oid: None
+            if table.quoted in at_fault
+            else Extent(columns.get(table.oid), where.get(table.oid), written.get(table.oid))
             for table in assignment.all
-            if table.oid in columns or table.oid in where
+            if table.oid in columns or table.oid in where or table.quoted in at_fault
         }
         return Wanted(extents, refused)
 
@@ -135,6 +137,26 @@ class Wishes:
             for pattern in patterns
             if not any(_applies(pattern, table, names) for table in captured)
         ]
+
+
+async def _filters(
+    session: Session, written: Sequence[tuple[Relation, str]], publications: Sequence[Publication | None]
+) -> list[tuple[Relation, RowFilter | TailraceError | None]]:
+    """What the server makes of each filter. It is tried only where it is not the one that was set already:
+    that needs a lock, for which a start would wait behind VACUUM."""
+    found: list[tuple[Relation, RowFilter | TailraceError | None]] = []
+    new = []
+    for table, text in written:
+        for publication in publications:
+            if publication is None or table.qualified not in publication.extents:
+                continue
+            left = marks(publication.comment).get(table.quoted)
+            if set_here(left, publication.extent(table)) and written_so(left, text):
+                found.append((table, await existing(session, publication.name, table)))
+                break
+        else:
+            new.append((table, text))
+    return found + (await tried(session, new) if new else [])
 
 
 def _named(

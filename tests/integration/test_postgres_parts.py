@@ -1,5 +1,6 @@
 """Column lists and row filters of the settings: made, changed, refused; and what arrives with them."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -140,6 +141,32 @@ async def test_changed_between_two_runs(server: Postgres, database: str) -> None
     assert follower.sql("SELECT obj_description(oid) FROM pg_publication WHERE pubname !~ '_ins'") == [
         (None,)
     ]
+
+
+async def test_lists_that_stand_already_need_no_lock(server: Postgres, database: str) -> None:
+    """Not that of VACUUM either, which may hold it for hours. And what has become of the columns since is
+    told by the next start, not by a connection that is made again."""
+    settings: dict[str, Any] = {"columns": {"public.t": ["id", "n"]}, "where": {"public.t": "id > 1"}}
+    async with following(server, database, ["public.t"], **settings) as follower:
+        position = (await follower.until())[-1].end
+        again = Follower(server, database, ["public.t"], **settings)
+        with server.connect(database) as holder, holder.transaction():
+            holder.execute("LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")
+            async with asyncio.timeout(8):  # less than the source's own lock_timeout
+                await follower.resume(position)
+                await follower.close()
+                await again.resume(position)
+                await again.close()
+        follower.sql("ALTER TABLE t RENAME n TO m; INSERT INTO t VALUES (1, 1), (2, 2)")
+        await follower.resume(position)
+        assert await follower.told() == [("c", "public.t", None, {"id": 2, "m": 2})]
+        (error,) = [f.error for f in await again.source.check() if f.error]
+        assert error.code.id == "TR-PG-222"
+        anew = Follower(server, database, ["public.t"], **settings)
+        with pytest.raises(TailraceError, match="TR-PG-222"):
+            await anew.resume(position)
+        await anew.close()
+        await again.close()
 
 
 async def test_what_somebody_else_changes_is_refused(server: Postgres, database: str) -> None:

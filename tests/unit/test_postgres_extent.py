@@ -4,7 +4,7 @@ import pytest
 
 from connectors.postgres.catalogue import ColumnFacts, Relation, ReplicaIdentity
 from connectors.postgres.column_lists import chosen, unidentified
-from connectors.postgres.extent import WHOLE, Extent, digest, entry, marking, marks, same
+from connectors.postgres.extent import WHOLE, Extent, entry, mark, marking, marks, same, set_here, written_so
 from connectors.postgres.row_filters import RowFilter, misfit
 from tailrace.errors import NotReady
 from tailrace.patterns import NamePattern
@@ -55,11 +55,18 @@ def test_filters_that_are_the_same(one: str | None, other: str | None, equal: bo
 
 
 def test_what_was_set_is_known_again() -> None:
-    given = {"s.t": digest(Extent(("id",))), "s.täble": digest(Extent(where="(n > 0)"))}
+    set_once = Extent(("id",), "(n > 0)", "n>0")
+    given = {"s.t": mark(Extent(("id",))), "s.täble": mark(set_once)}
     statement = marking("p", given).as_string()
     assert statement.startswith('COMMENT ON PUBLICATION "p" IS \'tailrace set these column lists')
     assert marks(statement.partition(" IS '")[2][:-1]) == given
-    assert len({digest(e) for e in (WHOLE, Extent(()), Extent(("a", "b")), Extent(("a, b",)))}) == 4
+    assert set_here(given["s.täble"], Extent(("id",), "(n > 0)"))
+    assert written_so(given["s.täble"], "n>0")
+    assert not written_so(given["s.täble"], "n > 0")
+    for other in (WHOLE, Extent(("id",)), Extent(("id", "n"), "(n > 0)"), Extent(("id",), "(n > 1)")):
+        assert not set_here(given["s.täble"], other)
+    assert not set_here(None, WHOLE)
+    assert len({mark(e) for e in (WHOLE, Extent(()), Extent(("a", "b")), Extent(("a, b",)))}) == 4
 
 
 @pytest.mark.parametrize(

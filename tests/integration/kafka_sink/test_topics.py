@@ -335,6 +335,28 @@ async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -
     assert (await sink.check())[1].found == "one partition, compacted"
 
 
+async def test_check_tells_of_topics_that_want_more_replicas_than_there_are(
+    kafka: Kafka, make_sink: Sinks
+) -> None:
+    """Of one broker, before a run: data and checkpoints alike."""
+    wanted = {"min_insync_replicas": "2"}
+    await create(kafka, make_sink.prefix + "orders", 1, **wanted)
+    await create(kafka, make_sink.offsets_topic, 1, cleanup_policy="compact", **wanted)
+    await create(kafka, make_sink.prefix + "audit", 1)
+    # The topics' template has a prefix of this sink's own, which the offsets topic has too.
+    found = [finding for finding in await make_sink(kafka).check() if "min.insync.replicas" in finding.found]
+    assert {finding.title for finding in found} == {
+        f"topic {make_sink.prefix}orders",
+        f"topic {make_sink.offsets_topic}",
+    }
+    for finding in found:
+        assert finding.warning
+        assert finding.found.startswith("1 replica(s), min.insync.replicas is 2: Kafka before 3.5 takes no")
+        assert "kafka-reassign-partitions.sh" in finding.remedy
+    await deliver(make_sink, kafka, Stream().inserts(ORDERS, [1]))  # this one is younger
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 1
+
+
 async def test_check_disturbs_no_transaction(kafka: Kafka, make_sink: Sinks) -> None:
     stream = Stream()
     sink = make_sink(kafka, max_request_size=1024)

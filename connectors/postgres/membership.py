@@ -200,11 +200,11 @@ class Membership:
         name: str,
         publication: Publication | None,
         entered: Sequence[Relation],
-        left: Sequence[Relation],
+        removed: Sequence[Relation],
     ) -> list[Composed]:
         """What marks the parts of tables as set here, if there are such."""
         found = marks(publication.comment) if publication else {}
-        touched = {relation.quoted for relation in [*entered, *left]}
+        touched = {relation.quoted for relation in [*entered, *removed]}
         kept = {quoted: left for quoted, left in found.items() if quoted not in touched}
         parts = {relation.quoted: self._wanted.get(relation.oid, WHOLE) for relation in entered}
         new = {quoted: mark(part) for quoted, part in parts.items() if part != WHOLE}

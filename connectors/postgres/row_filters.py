@@ -27,9 +27,11 @@ FILTER = code(
     "published so.",
 )
 
-# Nothing outside of the transaction sees it. It publishes inserts alone, which every table and filter can.
+# Nothing outside of the transaction sees it, and no pipeline can have a blank in its name. It publishes
+# inserts alone, which every table and filter can.
+_NAME: Final = "tailrace trial"
 _TRIAL: Final = SQL("""
-    CREATE PUBLICATION tailrace_trial FOR TABLE {}
+    CREATE PUBLICATION "tailrace trial" FOR TABLE {}
     WITH (publish = 'insert', publish_via_partition_root = true)
     """)
 # The columns stand in the expression as it is stored. What depends on them is the column list too.
@@ -45,7 +47,7 @@ _FOUND: Final = SQL("""
 _ONE_CONDITION: Final = SQL("""
     SELECT count(*) = 1 AND count(r.prqual) = 1
     FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
-    WHERE p.pubname = 'tailrace_trial' AND NOT p.pubupdate
+    WHERE p.pubname = 'tailrace trial' AND NOT p.pubupdate
     """)
 
 _MISTAKE: Final = re.compile(r"\(SQLSTATE (?:0A|22|42)")  # in the expression, not of the server's state
@@ -77,7 +79,7 @@ async def _tried(
         ((single,),) = await rows(connection, session.address, _ONE_CONDITION)
         if not single:
             return _not_one(relation, text)
-        return _read(await rows(connection, session.address, _FOUND, ("tailrace_trial", relation.oid)))
+        return _read(await rows(connection, session.address, _FOUND, (_NAME, relation.oid)))
     except TailraceError as error:
         if error.code is PERMISSION:
             return None

@@ -355,7 +355,7 @@ class PostgresSource:
             if tables:
                 _log.warning(words, tables=[str(relation) for relation in tables])
         for difference in membership.differences():
-            _log.warning("other columns or rows of a table arrive from now on", was=difference)
+            _log.warning("other columns or rows of a table arrive from now on", difference=difference)
 
     def _refuse(self, found: Captured, *, changing: bool) -> None:
         """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""

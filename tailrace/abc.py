@@ -102,6 +102,15 @@ class Skips(Protocol):
         """How many records were left out of what was written since `open` or the last commit, by table."""
 
 
+@runtime_checkable
+class Anchors(Protocol):
+    """A source that can tell where the server's log begins that is kept for the pipeline."""
+
+    def anchor_place(self) -> str | None:
+        """Where what `anchored` found last stands, as `Source.parse` reads it: what commits behind it can
+        still be read. None: not known. No I/O."""
+
+
 class Explains(Protocol):
     """A source, sink or offset store that `tailrace explain` can ask."""
 
@@ -158,7 +167,8 @@ class Source(Protocol):
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
-        it stands inside a transaction and the fingerprint differs."""
+        it stands inside a transaction and the fingerprint differs, `checkpoint.unreadable` where a newer
+        version wrote its position."""
 
     async def open(self, resume: Position) -> None:
         """Connect and begin to stream after `resume`."""
@@ -333,7 +343,9 @@ class SourceContext:
     """What a source learns of its pipeline."""
 
     pipeline: str
-    redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+    redeliver_transaction: bool = (
+        False  # where a transaction cannot be finished, begin it again, doubling events
+    )
     base: Path = Path()  # relative paths in its settings are relative to this folder
 
 

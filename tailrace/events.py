@@ -101,6 +101,11 @@ class Table:
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
+    @property
+    def of_boundaries(self) -> bool:
+        """Whether it is that of begins and ends: a pseudo-table without columns."""
+        return self.pseudo and not self.columns
+
 
 OFFSET_PLACEHOLDER: Final = "{offset}"
 INDEX_PLACEHOLDER: Final = "{index}"
@@ -198,12 +203,26 @@ class Batch:
 
     @property
     def changes(self) -> Mapping[Table, int]:
-        """How many of the events are changes, by table; counted once."""
+        """How many of the events are changes of the database, by table; the boundaries of transactions are
+        none. Counted once."""
         if self._changes is None:
-            self._changes = Counter(map(_table_of, self.events))
+            counted = Counter(map(_table_of, self.events))
             if SchemaChange in map(type, self.events):
-                self._changes -= Counter(e.table for e in self.events if type(e) is SchemaChange)
+                counted -= Counter(e.table for e in self.events if type(e) is SchemaChange)
+            for table in [table for table in counted if table.of_boundaries]:
+                del counted[table]
+            self._changes = counted
         return self._changes
+
+    @property
+    def emptied(self) -> bool:
+        """The source handed out events, and transforms have dropped all of them."""
+        return not self.events and self.timestamp is not None
+
+    def replaces(self, before: Batch) -> bool:
+        """Whether the batch right before it need not be kept: it moves the position alone, as this one does,
+        and both are idle or both emptied."""
+        return not (self.events or before.events) and self.emptied is before.emptied
 
     def encoded(self, format: Format) -> Sequence[Record]:
         """The batch's records under a format: encoded once, shared by all sinks with that format."""

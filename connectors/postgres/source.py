@@ -23,15 +23,15 @@ from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.discovery import discover
 from connectors.postgres.history import History
-from connectors.postgres.position import WalPosition, after, before
-from connectors.postgres.protocol import origin
+from connectors.postgres.position import WalPosition, after, before, format_lsn
+from connectors.postgres.protocol import NOT_FOUND_AGAIN, origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.stream import Goal, Stream, Timing
 from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
-from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.checkpoint import Checkpoint, Identity, unreadable
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
-from tailrace.errors import Retry, code
+from tailrace.errors import Gap, Retry, code
 from tailrace.events import Batch, Change, Position
 from tailrace.topics import TopicTemplate
 
@@ -110,6 +110,10 @@ class PostgresSource:
         self._seen = await slot.find(self._session, self._slot)
         return self._seen is not None and not adoption.is_unused(self._seen, self._settings.slot)
 
+    def anchor_place(self) -> str | None:
+        """See `tailrace.abc.Anchors`: the slot's confirmed position."""
+        return format_lsn(self._seen.confirmed) if self._seen is not None and self._seen.confirmed else None
+
     async def anchor(self) -> Position:
         """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
         if that is not the one that `anchored` found: then another process has made it since. A slot that
@@ -136,10 +140,14 @@ class PostgresSource:
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
-        """Every rule of `continuity.py`."""
+        """Every rule of `continuity.py`; Stop for a position that a newer tailrace wrote."""
         if checkpoint.position is None:
             return
-        position, where = WalPosition.from_document(checkpoint.position), str(self._address)
+        where = str(self._address)
+        try:
+            position = WalPosition.from_document(checkpoint.position)
+        except ValueError as error:
+            raise unreadable(str(error), f"checkpoint by {checkpoint.owner}") from error
         async with self._replication() as connection:
             identity = self._identity = await self._identify(connection)
             history = await self._history(connection, identity)
@@ -166,6 +174,8 @@ class PostgresSource:
         verified = [self._standing(one) for one in self._verified]
         ahead = not all(one.covers(position) for one in verified)
         claimed = [position, *(one for one in verified if one.covers(position))]
+        # What is delivered again must still be there, whatever the server sends before it now.
+        claimed += [WalPosition.from_document(one) for one in self._verified if one in self._redelivered]
         begin = history.begin(position, claimed)
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
@@ -209,10 +219,20 @@ class PostgresSource:
             self._goal,
         )
 
-    def read(self) -> AsyncIterator[Batch]:
-        """Batches of about 1 MiB at most; one message is never cut."""
+    async def read(self) -> AsyncIterator[Batch]:
+        """Batches of about 1 MiB at most; one message is never cut. Where the transaction that was delivered
+        in part does not come as it was, and that is wanted, the next stream begins in front of it."""
         assert self._stream is not None  # the contract: open comes first
-        return self._stream.batches()
+        try:
+            async for batch in self._stream.batches():
+                yield batch
+        except Gap as error:
+            inside = [one for one in self._verified if WalPosition.from_document(one).inside]
+            if not self._redeliver or error.code is not NOT_FOUND_AGAIN:
+                raise
+            self._redelivered += inside
+            remedy = "Nothing: its transaction is delivered once more from its beginning, as was asked for."
+            raise Retry(error.code, error.found, remedy, where=error.where) from error
 
     async def acknowledge(self, position: Position) -> None:
         """Kept also while there is no connection."""

@@ -17,7 +17,7 @@ from connectors.postgres.protocol import Decoder
 from connectors.postgres.relations import Relations
 from tailrace.clients.postgres.faults import LOST, UNAVAILABLE
 from tailrace.errors import Retry, TailraceError, code
-from tailrace.events import Batch
+from tailrace.events import Batch, Position
 
 STALLED = code(
     "TR-PG-303",
@@ -82,6 +82,8 @@ class Stream:
         self._idle: Batch | None = None  # held back
         self._idle_at = self._clock()  # when the last one was handed out
         self._handed_out = resume.end
+        self._place: Position | None = None  # of it, as it was handed out
+        self._repeat = False  # it is handed out once more: what was in it may have been held back
         self._wanted = 0  # the idle position that the server asked to have acknowledged
         self._wanted_at = -math.inf
         self._insists = False  # it asked again
@@ -125,7 +127,7 @@ class Stream:
             batch = await self._next()
             self._reading = False
             if batch.commit:
-                self._handed_out = self._decoder.end
+                self._handed_out, self._place = self._decoder.end, batch.end
             yield batch
             if self._observer.done() and not self._closing:
                 self._observer.result()  # a defect in it is one of the stream
@@ -169,19 +171,22 @@ class Stream:
             return
         else:
             self._wanted, self._wanted_at, self._insists = decoder.end, self._clock(), False
+            self._repeat = decoder.end == self._handed_out
         self._feedback.send()
 
     def _cut(self) -> Batch | None:
         """The next batch, if there is one whose time has come."""
         batch = self._decoder.cut()
         if batch is not None and batch.events:
-            self._idle = None
+            self._idle, self._repeat = None, False
             return batch
+        if self._repeat and self._place is not None and batch is None:
+            batch = Batch([], self._place, commit=True, size=0)
         self._idle = batch or self._idle
         if self._idle is None or self._idle_due() > self._clock():
             return None
         batch, self._idle = self._idle, None
-        self._idle_at = self._clock()
+        self._idle_at, self._repeat = self._clock(), False
         return batch
 
     def _idle_due(self) -> float:
@@ -189,6 +194,7 @@ class Stream:
         end = self._decoder.end
         urgent = (
             self._wanted > self._handed_out
+            or self._repeat
             or end - self._handed_out >= _IDLE_BYTES
             or self._handed_out < self._goal.lsn <= end
         )

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from tailrace.engine.status import TABLES
 from tailrace.service.report import Report, RetentionReport, SinkReport
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -88,14 +89,14 @@ DECLARED: Final = (
     Declared(
         "tailrace_read_events",
         "counter",
-        "Events that were read from the database in this run, repeats included.",
+        "Changes that were read from the database in this run, repeats included.",
         (),
         lambda report: [((), report.source.events)],
     ),
     Declared(
         "tailrace_events",
         "counter",
-        "Changes that became durable in the sink in this run.",
+        f"Changes that became durable in the sink in this run; of the {TABLES} tables that changed last.",
         ("sink", "table"),
         _tables,
     ),
@@ -110,7 +111,7 @@ DECLARED: Final = (
     Declared(
         "tailrace_bytes",
         "counter",
-        "Bytes of log behind the events that became durable in the sink in this run.",
+        "Bytes of log behind the changes that became durable in the sink in this run.",
         ("sink",),
         _of_sinks(lambda sink: sink.bytes),
     ),

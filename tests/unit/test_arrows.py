@@ -17,7 +17,14 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
     "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
-    "tailrace.clients": {"tailrace.errors", "tailrace.redact", "tailrace.failpoints", "tailrace.secrets"},
+    "tailrace.folders": set(),
+    "tailrace.clients": {
+        "tailrace.errors",
+        "tailrace.folders",
+        "tailrace.redact",
+        "tailrace.failpoints",
+        "tailrace.secrets",
+    },
     "tailrace.clients.kafka": {
         "tailrace.abc",
         "tailrace.checkpoint",
@@ -44,7 +51,8 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.topics",
         "tailrace.types",
     },
-    "tailrace.plugins": {"tailrace.errors"},
+    "tailrace.logs": set(),
+    "tailrace.plugins": {"tailrace.errors", "tailrace.logs"},
     "tailrace.formats": {
         "tailrace",
         "tailrace.abc",

@@ -80,7 +80,7 @@ class Wishes:
 
         columns: dict[int, tuple[str, ...] | None] = {}
         facts = await catalogue.columns(assignment.all)
-        for table, patterns in _named(self._columns, relations, assignment.all):
+        for table, patterns in named(self._columns, relations, assignment.all):
             own = [column for column in facts if column.table == table.quoted]
             try:
                 names = columns[table.oid] = chosen(table, patterns, own, stored=stored)
@@ -92,7 +92,7 @@ class Wishes:
                     table, leaf, names or (), identities[leaf.oid], updates=table.oid in updates
                 )
 
-        where = {table.oid: text for table, text in _named(self._where, relations, assignment.all)}
+        where = {table.oid: text for table, text in named(self._where, relations, assignment.all)}
         written = dict(where)
         filtered = [(table, where[table.oid]) for table in assignment.all if table.oid in where]
         for table, found in await _filters(session, filtered, publications) if ours else ():
@@ -159,7 +159,7 @@ async def _filters(
     return found + (await tried(session, new) if new else [])
 
 
-def _named(
+def named(
     wishes: Sequence[tuple[Pattern, T]], relations: Sequence[Relation], captured: Sequence[Relation]
 ) -> Iterator[tuple[Relation, T]]:
     """Captured tables with what the first pattern that names them wants."""

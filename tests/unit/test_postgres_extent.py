@@ -1,11 +1,18 @@
 """Column lists and row filters as SQL, and how they are recognised again."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
 from connectors.postgres.catalogue import ColumnFacts, Relation, ReplicaIdentity
 from connectors.postgres.column_lists import chosen, unidentified
 from connectors.postgres.extent import WHOLE, Extent, entry, mark, marking, marks, same, set_here, written_so
+from connectors.postgres.membership import Assignment, Membership, Names
+from connectors.postgres.publication import Publication
 from connectors.postgres.row_filters import RowFilter, misfit
+from connectors.postgres.tables import Pattern
+from connectors.postgres.wanted import named
 from tailrace.errors import NotReady
 from tailrace.patterns import NamePattern
 
@@ -159,3 +166,93 @@ def test_a_filter_judges_old_rows(
     errors = misfit(_T, _T, RowFilter("(…)", frozenset(needs), row), identity)
     assert [error.code.id for error in errors] == (["TR-PG-223"] if told else [])
     assert all(told is not None and told in error.found for error in errors)
+
+
+def _publication(
+    *listed: Relation, extents: dict[Relation, Extent] | None = None, comment: str | None = None
+) -> Publication:
+    """`p`, of these tables by name."""
+    return Publication(
+        "p", False, True, True, True, True, frozenset(r.oid for r in listed), False, comment,
+        {relation.qualified: (relation.quoted, extent) for relation, extent in (extents or {}).items()},
+        {relation.qualified: None for relation in listed},
+    )  # fmt: skip
+
+
+def _membership(
+    publication: Publication | None, extents: Mapping[int, Extent | None], *, ours: bool = True
+) -> Membership:
+    return Membership(Names("p", None), publication, None, Assignment([_T, _ODD], []), [], extents, ours=ours)
+
+
+def _comment(**left: Extent) -> str:
+    text = marking("p", {f"s.{name}": mark(extent) for name, extent in left.items()}).as_string()
+    return text.partition(" IS '")[2][:-1]
+
+
+def test_what_is_set_at_first_is_marked() -> None:
+    created, commented = _membership(None, {1: Extent(("id",), "(n > 0)", "n>0")}).statements()
+    assert created.as_string() == (
+        'CREATE PUBLICATION "p" FOR TABLE ONLY "s"."t" ("id") WHERE (n > 0), ONLY "a""b"."My Table" '
+        "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
+    )
+    assert '{"s.t": ' in commented.as_string()
+    assert len(_membership(None, {}).statements()) == 1
+
+
+def test_another_part_is_taken_out_and_put_in() -> None:
+    before = Extent(("id", "n"))
+    publication = _publication(_T, _ODD, extents={_T: before}, comment=_comment(t=before))
+    changed = _membership(publication, {1: Extent(("id",), "(n > 0)", "n>0")})
+    assert changed.unfit([_T, _ODD]) is None
+    removed, added, commented = (statement.as_string() for statement in changed.statements())
+    assert removed == 'ALTER PUBLICATION "p" DROP TABLE ONLY "s"."t"'
+    assert added == 'ALTER PUBLICATION "p" ADD TABLE ONLY "s"."t" ("id") WHERE (n > 0)'
+    assert commented.startswith('COMMENT ON PUBLICATION "p" IS ')
+    assert changed.differences() == [
+        "publication p publishes of s.t: the columns id, n; the file says: the columns id, the rows WHERE "
+        "(n > 0)"
+    ]
+    removed, added, commented = (
+        statement.as_string() for statement in _membership(publication, {}).statements()
+    )
+    assert added == 'ALTER PUBLICATION "p" ADD TABLE ONLY "s"."t"'
+    assert commented == 'COMMENT ON PUBLICATION "p" IS NULL'
+
+
+def test_what_the_settings_cannot_have_is_left_as_it_is() -> None:
+    before = Extent(("id", "n"))
+    publication = _publication(_T, _ODD, extents={_T: before}, comment=_comment(t=before))
+    for comment in (publication.comment, None):
+        kept = _membership(replace(publication, comment=comment), {1: None})
+        assert (kept.statements(), kept.unfit([_T, _ODD])) == ([], None)
+
+
+def test_lists_of_somebody_elses_are_no_settings_of_before() -> None:
+    publication = _publication(
+        _T, _ODD, extents={_T: Extent(("id", "n"))}, comment=_comment(t=Extent(("id",)))
+    )
+    for extents in ({}, {1: Extent(("id",))}):
+        error = _membership(publication, extents).unfit([_T, _ODD])
+        assert error is not None
+        assert error.code.id == "TR-PG-220"
+        assert f"ADD TABLE {entry(_T, extents.get(1, WHOLE)).as_string()}; COMMIT;" in error.remedy
+    assert _membership(publication, {1: Extent(("id", "n"))}).unfit([_T, _ODD]) is None
+
+
+def test_a_publication_of_somebody_elses_is_compared_where_the_file_says_something() -> None:
+    publication = _publication(_T, _ODD, extents={_T: Extent(("id", "n"), "(n > 0)")})
+    for said in (None, Extent(("id", "n")), Extent(where="n > 0"), Extent(("id", "n"), "(n > 0)")):
+        assert _membership(publication, {1: said} if said else {}, ours=False).not_made() is None
+    error = _membership(publication, {1: Extent(("id",))}, ours=False).not_made()
+    assert error is not None
+    assert 'ADD TABLE ONLY "s"."t" ("id") WHERE (n > 0);' in error.remedy
+    assert "COMMENT" not in error.remedy
+
+
+def test_of_several_patterns_the_first_counts() -> None:
+    root = Relation(5, "s", "root", "s.root", "p", "p", True, (5,), ())
+    leaf = Relation(6, "s", "leaf", "s.leaf", "r", "p", True, (6, 5), ())
+    wishes = [(Pattern.parse(text), text) for text in ("s.t", "s.roo?", "s.*")]
+    found = {str(table): text for table, text in named(wishes, [_T, _ODD, root, leaf], [_ODD, _T, leaf])}
+    assert found == {"s.t": "s.t", "s.leaf": "s.roo?"}

@@ -80,6 +80,7 @@ class Explanation:
     fence: str = ""  # a sink's or a store's: what refuses an older process, and when
     stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
     made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+    left_out: str = ""  # a sink's: what it does not deliver because its settings say so, and how it is told
 
 
 @runtime_checkable
@@ -90,6 +91,15 @@ class Divides(Protocol):
     def before(self, batch: Batch, change: Change) -> Batch | None:
         """What of the batch stands before the wire message of this change of it, with the position there.
         None where no change does, or no position can be told."""
+
+
+@runtime_checkable
+class Skips(Protocol):
+    """A sink that leaves out what its target does not take, because its settings say so. It warns of each
+    record before the commit; the same records are left out when a unit is written again."""
+
+    def skipped(self) -> Mapping[str, int]:
+        """How many records were left out of what was written since `open` or the last commit, by table."""
 
 
 @runtime_checkable

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.patterns import NamePatternText, TablePatternText
 from tailrace.secrets import SecretFile
 from tailrace.topics import TopicTemplateText
 
@@ -27,6 +36,8 @@ _CHOICES: Final = {
 }
 
 _PROTOCOLS: Final = ("streaming", "two_phase", "proto_version")  # of pgoutput: what is not committed yet
+
+_Condition: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class SlotSettings(Declaration):
@@ -100,7 +111,8 @@ class PublicationSettings(Declaration):
         description="`false`: somebody else makes the publication, for these tables or for more (FOR ALL "
         "TABLES, FOR TABLES IN SCHEMA), and adds tables to it. It is never made, altered or dropped here; "
         "what it lacks is told with the statement to run. Its row filters and column lists are meant: rows "
-        "and columns that they leave out do not arrive. With `keyless: inserts_only` there is a second one, "
+        "and columns that they leave out do not arrive; they are compared with `columns` and `where` for "
+        "tables of which these say something. With `keyless: inserts_only` there is a second one, "
         "`…_ins`.",
     )
 
@@ -139,6 +151,21 @@ class PostgresSettings(Declaration):
     )
     exclude: tuple[str, ...] = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
+    )
+    columns: dict[TablePatternText, Annotated[tuple[NamePatternText, ...], Field(min_length=1)]] = Field(
+        {},
+        description="Pattern of tables: the columns of them that are published, by name or as patterns; the "
+        "key must be among them. The rest never leaves the server. Of several patterns that match a table "
+        "the first counts; tables that none matches are published with all columns, and so are those with "
+        "`*` alone. A column that is added later and matches is published from the next start on. Needs "
+        "PostgreSQL 15.",
+    )
+    where: dict[TablePatternText, _Condition] = Field(
+        {},
+        description="Pattern of tables: which of their rows are published, as an SQL condition on columns of "
+        "the replica identity: `region = 'eu'`. An update that brings a row in arrives as its insert, one "
+        "that takes it out as its delete; TRUNCATE always arrives. Of several patterns that match a table "
+        "the first counts. Needs PostgreSQL 15.",
     )
     snapshot: Literal["never"] = Field(
         description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "

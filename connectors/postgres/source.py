@@ -374,16 +374,18 @@ class PostgresSource:
         ):
             if tables:
                 _log.warning(words, tables=[str(relation) for relation in tables])
+        for difference in membership.differences():
+            _log.warning("other columns or rows of a table arrive from now on", difference=difference)
 
     def _refuse(self, found: Captured, *, changing: bool) -> None:
         """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""
         membership = found.membership
-        if error := membership.unfit(found.relations, ours=self._capture.ours):
+        if error := membership.unfit(found.relations):
             raise error
         if not changing:
             return
-        for error in (*found.unlogged, *found.keyless):
-            raise error
+        for fault in (*found.unlogged, *found.keyless, *found.parts):
+            raise fault
         if not self._capture.ours and (error := membership.not_made()):
             raise error
 

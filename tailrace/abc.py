@@ -325,6 +325,7 @@ class SourceContext:
     pipeline: str
     redeliver_transaction: bool = False  # start again at the last commit although it doubles events
     base: Path = Path()  # relative paths in its settings are relative to this folder
+    data_dir: Path = Path("data")  # for what it keeps on this machine; locked for one process of the pipeline
 
 
 @dataclass(frozen=True, slots=True)

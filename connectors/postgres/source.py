@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +11,8 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import adoption, continuity, history, publication, retention, slot
+from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
+from connectors.postgres.assembly import Assembly
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -27,11 +29,12 @@ from connectors.postgres.position import WalPosition, after, before
 from connectors.postgres.protocol import origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
+from connectors.postgres.spool import Spool
 from connectors.postgres.stream import Goal, Stream, Timing
 from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
-from tailrace.errors import Retry, code
+from tailrace.errors import Retry, TailraceError, code
 from tailrace.events import Batch, Change, Position
 from tailrace.topics import TopicTemplate
 
@@ -50,6 +53,7 @@ CHANGED = code(
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
 _PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
+_LATE_BEGIN: Final = 150_000  # from then on a Begin comes with the first change
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -80,6 +84,7 @@ class PostgresSource:
         self._transaction_topic = TopicTemplate(settings.transaction_topic) if told else None
         # Counts within a transaction go on as they began: over the same tables.
         self._counted = f" counts={','.join((*settings.tables, *(f'-{one}' for one in settings.exclude)))}"
+        self._spool = Spool(context.data_dir / "streamed" / context.pipeline)
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
@@ -170,6 +175,9 @@ class PostgresSource:
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
+        self._spool.clear()
+        streaming = self._settings.streaming == "on"
+        options = streamed.options(server.version_number) if streaming else {}
         connection = await self._connect()
         try:
             identity = await self._identify(connection)
@@ -184,7 +192,7 @@ class PostgresSource:
                 self._slot,
                 begin,
                 self._capture.names.all,
-                self._options,
+                self._options | options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
@@ -207,6 +215,7 @@ class PostgresSource:
             min(self._acknowledged, position.end),
             self._timing(server),
             self._goal,
+            Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN) if streaming else None,
         )
 
     def read(self) -> AsyncIterator[Batch]:
@@ -258,6 +267,8 @@ class PostgresSource:
         self._verified.clear()
         if stream is not None:
             await stream.close()
+            with contextlib.suppress(TailraceError):  # it is tried again before anything is spooled there
+                self._spool.clear()
         await self._session.close()
 
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
@@ -292,6 +303,8 @@ class PostgresSource:
             names = self._capture.names
             made[f"publication {names.main}"] = "the captured tables"
             made[f"publication {names.inserts}"] = "tables of which only inserts are published"
+        if self._settings.streaming == "on":
+            made[f"folder {self._spool.folder}"] = "transactions that are still open, while the pipeline runs"
         return Explanation(made=made)
 
     def _standing(self, position: Position) -> WalPosition:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final
 
+from connectors.postgres.position import format_lsn
 from connectors.postgres.spool import Spool, Spooled
 from connectors.postgres.streamed import (
     STREAM_ABORT,
@@ -22,11 +23,12 @@ from connectors.postgres.streamed import (
     StreamStart,
 )
 from connectors.postgres.wire import KIND, malformed
-from tailrace.errors import TailraceError
+from tailrace.errors import Retry, TailraceError, code
 from tailrace.failpoints import failpoint
 
 _BYTES: Final = 1024 * 1024  # of a list that is handed out, about
 _ORIGIN, _RELATION = b"O", b"R"
+_MESSAGE: Final = ord("M")
 _MARKS: Final = frozenset((b"", STREAM_START, STREAM_STOP, STREAM_COMMIT, STREAM_ABORT, _ORIGIN, _RELATION))
 """What is looked at one by one; without a kind a message is a keepalive, or none."""
 
@@ -36,6 +38,14 @@ _LSN: Final = slice(1, 9)
 _XID: Final = slice(KIND + 1, KIND + 5)
 _OID: Final = slice(KIND + 5, KIND + 9)  # of a relation within a piece
 _OID_OUTSIDE: Final = slice(KIND + 1, KIND + 5)
+
+UNDECIDED: Final = code(
+    "TR-PG-105",
+    "a streamed transaction cannot be told",
+    "Of a transaction that is sent in pieces the server does not tell which of its logical messages "
+    "(pg_logical_emit_message) were written behind a savepoint. Once such a savepoint has been rolled back, "
+    "the transaction is read again without streaming: that is slower, and nothing else.",
+)
 
 _committed = failpoint("postgres.assembly.committed")
 _handed_out = failpoint("postgres.assembly.handed_out")
@@ -50,14 +60,20 @@ class _Transaction:
         self.spooled = spooled
         # By oid and (sub)transaction: the newest, and its place in the order of arrival.
         self.relations: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
+        self.undecided = False
+        self._has_messages = False
 
     def spool(self, messages: Sequence[bytes]) -> None:
         for message in messages:
             if len(message) < _XID.stop or message[KIND] not in _WITHIN:
                 raise malformed(message, "no message of a piece of a transaction")
+            if message[KIND] == _MESSAGE:
+                self._has_messages = True
         self.spooled.append(messages)
 
     def roll_back(self, subxid: int) -> None:
+        # The server numbers all of them as of the whole transaction.
+        self.undecided |= self._has_messages
         self.spooled.roll_back(subxid)
         number = subxid.to_bytes(4, "big")
         for key in [key for key in self.relations if key[1] == number]:
@@ -65,7 +81,7 @@ class _Transaction:
 
 
 class Assembly:
-    """Of one connection's stream. `begins_at_once`: the server (before 15) sends the Begin of each transaction.
+    """Of one connection's stream. `begins_at_once`: the server (before 15) sends a Begin of each transaction.
     Later ones send it with the first change, and nothing of a transaction without any: as they may not stream
     it the next time, such a one must leave no trace here.
 
@@ -74,6 +90,9 @@ class Assembly:
     """
 
     def __init__(self, spool: Spool, *, begins_at_once: bool) -> None:
+        self.undecided = False
+        """A transaction has come that only a stream without pieces can tell: that is what was raised."""
+
         self._spool = spool
         self._begins_at_once = begins_at_once
         self._transactions: dict[int, _Transaction] = {}
@@ -164,7 +183,9 @@ class Assembly:
 
     def _abort(self, message: bytes) -> None:
         abort = StreamAbort.read(message)
-        transaction = self._known(message, abort.xid)
+        transaction = self._transactions.get(abort.xid)
+        if transaction is None:
+            return  # PostgreSQL 18 tells it also of what it has never sent
         if abort.subxid == abort.xid:
             del self._transactions[abort.xid]
             transaction.spooled.remove()
@@ -175,7 +196,17 @@ class Assembly:
         if self._piece is not None:
             raise malformed(message, f"inside of a piece of transaction {self._piece.xid}")
         commit = StreamCommit.read(message)
-        transaction = self._known(message, commit.xid)
+        transaction = self._transactions.get(commit.xid)
+        if transaction is None:
+            raise malformed(message, f"of transaction {commit.xid}, of which no piece has come")
+        if transaction.undecided:
+            self.undecided = True
+            raise Retry(
+                UNDECIDED,
+                f"transaction {commit.xid}, committed at {format_lsn(commit.commit_lsn)}, has logical "
+                "messages, and a savepoint of it was rolled back",
+                "Nothing: it is read again without streaming, and what comes behind it too.",
+            )
         _committed()
         before: list[bytes] | None = []  # the first change, of which there may be none
         for part in transaction.spooled.messages():
@@ -211,12 +242,6 @@ class Assembly:
             elif known[1][KIND:] != message[KIND:]:
                 newer[oid] = known[1]
         return list(newer.values())
-
-    def _known(self, message: bytes, xid: int) -> _Transaction:
-        transaction = self._transactions.get(xid)
-        if transaction is None:
-            raise malformed(message, f"of transaction {xid}, of which no piece has come")
-        return transaction
 
 
 def _begin(commit: bytes, begun: bytes, behind: Sequence[bytes]) -> bytes:

@@ -25,7 +25,7 @@ from connectors.postgres.relations import (
     read_message,
     read_truncate,
 )
-from connectors.postgres.streamed import prepared
+from connectors.postgres.streamed import STREAM_ABORT, StreamAbort, prepared
 from connectors.postgres.tuples import DELETE, INSERT, KEY, NEW, OLD, TRUNCATE, UPDATE
 from connectors.postgres.wire import EPOCH, KIND, Reader, malformed
 from connectors.postgres.witness import Witness
@@ -424,9 +424,13 @@ class Decoder:
             self.end = max(self.end, end)
 
     def _check_unused(self, message: bytes, kind: int) -> None:
-        """Origin and type messages: nothing in them is needed."""
+        """Origin and type messages: nothing in them is needed. Likewise a Stream Abort although nothing was
+        streamed: PostgreSQL 18 tells it of subtransactions that it knew to be rolled back beforehand."""
         if error := prepared(message):
             raise error
+        if kind == STREAM_ABORT[0] and not self.in_transaction:
+            StreamAbort.read(message)
+            return
         reader = Reader(message)
         if kind == _ORIGIN:
             reader.uint64()

@@ -95,6 +95,8 @@ class PostgresSource:
         self._identity: Identity | None = None
         self._seen: Slot | None = None  # the slot, when it was last looked for
         self._relations: Relations | None = None
+        self._streaming = settings.streaming == "on"
+        self._assembly: Assembly | None = None  # of the newest connection
         self._stream: Stream | None = None
         self._acknowledged = 0
         self._goal = Goal()
@@ -176,8 +178,8 @@ class PostgresSource:
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
         self._spool.clear()
-        streaming = self._settings.streaming == "on"
-        options = streamed.options(server.version_number) if streaming else {}
+        assembly = self._assembly = self._assembling(server)
+        options = {} if assembly is None else streamed.options(server.version_number)
         connection = await self._connect()
         try:
             identity = await self._identify(connection)
@@ -215,7 +217,7 @@ class PostgresSource:
             min(self._acknowledged, position.end),
             self._timing(server),
             self._goal,
-            Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN) if streaming else None,
+            assembly,
         )
 
     def read(self) -> AsyncIterator[Batch]:
@@ -311,6 +313,16 @@ class PostgresSource:
         """Where a position stands for this run."""
         found = WalPosition.from_document(position)
         return WalPosition(found.end) if position in self._redelivered else found
+
+    def _assembling(self, server: Server) -> Assembly | None:
+        """Of a new connection, where transactions are to come in pieces."""
+        if self._assembly is not None and self._assembly.undecided:
+            self._streaming = False
+        return (
+            Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN)
+            if self._streaming
+            else None
+        )
 
     def _database(self) -> str:
         assert self._identity is not None  # the contract: identify comes first

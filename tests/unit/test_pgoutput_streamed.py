@@ -17,10 +17,21 @@ from connectors.postgres.protocol import Decoder
 from connectors.postgres.relations import RelationDetails
 from connectors.postgres.spool import Spool
 from connectors.postgres.streamed import StreamAbort, StreamCommit, StreamStart, options
-from tailrace.errors import Malformed, NotReady
+from tailrace.errors import Malformed, NotReady, Retry
 from tailrace.events import Batch, SchemaChange
 from tests.unit import pgoutput
-from tests.unit.pgoutput import again, begin, commit, feed, insert, keepalive, kind, relation, xlog_data
+from tests.unit.pgoutput import (
+    again,
+    begin,
+    commit,
+    feed,
+    insert,
+    keepalive,
+    kind,
+    logical_message,
+    relation,
+    xlog_data,
+)
 
 MAJORS = (14, 16, 18)
 SCENARIOS = (
@@ -263,7 +274,6 @@ PIECE = [start(7), within(7, ANNOUNCED), within(7, ROW), STOP]
         ([STOP], "outside of a piece"),
         ([start(7), STOP[:-1] + b"E\0"], "wrong Stream Stop"),
         ([stream_commit(7, 0x2000)], "of transaction 7, of which no piece has come"),
-        ([stream_abort(7, 8)], "of transaction 7, of which no piece has come"),
         ([*PIECE, stream_commit(7, 0x2000, flags=1)], "flags 0x1"),
         ([*PIECE, stream_abort(7, 7), stream_commit(7, 0x2000)], "of which no piece has come"),
         ([xlog_data(b"S" + struct.pack(">IB", 7, 2))], "the mark 0x2"),
@@ -280,6 +290,38 @@ def test_malformed(tmp_path: Path, messages: list[bytes], what: str) -> None:
     assert next(fed)[:4] == before
     with pytest.raises(Malformed, match=what):
         next(fed)
+
+
+def test_an_abort_of_what_was_never_sent_is_nothing(tmp_path: Path) -> None:
+    """As PostgreSQL 18 sends it, with and without streaming."""
+    messages = [stream_abort(7, 8), begin(0x1000), ANNOUNCED, ROW, commit(0x1000, 0x1008), stream_abort(9, 9)]
+    for out in (messages, assembled(tmp_path, messages)):
+        batch = feed(_decoder(), out)
+        assert batch
+        assert len(_told(batch)) == 1
+    with pytest.raises(Malformed, match="unknown kind 0x41"):
+        feed(_decoder(), [begin(0x1000), stream_abort(7, 8)])
+    with pytest.raises(Malformed, match="cut off"):
+        feed(_decoder(), [stream_abort(7, 8)[:-1]])
+
+
+def test_messages_of_a_rolled_back_part_are_not_guessed(tmp_path: Path) -> None:
+    """The server numbers them as of the whole transaction. Written behind what is rolled back they are
+    known."""
+    message = within(7, logical_message("told", b"x", lsn=0x1100, transactional=True))
+    known = [*PIECE, stream_abort(7, 8), start(7, first=False), message, STOP, stream_commit(7, 0x2000)]
+    made = assembly(tmp_path)
+    assert [kind(m) for part in made.feed(known) for m in part] == list("BRIMC")
+    assert not made.undecided
+    unknown = [*PIECE, start(7, first=False), message, STOP, stream_abort(7, 8), stream_commit(7, 0x2000)]
+    fed = assembly(tmp_path).feed([ROW, *unknown])
+    assert next(fed) == [ROW]
+    with pytest.raises(Retry) as raised:
+        next(fed)
+    assert raised.value.code.id == "TR-PG-105"
+    made = assembly(tmp_path)
+    assert list(made.feed([*unknown[:-1], stream_abort(7, 7)])) == [[]]  # none of it was committed
+    assert not made.undecided
 
 
 def test_keepalives_are_not_held_back(tmp_path: Path) -> None:

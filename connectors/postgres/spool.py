@@ -36,6 +36,7 @@ NOT_WRITABLE: Final = code(
 _PASSES: Final = (
     errno.ENOSPC,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.EIO,
     errno.EMFILE,
     errno.ESTALE,

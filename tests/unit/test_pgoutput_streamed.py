@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -340,6 +341,29 @@ def test_a_transaction_is_handed_out_in_bounded_lists(tmp_path: Path) -> None:
     assert sum(sizes) > 10_000_000
     assert max(sizes) < 1_400_000
     assert len(sizes) < 12
+
+
+def test_the_memory_for_a_transaction_is_bounded(tmp_path: Path) -> None:
+    """However large it is: its pieces, and its replay up to the events."""
+    made, decoder = assembly(tmp_path), _decoder()
+    feed(decoder, [begin(0x1000), ANNOUNCED, commit(0x1000, 0x1008)])
+    row = insert(T, bytes(10_000))
+    piece = [within(7, bytes([*row])) for _ in range(100)]
+    list(made.feed(PIECE))
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            assert list(made.feed([start(7, first=False), *piece, STOP])) == [[]]
+        count = 0
+        for part in made.feed([stream_commit(7, 0x2000)]):
+            batch = feed(decoder, part)
+            count += len(batch.events) if batch else 0
+            del batch, part
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count >= 6000  # 60 MB
+    assert peak < 8_000_000
 
 
 def test_each_version_of_the_server_has_its_protocol() -> None:

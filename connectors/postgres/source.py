@@ -177,7 +177,6 @@ class PostgresSource:
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
-        self._spool.clear()
         assembly = self._assembly = self._assembling(server)
         options = {} if assembly is None else streamed.options(server.version_number)
         connection = await self._connect()
@@ -274,7 +273,7 @@ class PostgresSource:
         await self._session.close()
 
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
-        """Drop slot and publications, but for what somebody else makes."""
+        """Drop slot and publications, but for what somebody else makes; remove what a killed run has spooled."""
         lines = []
         if self._settings.slot.create:
             if dry_run:
@@ -286,6 +285,10 @@ class PostgresSource:
             _log.warning(
                 "the slot is somebody else's (create: false), and keeps log: it stays", slot=self._slot
             )
+        if self._spool.folder.is_dir():
+            if not dry_run:
+                self._spool.clear()
+            lines.append(f"folder {self._spool.folder}")
         if not self._capture.ours:
             return lines
         for name in self._capture.names.all:
@@ -318,11 +321,12 @@ class PostgresSource:
         """Of a new connection, where transactions are to come in pieces."""
         if self._assembly is not None and self._assembly.undecided:
             self._streaming = False
-        return (
-            Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN)
-            if self._streaming
-            else None
-        )
+        if not self._streaming:
+            with contextlib.suppress(TailraceError):  # nothing will be spooled there
+                self._spool.clear()
+            return None
+        self._spool.clear()
+        return Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN)
 
     def _database(self) -> str:
         assert self._identity is not None  # the contract: identify comes first

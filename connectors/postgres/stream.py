@@ -164,6 +164,9 @@ class Stream:
         self._heard, self._asked = self._clock(), False
         if self._assembly is None:
             return drained
+        await asyncio.sleep(
+            0
+        )  # a backlog that is spooled makes no batch, for which everybody else would wait
         self._assembled = self._assembly.feed(drained)
         return next(self._assembled)
 

@@ -273,7 +273,7 @@ class PostgresSource:
         await self._session.close()
 
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
-        """Drop slot and publications, but for what somebody else makes; remove what a killed run has spooled."""
+        """Drop slot and publications, but for what somebody else makes, and what a killed run has spooled."""
         lines = []
         if self._settings.slot.create:
             if dry_run:

@@ -164,9 +164,7 @@ class Stream:
         self._heard, self._asked = self._clock(), False
         if self._assembly is None:
             return drained
-        await asyncio.sleep(
-            0
-        )  # a backlog that is spooled makes no batch, for which everybody else would wait
+        await asyncio.sleep(0)  # a backlog that is spooled makes no batch: others would not get their turn
         self._assembled = self._assembly.feed(drained)
         return next(self._assembled)
 

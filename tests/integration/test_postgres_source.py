@@ -1,6 +1,7 @@
 """What the PostgreSQL source makes of the server's log."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 

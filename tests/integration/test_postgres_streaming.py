@@ -164,15 +164,15 @@ async def test_the_events_are_those_without_streaming(
 
 
 async def test_a_checkpoint_inside_holds_either_way(
-    postgres: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path
+    postgres16: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path
 ) -> None:
     """Read on with and without streaming in turn, at each batch: nothing is lost, nothing comes twice."""
-    database = prepare(postgres, make_database(postgres))
-    plain = Follower(postgres, database)
-    streaming = Follower(postgres, database, data_dir=tmp_path, streaming="on")
+    database = prepare(postgres16, make_database(postgres16))
+    plain = Follower(postgres16, database)
+    streaming = Follower(postgres16, database, data_dir=tmp_path, streaming="on")
     try:
         position = await plain.start()
-        with postgres.connect(database) as client, postgres.connect(database) as other:
+        with postgres16.connect(database) as client, postgres16.connect(database) as other:
             client.execute(f"BEGIN; {_MANY}(1, 2000) g")
             client.execute("SAVEPOINT s; INSERT INTO small SELECT g, 'gone' FROM generate_series(1, 2000) g")
             other.execute("BEGIN; INSERT INTO small SELECT g, 'y' FROM generate_series(5001, 7000) g")
@@ -231,14 +231,14 @@ async def test_what_is_open_is_not_acknowledged(
 
 
 async def test_a_message_that_may_be_rolled_back_is_not_guessed(
-    postgres: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path
+    postgres18: Postgres, make_database: Callable[[Postgres], str], tmp_path: Path
 ) -> None:
     """The server numbers each message as one of the whole transaction: it is read without streaming."""
-    database = prepare(postgres, make_database(postgres))
-    async with following(postgres, database, data_dir=tmp_path, streaming="on") as follower:
+    database = prepare(postgres18, make_database(postgres18))
+    async with following(postgres18, database, data_dir=tmp_path, streaming="on") as follower:
         start = (await follower.until())[-1].end
         message = "SELECT pg_logical_emit_message(true, 'told', '{}')"
-        with postgres.connect(database) as client:
+        with postgres18.connect(database) as client:
             client.execute(f"BEGIN; {_MANY}(1, 100) g")
             client.execute(f"SAVEPOINT s; {message.format('gone')}; {_MANY}(101, 200) g")
             client.execute(f"ROLLBACK TO s; {message.format('stays')}; {_MANY}(201, 300) g; COMMIT")

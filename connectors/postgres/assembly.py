@@ -64,11 +64,11 @@ class _Transaction:
         self._has_messages = False
 
     def spool(self, messages: Sequence[bytes]) -> None:
-        for message in messages:
-            if len(message) < _XID.stop or message[KIND] not in _WITHIN:
-                raise malformed(message, "no message of a piece of a transaction")
-            if message[KIND] == _MESSAGE:
-                self._has_messages = True
+        kinds = {message[KIND] for message in messages}
+        if not kinds <= _WITHIN or min(map(len, messages)) < _XID.stop:
+            wrong = next(one for one in messages if one[KIND] not in _WITHIN or len(one) < _XID.stop)
+            raise malformed(wrong, "no message of a piece of a transaction")
+        self._has_messages |= _MESSAGE in kinds
         self.spooled.append(messages)
 
     def roll_back(self, subxid: int) -> None:

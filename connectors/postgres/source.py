@@ -12,7 +12,7 @@ import structlog
 from psycopg.sql import SQL
 
 from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
-from connectors.postgres.assembly import Assembly
+from connectors.postgres.assembly import UNDECIDED, Assembly
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -320,6 +320,7 @@ class PostgresSource:
     def _assembling(self, server: Server) -> Assembly | None:
         """Of a new connection, where transactions are to come in pieces."""
         if self._assembly is not None and self._assembly.undecided:
+            _log.warning("open transactions are not streamed any more in this run", code=UNDECIDED.id)
             self._streaming = False
         if not self._streaming:
             with contextlib.suppress(TailraceError):  # nothing will be spooled there

@@ -44,10 +44,11 @@ _PASSES: Final = (
 )
 _READ_BYTES: Final = 256 * 1024
 
-# A record: the length of its message, the number of its (sub)transaction, the message without that.
-_RECORD: Final = Struct(">II")
-_XID: Final = KIND + 1
-_MESSAGE: Final = _XID + 4
+# A record: the length of a message, and the message; the number of its (sub)transaction is behind its kind.
+_LENGTH: Final = Struct(">I")
+_RECORD: Final = Struct(f">I{KIND + 1}xI")
+_XID: Final = _LENGTH.size + KIND + 1  # in a record
+_REST: Final = _XID + 4
 
 _written = failpoint("postgres.spool.written")
 
@@ -63,18 +64,8 @@ class Spooled:
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Add messages with the number of their (sub)transaction behind their kind."""
-        data = b"".join(
-            [
-                part
-                for message in messages
-                for part in (
-                    (len(message) - 4).to_bytes(4, "big"),
-                    message[_XID:_MESSAGE],
-                    message[:_XID],
-                    message[_MESSAGE:],
-                )
-            ]
-        )
+        length = _LENGTH.pack
+        data = b"".join([part for message in messages for part in (length(len(message)), message)])
         with _told(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Opened each time: there may be more open transactions than a process may have open files.
@@ -105,14 +96,14 @@ class Spooled:
                 offset, missing, size = 0, 0, len(data)
                 while offset + _RECORD.size <= size:
                     length, xid = _RECORD.unpack_from(data, offset)
-                    end = offset + _RECORD.size + length
+                    end = offset + _LENGTH.size + length
                     if end > size:
                         missing = end - size
                         break
                     if xid != current:
                         current, left_out = xid, self._is_rolled_back(xid)
                     if not left_out:
-                        found.append(data[offset + _RECORD.size : end])
+                        found.append(data[offset + _LENGTH.size : offset + _XID] + data[offset + _REST : end])
                     offset = end
                 rest = data[offset:]
                 if found:

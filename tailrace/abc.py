@@ -347,6 +347,7 @@ class SourceContext:
         False  # where a transaction cannot be finished, begin it again, doubling events
     )
     base: Path = Path()  # relative paths in its settings are relative to this folder
+    data_dir: Path = Path("data")  # for what it keeps on this machine; locked for one process of the pipeline
 
 
 @dataclass(frozen=True, slots=True)

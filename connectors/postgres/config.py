@@ -35,7 +35,7 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
 }
 
-_PROTOCOLS: Final = ("streaming", "two_phase", "proto_version")  # of pgoutput: what is not committed yet
+_PROTOCOLS: Final = ("two_phase", "proto_version")  # of pgoutput: what is not up to a file
 
 _Condition: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -196,6 +196,14 @@ class PostgresSettings(Declaration):
         "transactions carry a replication origin), as where two databases replicate each other. Needs "
         "PostgreSQL 16 or later.",
     )
+    streaming: Literal["off", "on"] = Field(
+        "off",
+        description="Whether a transaction that outgrows the server's `logical_decoding_work_mem` is sent "
+        "while it is still open. It is spooled under `data_dir`, and delivered when it commits: the same "
+        "events at the same places, sooner after the commit, and without the server's disk in between. "
+        "`data_dir` must have room for all large transactions that are open at one time. May be changed at "
+        "any time.",
+    )
     provide_transaction_metadata: bool = Field(
         False,
         description="Tell the begin and the end of each transaction that has captured changes, in a topic of "
@@ -272,10 +280,16 @@ class PostgresSettings(Declaration):
         for name in _PROTOCOLS:
             if isinstance(given, dict) and name in given:
                 raise not_available(
-                    f"{name} is not available in this version, which reads committed transactions alone",
+                    f"{name} is not available in this version, which delivers committed transactions alone",
                     f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
                     "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
                 )
+        if isinstance(given, dict) and given.get("streaming") == "parallel":
+            raise not_available(
+                "streaming: parallel is not available in this version: it adds what those need who apply a "
+                "transaction while it is open, and this delivers none before its commit",
+                "Write streaming: on.",
+            )
         if isinstance(given, dict) and "include_schema_changes" in given:
             raise not_available(
                 "include_schema_changes is not available in this version, which writes no topic of tables' "

@@ -35,7 +35,8 @@ class Rig:
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
     standard output; with `offsets` the standard output alone, its checkpoints there. `log`: more settings of
     the log. `shaped`: with the transforms of `tests.crash.shaped`, for all sinks and for the second Kafka.
-    `transactions`: their begins and ends are told, in the topic `told.` and the rig's name.
+    `transactions`: their begins and ends are told, in the topic `told.` and the rig's name. `streaming`: the
+    server sends transactions of more than 64 kB while they are open.
     `verified` counts by sink what was found right, `kills` by kind what was done to the pipeline meanwhile.
     """
 
@@ -51,6 +52,7 @@ class Rig:
         large: int = 400,
         shaped: bool = False,
         transactions: bool = False,
+        streaming: bool = False,
     ) -> None:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
@@ -61,6 +63,8 @@ class Rig:
         self.database = postgres.create_database()
         self._exit.callback(postgres.drop_database, self.database)
         create(postgres, self.database)
+        if streaming:
+            postgres.execute(f"ALTER DATABASE {self.database} SET logical_decoding_work_mem = '64kB'")
         self.witness = Witness(postgres, self.database, name, lambda table: table[0] != "private")
         broker = {
             "type": "kafka",
@@ -91,6 +95,7 @@ class Rig:
                 "exclude": ["private.secrets"],
                 "provide_transaction_metadata": transactions,
                 "transaction_topic": "told.{pipeline}",
+                "streaming": "on" if streaming else "off",
             },
             sinks[-1:] if offsets is not None else sinks if stdout else sinks[:-1],
             shaped_truth.TRANSFORMS if shaped else (),

@@ -75,6 +75,13 @@ def test_everything_that_is_made_on_the_server_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_where_open_transactions_are_spooled(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(FILE.replace("snapshot:", "streaming: on, snapshot:"))
+    result = CliRunner().invoke(main, ["explain", str(tmp_path / "shop.yaml"), "--json"])
+    made = json.loads(result.stdout)["source"]["made"]
+    assert f"folder {tmp_path}/data/streamed/shop" in made
+
+
 def test_for_people_and_offline(tmp_path: Path) -> None:
     explained(tmp_path)
     result = CliRunner().invoke(main, ["explain", str(tmp_path / "shop.yaml")])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import version
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from tests.servers import Kafka, KafkaServer, Postgres, PostgresServer, UnavailableError
@@ -19,6 +20,10 @@ from tests.servers import postgres as postgres_server
 POSTGRES_URL = os.environ.get("TAILRACE_TEST_POSTGRES_URL")
 KAFKA_BOOTSTRAP = os.environ.get("TAILRACE_TEST_KAFKA_BOOTSTRAP")
 MAJORS = (16, 18)
+
+# What an example takes says nothing on a machine that others share; `pytest-timeout` ends one that hangs.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 Server = TypeVar("Server", PostgresServer, KafkaServer)
 

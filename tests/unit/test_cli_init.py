@@ -45,7 +45,7 @@ def test_no_file_is_replaced(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(schema=NAMES, table=NAMES, facts=NAMES)
 def test_every_name_makes_a_valid_file_that_means_it(schema: str, table: str, facts: str) -> None:
     error = NotReady(FAULT, facts, table)

@@ -101,7 +101,7 @@ async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
         await until(lambda: all(t.epoch == 2 for t in targets.values()))
         server.commit(*([3] * 50))
         with pytest.raises(Fenced, match="is claimed by process"):
-            await asyncio.wait_for(old, 10)
+            await asyncio.wait_for(old, 30)
         await until(delivered(server, *targets.values()))
         assert not new.done()
 
@@ -152,7 +152,7 @@ async def test_an_older_process_that_was_held_between_its_claims_ends_alone(tmp_
         )
         continues.set()
         with pytest.raises(Fenced, match="is claimed by process"):
-            await asyncio.wait_for(starting, 10)  # without a write that would tell it that it was fenced
+            await asyncio.wait_for(starting, 30)  # without a write that would tell it that it was fenced
         server.commit(3, 3)
         await until(delivered(server, *targets.values()))
 
@@ -181,7 +181,7 @@ async def test_an_older_process_that_was_held_in_its_first_start_makes_no_anchor
     server.commit(2, 2)
     continues.set()
     with pytest.raises(Fenced, match="is claimed by process"):
-        await asyncio.wait_for(starting, 10)
+        await asyncio.wait_for(starting, 30)
     assert server.slot == slot
 
 
@@ -199,7 +199,7 @@ async def test_a_sink_that_somebody_gave_a_position_is_not_taken_for_committed(t
     target.checkpoint = given
     server.commit(3)
     with pytest.raises(Stop) as stopped:
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 30)
     assert stopped.value.code is FOREIGN_CHECKPOINT
     assert target.checkpoint == given
     assert target.events == server.all_events()[:8]
@@ -349,7 +349,7 @@ async def test_an_event_that_cannot_be_prepared_stops_behind_what_precedes_it(
     await until(at_a_position(target))
     server.commit(2, 2, 2, 1, 5)
     with pytest.raises(Malformed, match=r"public\.t: .*not a number"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert target.events == server.all_events()[:6]
     assert server.slot == 3
 
@@ -373,7 +373,7 @@ async def test_what_stands_before_such_an_event_in_its_batch_arrives(
     await until(at_a_position(target))
     server.commit(9, 1)
     with pytest.raises(Malformed, match="not a number"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert target.events == server.all_events()[:at]
 
 

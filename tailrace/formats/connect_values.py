@@ -62,7 +62,7 @@ def fraction_digits(type: LogicalType) -> int:
 
 def is_one_bit(type: LogicalType) -> bool:
     """Whether these BITS are a boolean: `bit(1)`, not a `varbit` that may be empty."""
-    return type.length == 1 and type.native == "bit"
+    return type.length == 1 and type.native in ("bit", "bit(1)")
 
 
 def base64_string(data: bytes) -> bytes:
@@ -227,6 +227,12 @@ def _time(value: Any) -> int:
     return value
 
 
+def _duration(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("not a duration")
+    return value
+
+
 def _infinite(value: Any) -> bool:
     return isinstance(value, float) and math.isinf(value)
 
@@ -252,6 +258,10 @@ class Unit:
     def time(self, value: Any) -> bytes:
         """A time of day."""
         return b"%d" % self.count(_time(value))
+
+    def duration(self, value: Any) -> bytes:
+        """A duration; ValueError for what does not fit 64 bits."""
+        return _INT64(self.count(_duration(value)))
 
     def timestamp(self, value: Any) -> bytes:
         """A timestamp; ValueError for what does not fit 64 bits."""
@@ -327,6 +337,15 @@ def bit(value: Any) -> bytes:
 def bits(value: Any) -> bytes:
     number = int(f"0{value}", 2)
     return base64_string(number.to_bytes((number.bit_length() + 7) // 8, "little"))
+
+
+def whole_bits(length: int) -> Encoder:
+    """As `bits`, in as many bytes as `length` bits take."""
+
+    def encode(value: Any) -> bytes:
+        return base64_string(int(f"0{value}", 2).to_bytes((length + 7) // 8, "little"))
+
+    return encode
 
 
 def map_object(value: Any) -> bytes:

@@ -10,10 +10,10 @@ from urllib.parse import quote
 from connectors.mysql.messages import Flavor
 from connectors.mysql.server import Catalogue
 from connectors.mysql.tables import keyless
-from tailrace.abc import DiscoveredTable, Discovery
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import ConfigurationError, code
+from tailrace.hooks import DiscoveredTable, Discovery
 from tailrace.patterns import exactly
 from tailrace.secrets import reveal
 

@@ -1,4 +1,5 @@
-"""The decoder of the binary log of MySQL and MariaDB: events in, messages out. No I/O.
+"""The decoder of the binary log of MySQL and MariaDB: events in, messages out. No I/O, except that large
+compressed transactions pass through a temporary file (`payload`).
 
 Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html and
 https://mariadb.com/kb/en/replication-protocol/. Nothing is ever skipped that could be a change: a type that
@@ -166,7 +167,7 @@ class Decoder:
         self._tables: dict[bytes, Description] = {}
         self._fragments = Fragments()
         self._file = ""
-        self._end = 0  # of the last event that told where it ends
+        self._end = 0  # of the last event in the file, where the next one begins
         # How events are read that stand for themselves; nothing while none may come.
         self._bodies: Mapping[int, _Read] = {}
         self._rows: Mapping[int, rowevents.Read] = {}

@@ -11,10 +11,10 @@ from psycopg.sql import SQL
 
 from connectors.postgres import selection
 from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, partitions
-from tailrace.abc import DiscoveredTable, Discovery
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
+from tailrace.hooks import DiscoveredTable, Discovery
 from tailrace.secrets import reveal
 
 BAD_URL = code(
@@ -44,7 +44,7 @@ _IDENTITIES: Final = {"f": "whole old rows", "i": "an index", "n": "nothing"}
 
 
 async def discover(url: str) -> Discovery:
-    """See `tailrace.abc.DiscoverPlugin`."""
+    """See `tailrace.hooks.DiscoverPlugin`."""
     try:
         address = Address.parse(url)
         if "replication" in address.parameters:

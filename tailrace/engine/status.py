@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,6 +69,7 @@ class SinkStatus(Standing):
     bytes: int = 0  # of these, as the source counts them
     commits: int = 0
     tables: dict[str, int] = field(default_factory=dict)  # events by table; that of the newest stands last
+    skipped: Counter[str] = field(default_factory=Counter)  # records by table that the sink has left out
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
     committed_at: float | None = None  # seconds since the epoch: when this sink last committed

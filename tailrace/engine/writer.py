@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Source, Transform
+from tailrace.abc import Sink, Skips, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter, undecided
@@ -186,10 +186,12 @@ class Writer:
             identity=self.identity,
             fingerprint=self._source.fingerprint,
         )
+        skipped: Mapping[str, int] = {}
         while True:
             try:
                 for payload in unit.payloads:
                     await self._sink.write(payload)
+                skipped = self._sink.skipped() if isinstance(self._sink, Skips) else {}
                 _written()
                 began = time.monotonic()
                 await self._sink.commit(target)
@@ -205,7 +207,7 @@ class Writer:
             self._place_at = time.monotonic()
         self._held = None
         self.checkpoint = target
-        self._report(unit)
+        self._report(unit, skipped)
         await self._on_durable()
 
     async def _recover(self, error: TailraceError, target: Checkpoint) -> bool:
@@ -235,9 +237,10 @@ class Writer:
                 "Else find out first what else writes under this name.",
             )
 
-    def _report(self, unit: UnitOfDelivery) -> None:
+    def _report(self, unit: UnitOfDelivery, skipped: Mapping[str, int]) -> None:
         status = self._status
         status.count(unit.tables)
+        status.skipped.update(skipped)
         status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position

@@ -54,6 +54,12 @@ def _tables(report: Report) -> Samples:
             yield (sink.name, table), count
 
 
+def _skipped(report: Report) -> Samples:
+    for sink in report.sinks:
+        for table, count in sink.skipped.items():
+            yield (sink.name, table), count
+
+
 def _retries(report: Report) -> Samples:
     yield ("",), report.retries + report.source.retries
     for sink in report.sinks:
@@ -93,6 +99,14 @@ DECLARED: Final = (
         f"Changes that became durable in the sink in this run; of the {TABLES} tables that changed last.",
         ("sink", "table"),
         _tables,
+    ),
+    Declared(
+        "tailrace_skipped_records",
+        "counter",
+        "Records that the sink has left out in this run because its target does not take them and its "
+        "settings say so; their changes count as durable.",
+        ("sink", "table"),
+        _skipped,
     ),
     Declared(
         "tailrace_bytes",

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from connectors.postgres.discovery import _settings, pattern
 from connectors.postgres.tables import Pattern
-from tailrace.abc import DiscoveredTable, Discovery, Finding
+from tailrace.abc import Finding
 from tailrace.cli.main import main
 from tailrace.cli.starting_file import pipeline_name, render
 from tailrace.clients.postgres.address import Address
 from tailrace.config import loads
 from tailrace.errors import NotReady, code
+from tailrace.hooks import DiscoveredTable, Discovery
 
 FAULT = code("TR-TEST-050", "a fault", "A fault that a test made up.")
 # What PostgreSQL takes as a name: anything but a NUL.

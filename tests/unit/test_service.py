@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from tailrace.abc import Retention
+from tailrace.cli.status import lines
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import Retry, Stop, code
@@ -39,6 +40,7 @@ def status() -> PipelineStatus:
     kafka = made.sinks["orders/kafka"]
     kafka.events, kafka.bytes, kafka.commits, kafka.lag_bytes = 10, 1000, 2, 5
     kafka.tables.update({"public.t": 7, 'public."ü\n"': 3})
+    kafka.skipped.update({"public.t": 2})
     kafka.timestamp, kafka.committed_at = round((time.time() - 60) * 1e6), time.time() - 2
     return made
 
@@ -65,6 +67,7 @@ def test_metrics() -> None:
     found = samples(made)
     assert found["tailrace_events_total", "kafka", "public.t"] == 7
     assert found["tailrace_events_total", "kafka", 'public."ü\n"'] == 3
+    assert found["tailrace_skipped_records_total", "kafka", "public.t"] == 2
     assert found["tailrace_bytes_total", "kafka"] == 1000
     assert found["tailrace_lag_bytes", "kafka"] == 5
     assert 60 <= found["tailrace_lag_seconds", "kafka"] < 70
@@ -77,6 +80,12 @@ def test_metrics() -> None:
         ("tailrace_state", "streaming"): 1
     }
     assert {one.exposed for one in DECLARED} == {name for name, *_ in found}
+
+
+def test_what_a_sink_has_left_out_is_shown() -> None:
+    shown = "\n".join(lines(told(status())))
+    assert "    public.t  7, 2 records left out\n" in shown
+    assert shown.count("left out") == 1
 
 
 def test_what_is_not_known_has_no_sample() -> None:

@@ -91,6 +91,41 @@ async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: in
         assert target.events == server.all_events(int(target.checkpoint.origin["transaction"]))
 
 
+async def test_what_a_sink_leaves_out_is_counted_once(tmp_path: Path) -> None:
+    """However often a unit is written, and also where the answer to its commit was lost."""
+
+    class Skipping(MemorySink):
+        _left_out = 0
+
+        async def open(self) -> Checkpoint | None:
+            self._left_out = 0
+            return await super().open()
+
+        async def write(self, payload: Payload) -> None:
+            await super().write(payload)
+            self._left_out += len(payload)
+
+        async def commit(self, checkpoint: Checkpoint) -> None:
+            try:
+                await super().commit(checkpoint)
+            finally:
+                self._left_out = 0
+
+        def skipped(self) -> dict[str, int]:
+            return {"public.t": self._left_out} if self._left_out else {}
+
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    pipeline._sinks[0] = Skipping(NAMES[0], target, Faults(random.Random(3), 0.1))
+    async with running(pipeline):
+        await until(at_a_position(target))
+        server.commit(*([2] * 40))
+        await until(delivered(server, target))
+    sink = pipeline.status.sinks[NAMES[0]]
+    assert sink.retries > 3
+    assert sink.skipped == sink.tables == {"public.t": 80}
+
+
 async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
     server, targets = Server(), {name: Target() for name in NAMES}
     old = asyncio.create_task(make(tmp_path, server, targets, data_dir="one").run())

@@ -127,9 +127,9 @@ class Assembly:
         self._answers.append(rolled_back)
 
     def feed(self, messages: Sequence[bytes]) -> Iterator[list[bytes] | Subtransactions]:
-        """What is to be decoded, in order, in lists of about a megabyte; perhaps an empty one. To be read to
-        its end before the next messages are fed. Raises Malformed, and what the spool raises, behind what
-        stands before."""
+        """What is to be decoded, in order, in lists of about a megabyte; perhaps an empty one. In between
+        comes what must be answered. To be read to its end before the next messages are fed. Raises Malformed,
+        and what the spool raises, behind what stands before."""
         ready: list[bytes] = []
         failure: TailraceError | None = None
         try:

@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.failpoints",
     },
+    "tailrace.clients.mysql": {"tailrace.errors", "tailrace.secrets", "tailrace.worker_thread"},
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
     "tailrace.abc": {

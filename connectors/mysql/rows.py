@@ -49,9 +49,9 @@ _NAMES: Final = {"ABSENT": ABSENT, "UNCHANGED": UNCHANGED, "patched": patched}
 class RowReader:
     """Reads the row events of one table version. NotReady for a column of a type that is not known."""
 
-    def __init__(self, table: TableMap, options: TypeOptions, *, flavor: Flavor = "mariadb") -> None:
+    def __init__(self, table: TableMap, options: TypeOptions, *, flavor: Flavor) -> None:
         """MariaDB leaves generated columns out of updates, and no table map tells which they are: what both
-        images lack may have changed there. In MySQL it has not. A reader that is not told takes care."""
+        images lack may have changed there. In MySQL it has not."""
         self._unlogged = UNCHANGED if flavor == "mysql" else ABSENT
         self._name = f"{table.schema}.{table.table}"
         self._layouts = [layout(self._name, column, options) for column in table.columns]

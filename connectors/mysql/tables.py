@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from connectors.mysql import types
-from connectors.mysql.messages import Rows, TableMap
+from connectors.mysql.messages import Flavor, Rows, TableMap
 from connectors.mysql.rows import RowReader
 from connectors.mysql.type_options import TypeOptions
 from tailrace.errors import NotReady, code
@@ -74,6 +74,7 @@ class Tables:
     def __init__(self, origin: Origin, filter: TableFilter, options: TypeOptions) -> None:
         self.filter = filter
         self._origin = origin
+        self._flavor: Flavor = "mariadb" if origin.connector == "mariadb" else "mysql"
         self._options = options
         self._versions: dict[tuple[str, str], Version | None] = {}  # the newest of each; None: not captured
 
@@ -94,7 +95,8 @@ class Tables:
         if not map.key:
             raise keyless(f"{map.schema}.{map.table}")
         table = Table(self._origin, map.schema, map.table, columns, map.key, _split)
-        version = self._versions[name] = Version(table, map.raw, RowReader(map, self._options).read)
+        reader = RowReader(map, self._options, flavor=self._flavor)
+        version = self._versions[name] = Version(table, map.raw, reader.read)
         return version
 
     def truncated(self, schema: str, name: str) -> Version | None:

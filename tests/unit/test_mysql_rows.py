@@ -159,8 +159,8 @@ def test_damaged_events_are_refused_or_read_alike(
 
 
 def test_every_cut_is_refused() -> None:
-    columns = [column(codes.LONG), column(codes.VARCHAR, 80), column(codes.DATETIME, 6)]
-    fields: list[list[Any]] = [[7, b"hello", b"12345678"], [8, None, b"abcdefgh"]]
+    columns = [column(codes.LONG), column(codes.DATETIME, 6), column(codes.VARCHAR, 80)]
+    fields: list[list[Any]] = [[7, None, b"hello"], [8, b"abcdefgh", b"world"]]
     whole = b"".join([image(columns, row, [True] * 3) for row in fields])
     first = len(image(columns, fields[0], [True] * 3))
     reader = reader_of(*columns)

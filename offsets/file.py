@@ -27,6 +27,7 @@ from tailrace.checkpoint import Checkpoint
 from tailrace.claims import FENCED
 from tailrace.errors import Fenced, NotReady, Retry, Stop, code
 from tailrace.failpoints import failpoint
+from tailrace.folders import make_folder, sync_folder
 from tailrace.worker_thread import WorkerThread
 
 NOT_WRITABLE = code(
@@ -113,7 +114,7 @@ class FileOffsetStore:
     def _claim(self, sink: str) -> tuple[int, Checkpoint | None]:
         folder = self._folder(sink)
         with _told(self._path):
-            _make_folder(folder)
+            make_folder(folder)
             epoch = _next_epoch(folder)
             _claimed()
             return epoch, _read(folder)
@@ -157,7 +158,7 @@ def _next_epoch(folder: Path) -> int:
         epoch = max(_epochs(folder), default=0) + 1
         with contextlib.suppress(FileExistsError):
             os.close(os.open(folder / _name(epoch), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-            _sync(folder)
+            sync_folder(folder)
             return epoch
 
 
@@ -184,7 +185,7 @@ def _replace(folder: Path, epoch: int, content: bytes) -> None:
     _written()
     draft.rename(folder / _name(epoch))
     _renamed()
-    _sync(folder)
+    sync_folder(folder)
 
 
 def _refuse_if_claimed(folder: Path, sink: str, epoch: int) -> None:
@@ -198,24 +199,6 @@ def _refuse_if_claimed(folder: Path, sink: str, epoch: int) -> None:
             "Nothing, if that process is the one meant to run.",
             where=str(folder),
         )
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    if not folder.parent.is_dir():
-        _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk hold the names in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

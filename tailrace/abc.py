@@ -19,9 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import TailraceError
-from tailrace.events import Batch, Change, Event, Op, Position, Table
+from tailrace.events import Batch, Change, Event, Position, Table
 from tailrace.redact import redact
-from tailrace.types import LogicalType
 
 Payload: TypeAlias = Any
 """What `Sink.prepare` makes of a batch; only that sink looks into it."""
@@ -80,6 +79,7 @@ class Explanation:
     fence: str = ""  # a sink's or a store's: what refuses an older process, and when
     stored: Mapping[str, str] = field(default_factory=dict)  # place → what stands there
     made: Mapping[str, str] = field(default_factory=dict)  # object on a server, or file → what it is for
+    left_out: str = ""  # a sink's: what it does not deliver because its settings say so, and how it is told
 
 
 @runtime_checkable
@@ -90,6 +90,24 @@ class Divides(Protocol):
     def before(self, batch: Batch, change: Change) -> Batch | None:
         """What of the batch stands before the wire message of this change of it, with the position there.
         None where no change does, or no position can be told."""
+
+
+@runtime_checkable
+class Skips(Protocol):
+    """A sink that leaves out what its target does not take, because its settings say so. It warns of each
+    record before the commit; the same records are left out when a unit is written again."""
+
+    def skipped(self) -> Mapping[str, int]:
+        """How many records were left out of what was written since `open` or the last commit, by table."""
+
+
+@runtime_checkable
+class Anchors(Protocol):
+    """A source that can tell where the server's log begins that is kept for the pipeline."""
+
+    def anchor_place(self) -> str | None:
+        """Where what `anchored` found last stands, as `Source.parse` reads it: what commits behind it can
+        still be read. None: not known. No I/O."""
 
 
 class Explains(Protocol):
@@ -148,7 +166,8 @@ class Source(Protocol):
 
     async def verify(self, checkpoint: Checkpoint) -> None:
         """Raise Gap or Diverged unless everything after this checkpoint can still be read, NotReady where
-        it stands inside a transaction and the fingerprint differs."""
+        it stands inside a transaction and the fingerprint differs, `checkpoint.unreadable` where a newer
+        version wrote its position."""
 
     async def open(self, resume: Position) -> None:
         """Connect and begin to stream after `resume`."""
@@ -323,8 +342,11 @@ class SourceContext:
     """What a source learns of its pipeline."""
 
     pipeline: str
-    redeliver_transaction: bool = False  # start again at the last commit although it doubles events
+    redeliver_transaction: bool = (
+        False  # where a transaction cannot be finished, begin it again, doubling events
+    )
     base: Path = Path()  # relative paths in its settings are relative to this folder
+    data_dir: Path = Path("data")  # for what it keeps on this machine; locked for one process of the pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,102 +370,6 @@ class SourcePlugin(Protocol):
     Settings: ClassVar[type[Declaration]]
 
     def __call__(self, settings: Any, context: SourceContext) -> Source: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DemoTable:
-    """A table of a demo: its columns in order, and the names of those that are its key."""
-
-    columns: Mapping[str, LogicalType]
-    key: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RowChange:
-    """What a committed statement did to one row. A change of the key is a `d` of the old and a `c` of the new
-    one."""
-
-    table: str  # as `Table.__str__` writes it
-    op: Op
-    key: tuple[Any, ...]  # canonical values, see `tailrace.types`
-
-
-class Demo(Protocol):
-    """A database that `tailrace demo` starts, keeps busy, compares with what was delivered and throws away.
-
-    Calls block. `start` comes first, `stop` last; `trade` is called from a thread of its own, the rest while
-    nothing else is going on.
-    """
-
-    tables: Mapping[str, DemoTable]
-    """All tables that `trade` writes to, by the names that `Table.__str__` gives them."""
-
-    @property
-    def source(self) -> Mapping[str, Any]:
-        """The `source` block of a pipeline that follows all of `tables`. Known after `start`."""
-
-    @property
-    def shell(self) -> str:
-        """The command line with which a person looks into the database. Known after `start`."""
-
-    def start(self) -> str:
-        """Start the server with empty tables; its name and version. NotReady where this machine cannot."""
-
-    def trade(self) -> Sequence[RowChange]:
-        """Run one transaction: the row changes that it committed, in their order. Empty where it rolled
-        back or found nothing to do."""
-
-    def rows(self, table: str) -> Sequence[Mapping[str, Any]]:
-        """A table's rows as the database has them now: canonical values by column."""
-
-    def stop(self) -> None:
-        """End the server and remove what it stored. Legal in any state, also repeatedly; never raises."""
-
-
-class DemoPlugin(SourcePlugin, Protocol):
-    """A source plugin that `tailrace demo` can show."""
-
-    def demo(self) -> Demo:
-        """A demo of this kind of database, not started."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveredTable:
-    """A table that a database has."""
-
-    pattern: str  # names exactly this table, as an item of the source's setting `tables`
-    facts: str  # its size, its key and the like, in a line for people
-    error: TailraceError | None = None  # why it cannot be captured as it is; the remedy mends that
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """What `tailrace init` makes a starting file of."""
-
-    server: str  # product, version and place in a line for people; never a secret
-    name: str  # of the database, from which the pipeline's name is made
-    settings: Mapping[str, Any]
-    """The source's settings but `type` and `tables`, as the file is to have them: `${NAME}` in place of a
-    secret, a literal `${` written `$${`."""
-
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The secrets: environment variables that `settings` refer to, with their values for now."""
-
-    tables: Sequence[DiscoveredTable] | None = None
-    """In the order of names. None: this kind of source has no setting `tables`."""
-
-    others: Sequence[str] = ()  # what looks like a table and can never be captured, with the reason
-
-
-class DiscoverPlugin(SourcePlugin, Protocol):
-    """A source plugin that `tailrace init` can ask what a server holds."""
-
-    schemes: ClassVar[tuple[str, ...]]
-    """Of the URLs that `discover` reads: `postgresql`."""
-
-    async def discover(self, url: str) -> Discovery:
-        """Look at the server, change nothing. ConfigurationError for a URL that cannot be read; Retry and
-        Stop kinds where the server cannot be reached or refuses."""
 
 
 class SinkPlugin(Protocol):

@@ -91,11 +91,16 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found = f"its version is {version!r}, this tailrace reads {VERSION}"
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             found = str(error)
-        raise Stop(
-            UNREADABLE,
-            found,
-            "Run the tailrace that wrote it. If none can read it, give the sink another name in the file and "
-            "then a position: tailrace offsets set FILE --sink NAME --at POSITION. The server keeps its log "
-            "from the place on that tailrace doctor FILE shows; what was delivered behind it arrives twice.",
-            where=where,
-        )
+        raise unreadable(found, where)
+
+
+def unreadable(found: str, where: str) -> Stop:
+    """The error for a checkpoint, or a position in it, that this tailrace cannot read."""
+    return Stop(
+        UNREADABLE,
+        found,
+        "Run the tailrace that wrote it. If none can read it, give the sink another name in the file and "
+        "then a position: tailrace offsets set FILE --sink NAME --at POSITION. The server keeps its log "
+        "from the place on that tailrace doctor FILE shows; what was delivered behind it arrives twice.",
+        where=where,
+    )

@@ -74,7 +74,7 @@ class Origin:
 
     connector: str  # "postgresql", "mysql", …: Debezium's names
     pipeline: str
-    database: str
+    database: str | None  # None: each table's `schema` is its database, there being no schemas beside
     fields: tuple[SourceField, ...]  # what `Transaction.source` holds, in order
 
 
@@ -101,9 +101,24 @@ class Table:
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
+    @property
+    def database(self) -> str:
+        """The database that it belongs to."""
+        return self.schema if self.origin.database is None else self.origin.database
+
+    @property
+    def of_boundaries(self) -> bool:
+        """Whether it is that of begins and ends: a pseudo-table without columns."""
+        return self.pseudo and not self.columns
+
+
+ROW_INDEXES: Final = 3
+"""Of a wire message that holds several rows, each has so many indexes: of a change of the key the delete, its
+tombstone and the create."""
 
 OFFSET_PLACEHOLDER: Final = "{offset}"
 INDEX_PLACEHOLDER: Final = "{index}"
+ROW_PLACEHOLDER: Final = "{row}"
 
 
 class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -114,7 +129,8 @@ class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
     timestamp: int  # µs since the epoch, UTC: when it was committed
     source: Mapping[str, int | str | None]
     """The source block's own fields, in the order of `Origin.fields`. A text may hold `{offset}` or
-    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number."""
+    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number.
+    `{row}` is a field of its own: the row's number in its wire message, from 0 on, by `ROW_INDEXES`."""
     block: str | None = None
     """Debezium's `id` in the block `transaction` of its changes, which all have an `order` then; it may hold
     `{offset}`. None: nothing is told of the transaction."""
@@ -198,12 +214,26 @@ class Batch:
 
     @property
     def changes(self) -> Mapping[Table, int]:
-        """How many of the events are changes, by table; counted once."""
+        """How many of the events are changes of the database, by table; the boundaries of transactions are
+        none. Counted once."""
         if self._changes is None:
-            self._changes = Counter(map(_table_of, self.events))
+            counted = Counter(map(_table_of, self.events))
             if SchemaChange in map(type, self.events):
-                self._changes -= Counter(e.table for e in self.events if type(e) is SchemaChange)
+                counted -= Counter(e.table for e in self.events if type(e) is SchemaChange)
+            for table in [table for table in counted if table.of_boundaries]:
+                del counted[table]
+            self._changes = counted
         return self._changes
+
+    @property
+    def emptied(self) -> bool:
+        """The source handed out events, and transforms have dropped all of them."""
+        return not self.events and self.timestamp is not None
+
+    def replaces(self, before: Batch) -> bool:
+        """Whether the batch right before it need not be kept: it moves the position alone, as this one does,
+        and both are idle or both emptied."""
+        return not (self.events or before.events) and self.emptied is before.emptied
 
     def encoded(self, format: Format) -> Sequence[Record]:
         """The batch's records under a format: encoded once, shared by all sinks with that format."""

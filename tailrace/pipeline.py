@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tailrace.config import PipelineConfig, build, load
@@ -64,14 +65,17 @@ class Pipeline:
         """
         asyncio.run(self.run_async(until_current=until_current))
 
-    async def run_async(self, *, until_current: bool = False) -> None:
-        """The same in the running event loop. Cancelling it ends it as a crash would."""
+    async def run_async(
+        self, *, until_current: bool = False, owned: AbstractContextManager[object] | None = None
+    ) -> None:
+        """The same in the running event loop. Cancelling it ends it as a crash would. `owned` is entered once
+        no other process of this machine can run the pipeline, and left before one can."""
         with self._state:
             if self._started:
                 raise RuntimeError(f"{self.name} has run already: load it again")
             self._started = True
             self._loop = asyncio.get_running_loop()
-        await self._engine.run(until_current=until_current)
+        await self._engine.run(until_current=until_current, owned=owned or contextlib.nullcontext())
 
     def report(self) -> Report:
         """How it stands now, as a document that leaves the process."""

@@ -10,14 +10,16 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from tests.servers import Kafka, KafkaServer, MySql, MySqlServer, Postgres, PostgresServer, UnavailableError
 from tests.servers import kafka as kafka_server
 from tests.servers import postgres as postgres_server
-from tests.servers.mysql_releases import RELEASES, Flavor, Release
+from tests.servers.mysql_releases import RELEASES, Flavor
 
 POSTGRES_URL = os.environ.get("TAILRACE_TEST_POSTGRES_URL")
 KAFKA_BOOTSTRAP = os.environ.get("TAILRACE_TEST_KAFKA_BOOTSTRAP")
@@ -26,6 +28,10 @@ MYSQL_URLS: dict[Flavor, str | None] = {
     "mariadb": os.environ.get("TAILRACE_TEST_MARIADB_URL"),
 }
 MAJORS = (16, 18)
+
+# What an example takes says nothing on a machine that others share; `pytest-timeout` ends one that hangs.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 Server = TypeVar("Server", PostgresServer, KafkaServer, MySqlServer)
 
@@ -49,20 +55,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
-        if not POSTGRES_URL and any("postgres" in name for name in fixtures):
-            for major in postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS:
-                postgres_server.binaries(major)
-        if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
-            kafka_server.prepared()
+    majors = postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS
+    wanted: list[Callable[[], Path]] = []
+    if not POSTGRES_URL and any("postgres" in name for name in fixtures):
+        wanted += [functools.partial(postgres_server.binaries, major) for major in majors]
+    if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
+        wanted.append(kafka_server.prepared)
+    with ThreadPoolExecutor() as beside:
         if any("mysql" in name or "mariadb" in name for name in fixtures):
-            _fetch_mysql()
-
-
-def _fetch_mysql() -> None:
-    wanted = [release for release in RELEASES.values() if not MYSQL_URLS[release.flavor]]
-    with ThreadPoolExecutor() as at_once:
-        list(at_once.map(Release.template, wanted))
+            for release in RELEASES.values():
+                if not MYSQL_URLS[release.flavor]:
+                    beside.submit(release.template)  # not through Maven, which is best run once at a time
+        with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
+            for fetch in wanted:
+                fetch()
 
 
 @pytest.hookimpl(wrapper=True)

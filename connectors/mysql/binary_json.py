@@ -69,6 +69,12 @@ def tree_text(node: Node) -> str:
     return _object_text([(key, tree_text(value)) for key, value in node.items()])
 
 
+def value_text(document: bytes, type: int, at: int) -> str:
+    """A value of that type in a document's outermost object or array, by where it begins."""
+    text: str = _TEXT.value(document, type, at, len(document), 1)
+    return text
+
+
 def double_text(value: float) -> str:
     """The server's digits: the fewest that tell the number, an exponent below 1e-15 and from 1e15 on."""
     text = repr(value)
@@ -123,11 +129,11 @@ class _Reader:
         if not document:  # what ALTER TABLE fills a new column with, and the server reads as null
             return "null"
         try:
-            return self._value(document, document[0], 1, len(document), 0)
+            return self.value(document, document[0], 1, len(document), 0)
         except (IndexError, struct.error) as error:
             raise ValueError(f"a JSON document that is cut off: {error}") from None
 
-    def _value(self, data: bytes, type: int, at: int, end: int, depth: int) -> Any:
+    def value(self, data: bytes, type: int, at: int, end: int, depth: int) -> Any:
         """The value of that type which begins at `at`; nothing of it lies behind `end`."""
         if type == 12:
             return encode_basestring(_bytes(data, at, end).decode())
@@ -161,7 +167,7 @@ class _Reader:
         for place in range(values_at, values_at + count * _VALUES[large].size, _VALUES[large].size):
             type, offset = _VALUES[large].unpack_from(data, place)
             if type not in _INLINED[large]:
-                values.append(self._value(data, type, start + offset, end, depth))
+                values.append(self.value(data, type, start + offset, end, depth))
             elif type == 4:
                 values.append(_literal(data[place + 1]))
             else:

@@ -8,12 +8,13 @@ highest bit is the sign, 1 for positive; of a negative number all bits are inver
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 _BYTES: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)  # of a group, by its digits
 _MOST: Final = 65  # digits that the server allows
+_EXACT: Final = Context(prec=_MOST)
 
 
 def _groups(precision: int, scale: int) -> list[int]:
@@ -34,32 +35,34 @@ def size(precision: int, scale: int) -> int:
 def reader(precision: int, scale: int) -> Callable[[bytes], Decimal]:
     """A function that reads values of that type. It raises ValueError for bytes that are none."""
     groups = _groups(precision, scale)
-    bits = 8 * size(precision, scale)
+    expected = size(precision, scale)
+    bits = 8 * expected
     sign = 1 << bits - 1
     ones = (1 << bits) - 1
-    parts: list[tuple[int, int, int, int]] = []  # shift, mask, limit, weight
+    numbers, faults, terms = [], [], []  # the source of each group's number, what it must not be, its weight
     shift, weight = 0, 1
-    for digits in reversed(groups):
+    for group, digits in reversed(list(enumerate(groups))):
         width = 8 * _BYTES[digits]
-        parts.append((shift, (1 << width) - 1, 10**digits, weight))
+        numbers.append(f"    g{group} = packed >> {shift} & {(1 << width) - 1}\n")
+        faults.append(f"g{group} >= {10**digits}")
+        terms.append(f"g{group} * {weight}")
         shift += width
         weight *= 10**digits
-    expected = bits // 8
+    names: dict[str, Any] = {}
+    source = (
+        f"def unscaled(packed):\n{''.join(numbers)}"
+        f"    if {' or '.join(faults)}:\n"
+        "        raise ValueError('not a decimal: a group has too many digits')\n"
+        f"    return {' + '.join(terms)}\n"
+    )
+    exec(compile(source, f"<decimal({precision},{scale})>", "exec"), names)
+    unscaled: Callable[[int], int] = names["unscaled"]
 
     def read(raw: bytes) -> Decimal:
         if len(raw) != expected:
             raise ValueError(f"a decimal({precision},{scale}) of {len(raw)} bytes instead of {expected}")
-        packed = int.from_bytes(raw, "big")
-        negative = not packed & sign
-        packed ^= sign
-        if negative:
-            packed ^= ones
-        unscaled = 0
-        for shift, mask, limit, weight in parts:
-            group = packed >> shift & mask
-            if group >= limit:
-                raise ValueError(f"not a decimal: a group of digits is {group}")
-            unscaled += group * weight
-        return Decimal(f"{'-' if negative and unscaled else ''}{unscaled}E-{scale}")
+        packed = int.from_bytes(raw, "big") ^ sign
+        number = -unscaled(packed ^ ones) if packed & sign else unscaled(packed)
+        return Decimal(number).scaleb(-scale, _EXACT)
 
     return read

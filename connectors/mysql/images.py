@@ -21,8 +21,10 @@ class NoDocument(ValueError):
 class Walker:
     """Reads images of one table version. Everything raises ValueError that says what was found."""
 
-    def __init__(self, names: Sequence[str], layouts: Sequence[Layout]) -> None:
+    def __init__(self, names: Sequence[str], layouts: Sequence[Layout], unlogged: Missing) -> None:
+        """`unlogged`: what a column of a new row is that both images of an update lack."""
         self._names = names
+        self._unlogged = unlogged
         self._layouts = layouts
         self._json = [i for i, layout in enumerate(layouts) if layout.is_json]
 
@@ -33,11 +35,15 @@ class Walker:
     def new(
         self, data: bytes, at: int, present: Sequence[int], old: Sequence[Any] | None, *, partial: bool
     ) -> tuple[list[Any], int]:
-        """The new row: what its image lacks is the old row's, see `lacking`."""
+        """The new row. What its image lacks is the old row's, since it did not change; of an insert nothing
+        is known but that the column has its default, which is in no log."""
         diffed: set[int] = set()
         if partial:
             diffed, at = self._diffed(data, at)
-        row = [lacking(old, i) for i in range(len(self._names))]
+        if old is None:
+            row: list[Any] = [ABSENT] * len(self._names)
+        else:
+            row = [self._unlogged if field is ABSENT else field for field in old]
         return self._image(data, at, present, row, old, diffed)
 
     def _diffed(self, data: bytes, at: int) -> tuple[set[int], int]:
@@ -92,14 +98,6 @@ class Walker:
         if at + count > len(data):
             raise ValueError(f"cut off: {what} needs {count} bytes, {max(0, len(data) - at)} are left")
         return data[at : at + count]
-
-
-def lacking(old: Sequence[Any] | None, i: int) -> Any:
-    """What a new row has where its image lacks a column. Of an insert nothing is known: the column has its
-    default, which is in no log. In an update it did not change."""
-    if old is None:
-        return ABSENT
-    return UNCHANGED if old[i] is ABSENT else old[i]
 
 
 def patched(old: Any, diffs: bytes) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from connectors.mysql.images import PARTIAL_JSON, NoDocument, Walker, patched
 from connectors.mysql.layouts import LENGTHS, Layout, layout
-from connectors.mysql.messages import Rows, TableMap
+from connectors.mysql.messages import Flavor, Rows, TableMap
 from connectors.mysql.type_options import TypeOptions
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Row
@@ -49,19 +49,22 @@ _NAMES: Final = {"ABSENT": ABSENT, "UNCHANGED": UNCHANGED, "patched": patched}
 class RowReader:
     """Reads the row events of one table version. NotReady for a column of a type that is not known."""
 
-    def __init__(self, table: TableMap, options: TypeOptions) -> None:
+    def __init__(self, table: TableMap, options: TypeOptions, *, flavor: Flavor = "mariadb") -> None:
+        """MariaDB leaves generated columns out of updates, and no table map tells which they are: what both
+        images lack may have changed there. In MySQL it has not. A reader that is not told takes care."""
+        self._unlogged = UNCHANGED if flavor == "mysql" else ABSENT
         self._name = f"{table.schema}.{table.table}"
         self._layouts = [layout(self._name, column, options) for column in table.columns]
         names = [column.name or f"number {i + 1}" for i, column in enumerate(table.columns)]
-        self._walker = Walker(names, self._layouts)
+        self._walker = Walker(names, self._layouts, self._unlogged)
         self._functions: dict[tuple[bytes | None, bytes | None, bool], Callable[[bytes], list[Pair]]] = {}
 
     def read(self, rows: Rows) -> list[Pair]:
         """The event's rows in order: (None, new), (old, new) or (old, None). Raises Malformed.
 
         A column that an old image lacks is ABSENT. One that the new image of an update lacks did not change:
-        it has the old value, or is UNCHANGED where that is not in the log either. Of an insert it is ABSENT:
-        it has its default, which is in no log.
+        it has the old value, or, where that is not in the log either, is UNCHANGED (in MariaDB ABSENT). Of an
+        insert it is ABSENT: it has its default, which is in no log.
         """
         shape = (rows.before, rows.after, rows.partial)
         function = self._functions.get(shape)
@@ -84,7 +87,8 @@ class RowReader:
         olds = _Images(self._layouts, held, lacking)
         if rows.after is None:
             return _deletes(olds)
-        lacking = [f"old[{i}]" if i in held else "UNCHANGED" for i in range(width)]
+        unlogged = self._unlogged.name
+        lacking = [f"old[{i}]" if i in held else unlogged for i in range(width)]
         news = _Images(self._layouts, _present(rows.after, width), lacking)
         return _partial_updates(olds, news) if rows.partial else _updates(olds, news)
 

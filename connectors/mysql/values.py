@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from connectors.mysql import binary_json, json_diffs
+from connectors.mysql import json_diffs, json_shapes
 from connectors.mysql.json_diffs import Patched
 
 _SECOND: Final = 1_000_000
@@ -105,7 +105,7 @@ def days(raw: bytes) -> int:
 def _days(year: int, month: int, day: int) -> int:
     # `date` knows no year 0; 400 years later the calendar is the same.
     try:
-        return date(year + 400, month, day).toordinal() - _EPOCH_DAY - _CYCLE
+        return date(year or 400, month, day).toordinal() - _EPOCH_DAY - (0 if year else _CYCLE)
     except ValueError:
         raise NoDate(f"{year:04}-{month:02}-{day:02} is no date") from None
 
@@ -158,7 +158,7 @@ def duration(raw: bytes) -> int:
 
 def json(raw: bytes | Patched) -> str:
     """A JSON document as the server prints it."""
-    return json_diffs.text(raw) if isinstance(raw, Patched) else binary_json.text(raw)
+    return json_diffs.text(raw) if isinstance(raw, Patched) else json_shapes.text(raw)
 
 
 def geometry(raw: bytes) -> tuple[int | None, bytes]:

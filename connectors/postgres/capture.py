@@ -12,8 +12,9 @@ from connectors.postgres.config import PostgresSettings
 from connectors.postgres.membership import Assignment, Membership, Names, superseded_by
 from connectors.postgres.publication import find
 from connectors.postgres.tables import Pattern, TableFilter
+from connectors.postgres.wanted import Wishes
 from tailrace.clients.postgres.connection import Session
-from tailrace.errors import NotReady
+from tailrace.errors import NotReady, TailraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Captured:
     assignment: Assignment
     membership: Membership
     unlogged: Sequence[NotReady]
+    parts: Sequence[TailraceError]  # columns and rows that cannot be published by themselves
     keyless: Sequence[NotReady]  # tables that cannot be captured for want of a replica identity
 
 
@@ -46,6 +48,7 @@ class Capture:
             [Pattern.parse(text) for text in settings.exclude],
         )
         self._leaves = settings.partitions == "leaves"
+        self._wishes = Wishes(settings.columns, settings.where)
         self._parts: frozenset[tuple[str, str]] = frozenset()
 
     async def look(self, session: Session) -> Captured:
@@ -57,18 +60,24 @@ class Capture:
         unlogged = selection.unlogged(relations, select(relations, self.tables))
         main = await find(session, self.names.main)
         inserts = None if self.names.inserts is None else await find(session, self.names.inserts)
-        stored = self.names.generated
+        wanted = self.names.generated
+        stored = wanted if wanted is not None else main is not None and main.generated
         assignment, keyless = await selection.assign(
             catalogue,
             relations,
             selected,
             inserts_only=self.inserts_only,
-            stored=stored if stored is not None else main is not None and main.generated,
+            stored=stored,
         )
         superseded = superseded_by(assignment, relations, self.tables) if self.ours else []
-        membership = Membership(self.names, main, inserts, assignment, superseded)
+        parts_wanted = await self._wishes.look(
+            session, relations, assignment, (main, inserts), stored=stored, ours=self.ours
+        )
+        membership = Membership(
+            self.names, main, inserts, assignment, superseded, parts_wanted.extents, ours=self.ours
+        )
         self._parts = frozenset(part.qualified for part in parts(relations, self.tables))
-        return Captured(relations, selected, assignment, membership, unlogged, keyless)
+        return Captured(relations, selected, assignment, membership, unlogged, parts_wanted.refused, keyless)
 
     def captured(self, schema: str, table: str) -> bool:
         """Whether changes under this name are wanted. Those of partitions are, however `partitions` is set:

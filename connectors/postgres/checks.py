@@ -14,17 +14,13 @@ from connectors.postgres.config import PostgresSettings
 from connectors.postgres.membership_checks import fault, listed
 from connectors.postgres.position import format_lsn
 from connectors.postgres.slot import Slot
+from connectors.postgres.wanted import TOO_OLD_FOR
 from tailrace.abc import Finding
 from tailrace.clients.postgres.connection import Session, connected
 from tailrace.clients.postgres.faults import ENCODING, PERMISSION
 from tailrace.errors import NotReady, TailraceError, code
 
 TOO_OLD = code("TR-PG-201", "PostgreSQL is too old", "Versions before 14 are not supported.")
-TOO_OLD_FOR = code(
-    "TR-PG-206",
-    "PostgreSQL is too old for a setting",
-    "The configuration asks for something that a later version of PostgreSQL brought.",
-)
 STANDBY = code(
     "TR-PG-202",
     "the server is a standby",
@@ -102,6 +98,10 @@ class Checks:
             yield finding
         for finding in _identities(captured):
             yield finding
+        if self._settings.columns or self._settings.where:
+            shown = captured.membership.parts()
+            for finding in _each("published parts", captured.parts, listed(shown)):
+                yield finding
         columns = captured.membership.published(await self._catalogue.columns(selected))
         errors = await selection.unsupported(self._catalogue, columns)
         for finding in _each("column types", errors, "all supported"):

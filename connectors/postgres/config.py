@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import ByteSize, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE, Pattern
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.patterns import NamePatternText, TablePatternText
 from tailrace.secrets import SecretFile
 from tailrace.topics import TopicTemplateText
 
@@ -26,7 +35,9 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
 }
 
-_PROTOCOLS: Final = ("streaming", "two_phase", "proto_version")  # of pgoutput: what is not committed yet
+_PROTOCOLS: Final = ("two_phase", "proto_version")  # of pgoutput: what is not up to a file
+
+_Condition: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class SlotSettings(Declaration):
@@ -100,7 +111,8 @@ class PublicationSettings(Declaration):
         description="`false`: somebody else makes the publication, for these tables or for more (FOR ALL "
         "TABLES, FOR TABLES IN SCHEMA), and adds tables to it. It is never made, altered or dropped here; "
         "what it lacks is told with the statement to run. Its row filters and column lists are meant: rows "
-        "and columns that they leave out do not arrive. With `keyless: inserts_only` there is a second one, "
+        "and columns that they leave out do not arrive; they are compared with `columns` and `where` for "
+        "tables of which these say something. With `keyless: inserts_only` there is a second one, "
         "`…_ins`.",
     )
 
@@ -140,6 +152,21 @@ class PostgresSettings(Declaration):
     exclude: tuple[str, ...] = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
+    columns: dict[TablePatternText, Annotated[tuple[NamePatternText, ...], Field(min_length=1)]] = Field(
+        {},
+        description="Pattern of tables: the columns of them that are published, by name or as patterns; the "
+        "key must be among them. The rest never leaves the server. Of several patterns that match a table "
+        "the first counts; tables that none matches are published with all columns, and so are those with "
+        "`*` alone. A column that is added later and matches is published from the next start on. Needs "
+        "PostgreSQL 15.",
+    )
+    where: dict[TablePatternText, _Condition] = Field(
+        {},
+        description="Pattern of tables: which of their rows are published, as an SQL condition on columns of "
+        "the replica identity: `region = 'eu'`. An update that brings a row in arrives as its insert, one "
+        "that takes it out as its delete; TRUNCATE always arrives. Of several patterns that match a table "
+        "the first counts. Needs PostgreSQL 15.",
+    )
     snapshot: Literal["never"] = Field(
         description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "
         "first start on. Must be written, so that nobody is surprised."
@@ -168,6 +195,14 @@ class PostgresSettings(Declaration):
         description="`none`: leave out what another replication has written into this database (its "
         "transactions carry a replication origin), as where two databases replicate each other. Needs "
         "PostgreSQL 16 or later.",
+    )
+    streaming: Literal["off", "on"] = Field(
+        "off",
+        description="Whether a transaction that outgrows the server's `logical_decoding_work_mem` is sent "
+        "while it is still open. It is spooled under `data_dir`, and delivered when it commits: the same "
+        "events at the same places, sooner after the commit, and without the server's disk in between. "
+        "`data_dir` must have room for all large transactions that are open at one time. May be changed at "
+        "any time.",
     )
     provide_transaction_metadata: bool = Field(
         False,
@@ -245,10 +280,16 @@ class PostgresSettings(Declaration):
         for name in _PROTOCOLS:
             if isinstance(given, dict) and name in given:
                 raise not_available(
-                    f"{name} is not available in this version, which reads committed transactions alone",
+                    f"{name} is not available in this version, which delivers committed transactions alone",
                     f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
                     "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
                 )
+        if isinstance(given, dict) and given.get("streaming") == "parallel":
+            raise not_available(
+                "streaming: parallel is not available in this version: it adds what those need who apply a "
+                "transaction while it is open, and this delivers none before its commit",
+                "Write streaming: on.",
+            )
         if isinstance(given, dict) and "include_schema_changes" in given:
             raise not_available(
                 "include_schema_changes is not available in this version, which writes no topic of tables' "

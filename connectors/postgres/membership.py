@@ -5,19 +5,23 @@ identity is published with its inserts alone, where the pipeline's `keyless` say
 its updates and deletes otherwise, to whoever runs them. A table stands in one of both, never in both: it
 would count as published with all its changes.
 
+A table of which another part is to be published than before is taken out and put in again, in the same
+transaction: SET TABLE would take out what somebody else has put in.
+
 All statements are one transaction. The server reads publications as they were at the time of each change, so
 nothing of what is in the log already is touched by them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.postgres.catalogue import ColumnFacts, Relation
+from connectors.postgres.extent import WHOLE, Extent, entry, mark, marking, marks, same, set_here
 from connectors.postgres.publication import (
     UNFIT,
     Publication,
@@ -70,7 +74,10 @@ class Assignment:
 
 
 class Membership:
-    """The publications as they stand, and what they lack for an assignment."""
+    """The publications as they stand, and what they lack for an assignment. `extents`: what of a table is to
+    be published, by oid, where the settings say it; None: what they say cannot be, so that it stays as it is.
+    In publications that are not `ours` nothing else counts.
+    """
 
     def __init__(
         self,
@@ -79,11 +86,17 @@ class Membership:
         inserts: Publication | None,
         assignment: Assignment,
         superseded: Sequence[Relation],
+        extents: Mapping[int, Extent | None],
+        *,
+        ours: bool,
     ) -> None:
         self.names = names
         self.main = main
         self.inserts = inserts
         self.assignment = assignment
+        self._extents = extents
+        self._wanted = {oid: extent for oid, extent in extents.items() if extent is not None}
+        self._ours = ours
         in_main = main.listed if main else frozenset()
         in_inserts = inserts.listed if inserts else frozenset()
         self.to_main = main.missing(assignment.whole) if main else list(assignment.whole)
@@ -92,6 +105,33 @@ class Membership:
         """Tables to publish with their inserts alone from now on."""
         self._from_main = [r for r in [*assignment.inserts, *superseded] if r.oid in in_main]
         self._from_inserts = [r for r in [*assignment.whole, *superseded] if r.oid in in_inserts]
+        self._in_main = self._otherwise(main, assignment.whole)
+        self._in_inserts = self._otherwise(inserts, assignment.inserts)
+
+    def _otherwise(self, publication: Publication | None, relations: Sequence[Relation]) -> list[Relation]:
+        """Which of these tables stand in it, with another part of them than is wanted."""
+        if publication is None:
+            return []
+        return [
+            relation
+            for relation in relations
+            if relation.qualified in publication.tables
+            and not same(publication.extent(relation), self._target(publication, relation))
+        ]
+
+    def _target(self, publication: Publication, relation: Relation) -> Extent:
+        """What of a table that stands in a publication is to be published."""
+        wanted, found = self._extents.get(relation.oid, WHOLE), publication.extent(relation)
+        if wanted is None:
+            return found
+        if self._ours:
+            return wanted
+        return Extent(wanted.columns or found.columns, wanted.where or found.where)
+
+    @property
+    def changed(self) -> list[Relation]:
+        """Tables of which other columns or rows are told from now on."""
+        return [*self._in_main, *self._in_inserts]
 
     @property
     def absent(self) -> list[str]:
@@ -119,26 +159,56 @@ class Membership:
         """What makes the publications as they should be; to be run in one transaction."""
         main, inserts = self.names.main, self.names.inserts
         statements = []
-        if self._from_main:
-            statements.append(removal(main, self._from_main))
-        if self._from_inserts and inserts:
-            statements.append(removal(inserts, self._from_inserts))
+        if out := [*self._from_main, *self._in_main]:
+            statements.append(removal(main, out))
+        if inserts and (out := [*self._from_inserts, *self._in_inserts]):
+            statements.append(removal(inserts, out))
         generated = bool(self.names.generated)
-        if self.main is None:
-            statements.append(creation(main, self.to_main, generated=generated))
-        elif self.to_main:
-            statements.append(addition(main, self.to_main))
+        statements += self._entered(main, self.main, [*self.to_main, *self._in_main])
         if inserts is not None:
-            if self.inserts is None:
-                statements.append(creation(inserts, self.to_inserts, inserts_only=True, generated=generated))
-            elif self.to_inserts:
-                statements.append(addition(inserts, self.to_inserts))
+            entered = [*self.to_inserts, *self._in_inserts]
+            statements += self._entered(inserts, self.inserts, entered, inserts_only=True)
         statements += [
             generating(existing.name, generated=generated)
             for existing in (self.main, self.inserts)
             if existing is not None and self._generates_else(existing)
         ]
+        if self._ours:
+            statements += self._marked(main, self.main, [*self.to_main, *self._in_main], self._from_main)
+            if inserts is not None:
+                entered = [*self.to_inserts, *self._in_inserts]
+                statements += self._marked(inserts, self.inserts, entered, self._from_inserts)
         return statements
+
+    def _entered(
+        self,
+        name: str,
+        publication: Publication | None,
+        relations: Sequence[Relation],
+        *,
+        inserts_only: bool = False,
+    ) -> list[Composed]:
+        """What makes a publication with these tables, or puts them into it."""
+        if publication is None:
+            generated = bool(self.names.generated)
+            return [creation(name, relations, self._wanted, inserts_only=inserts_only, generated=generated)]
+        targets = {r.oid: self._target(publication, r) for r in relations}
+        return [addition(name, relations, targets)] if relations else []
+
+    def _marked(
+        self,
+        name: str,
+        publication: Publication | None,
+        entered: Sequence[Relation],
+        removed: Sequence[Relation],
+    ) -> list[Composed]:
+        """What marks the parts of tables as set here, if there are such."""
+        found = marks(publication.comment) if publication else {}
+        touched = {relation.quoted for relation in [*entered, *removed]}
+        kept = {quoted: left for quoted, left in found.items() if quoted not in touched}
+        parts = {relation.quoted: self._wanted.get(relation.oid, WHOLE) for relation in entered}
+        new = {quoted: mark(part) for quoted, part in parts.items() if part != WHOLE}
+        return [marking(name, kept | new)] if kept | new != found else []
 
     def _generates_else(self, existing: Publication) -> bool:
         return self.names.generated is not None and existing.generated != self.names.generated
@@ -151,29 +221,42 @@ class Membership:
 
     def alters(self, name: str) -> bool:
         """Whether one of the statements changes this publication."""
-        existing, changes = self.main, bool(self.to_main or self._from_main)
+        existing, changes = self.main, bool(self.to_main or self._from_main or self._in_main)
         if name != self.names.main:
-            existing, changes = self.inserts, bool(self.to_inserts or self._from_inserts)
+            existing = self.inserts
+            changes = bool(self.to_inserts or self._from_inserts or self._in_inserts)
         return changes or (existing is not None and self._generates_else(existing))
 
     def published(self, columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
         """Those of the columns that a column list does not leave out."""
-        columns_of = self.main.columns if self.main else {}
-        lists = {relation.quoted: columns_of.get(relation.qualified) for relation in self.assignment.all}
+        lists = {relation.quoted: self._list(relation) for relation in self.assignment.all}
         return [c for c in columns if c.generated or (names := lists.get(c.table)) is None or c.name in names]
+
+    def _list(self, relation: Relation) -> Collection[str] | None:
+        if (wanted := self._wanted.get(relation.oid, WHOLE)).columns is not None:
+            return wanted.columns
+        return self.main.columns.get(relation.qualified) if self.main and not self._ours else None
+
+    def parts(self) -> list[str]:
+        """In words, what is to be published of tables of which the settings say something."""
+        return [
+            f"{relation}: {self._wanted[relation.oid]}"
+            for relation in self.assignment.all
+            if relation.oid in self._wanted
+        ]
 
     def text(self) -> str:
         """The statements, for a person to run."""
         return "; ".join(statement.as_string() for statement in self.statements())
 
-    def unfit(self, relations: Sequence[Relation], *, ours: bool) -> NotReady | None:
+    def unfit(self, relations: Sequence[Relation]) -> NotReady | None:
         """Why the publications would leave out changes of the assigned ones of these relations, or keep users
         from changing them, although all statements were run."""
         if self.main is None:
             return None
         gone = {r.oid for r in self._from_main}
         left = [r for r in relations if r.oid not in gone]
-        if error := self.main.unfit(left, self.assignment.whole, ours=ours):
+        if error := self.main.unfit(left, self.assignment.whole) or self._foreign() or self._indivisible():
             return error
         stuck = [r for r in self.assignment.inserts if r.qualified in self.main.tables and r.oid not in gone]
         if not stuck:
@@ -189,6 +272,53 @@ class Membership:
             where=self.main.name,
         )
 
+    def _foreign(self) -> NotReady | None:
+        """Parts of tables that neither the settings want nor this pipeline has set."""
+        captured = {relation.qualified: relation for relation in self.assignment.all}
+        for publication in (self.main, self.inserts) if self._ours else ():
+            if publication is None:
+                continue
+            found = marks(publication.comment)
+            tables, again = [], []
+            for qualified, (quoted, extent) in publication.extents.items():
+                relation = captured.get(qualified)
+                wanted = WHOLE if relation is None else self._target(publication, relation)
+                if same(extent, wanted) or set_here(found.get(quoted), extent):
+                    continue
+                tables.append(quoted)
+                again.append(entry(relation, wanted).as_string() if relation else f"ONLY {quoted}")
+            if tables:
+                name, listed = Identifier(publication.name).as_string(), ", ".join(tables)
+                return NotReady(
+                    UNFIT,
+                    f"publication {publication.name}: {listed} stands in it with a row filter or a column "
+                    "list that the pipeline has not set",
+                    f"BEGIN; ALTER PUBLICATION {name} DROP TABLE {listed}; "
+                    f"ALTER PUBLICATION {name} ADD TABLE {', '.join(again)}; COMMIT;",
+                    where=publication.name,
+                )
+        return None
+
+    def _indivisible(self) -> NotReady | None:
+        """Tables of which a part is to be published, and that do not stand in their publication by name."""
+        for publication, relations in ((self.main, self._in_main), (self.inserts, self._in_inserts)):
+            whole = [r for r in relations if publication is not None and r.oid not in publication.listed]
+            if publication is None or not whole:
+                continue
+            name = Identifier(publication.name).as_string()
+            return NotReady(
+                UNFIT,
+                f"publication {publication.name}: columns or where say which part of "
+                f"{', '.join(r.quoted for r in whole)} is to be published, and it publishes all tables, or "
+                "all of a schema, as a whole",
+                "Take columns and where out of the file; or let it name its tables one by one: "
+                f"BEGIN; DROP PUBLICATION {name}; "
+                + creation(publication.name, self.assignment.whole, self._wanted).as_string()
+                + "; COMMIT;",
+                where=publication.name,
+            )
+        return None
+
     def not_made(self) -> NotReady | None:
         """What publications that somebody else makes lack, if they do."""
         statements = self.statements()
@@ -196,15 +326,32 @@ class Membership:
             return None
         lacking = ", ".join(str(r) for r in [*self.to_main, *self.to_inserts])
         absent = self.absent
+        remedy = _HAVE_MADE.format(self.text())
         if absent:
             found = f"publication {' and '.join(absent)} does not exist"
         elif lacking:
             found = f"publication {self.names.main} lacks {lacking}"
+        elif self.changed:
+            found = "; ".join(self.differences())
+            remedy += (
+                " Or correct columns and where in the file, a condition as it is shown here; or take them "
+                "out: then what the publication says is meant."
+            )
         else:
             found = (
                 f"publication {self.names.main} holds tables in another way than the pipeline captures them"
             )
-        return NotReady(NOT_MADE, found, _HAVE_MADE.format(self.text()), where=self.names.main)
+        return NotReady(NOT_MADE, found, remedy, where=self.names.main)
+
+    def differences(self) -> list[str]:
+        """For each table of which another part is published than is wanted: both."""
+        return [
+            f"publication {publication.name} publishes of {relation}: {publication.extent(relation)}; the "
+            f"file says: {self._target(publication, relation)}"
+            for publication, relations in ((self.main, self._in_main), (self.inserts, self._in_inserts))
+            if publication is not None
+            for relation in relations
+        ]
 
     def refuse_absent(self) -> None:
         """Gap if one of the publications is gone, for a stream that has begun."""

@@ -24,7 +24,7 @@ def findings(captured: Captured, server: Server, where: str, *, begun: bool, our
     membership = captured.membership
     if begun and ours and membership.absent:
         return [fault(_TITLE, gone(membership.absent[0]))]
-    if error := membership.unfit(captured.relations, ours=ours):
+    if error := membership.unfit(captured.relations):
         return [fault(_TITLE, error)]
     if not ours:
         return _others(membership)
@@ -72,6 +72,16 @@ def _changes(membership: Membership) -> list[Finding]:
         if tables:
             names = listed([str(relation) for relation in tables])
             shown.append(Finding(_TITLE, found.format(name, names), warning=True, remedy=remedy))
+    shown += [
+        Finding(
+            _TITLE,
+            f"changed at the next start: {difference}",
+            warning=True,
+            remedy="Changes from then on arrive so; for those before, bring the targets in line by other "
+            "means.",
+        )
+        for difference in membership.differences()
+    ]
     return shown or [Finding(_TITLE, f"{name} exists")]
 
 
@@ -81,12 +91,12 @@ def _others(membership: Membership) -> list[Finding]:
         return [fault(_TITLE, error)]
     assert membership.main is not None
     shown = [Finding(_TITLE, f"{membership.main.name} exists, and is left as it is (create: false)")]
-    if membership.main.filtered:
+    if membership.main.extents:
         shown.append(
             Finding(
                 _TITLE,
                 "row filters or column lists leave out rows or columns of "
-                f"{listed(membership.main.filtered)}",
+                f"{listed([quoted for quoted, _ in membership.main.extents.values()])}",
                 warning=True,
                 remedy="Nothing, if that is meant. They can be seen in pg_publication_tables.",
             )
@@ -126,7 +136,9 @@ def _lacking(membership: Membership, server: Server) -> tuple[str, str] | None:
                 f"the role {server.role} does not own publication {existing.name}, whose tables change",
                 f"ALTER PUBLICATION {name} OWNER TO {role};",
             )
-    foreign: list[Relation] = [r for r in [*membership.to_main, *membership.to_inserts] if not r.owned]
+    foreign: list[Relation] = [
+        r for r in [*membership.to_main, *membership.to_inserts, *membership.changed] if not r.owned
+    ]
     if foreign:
         names = listed([str(relation) for relation in foreign])
         return (

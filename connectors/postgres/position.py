@@ -24,6 +24,8 @@ from connectors.postgres.witness import Witness
 from tailrace.events import Batch, Change, Event, Position, SchemaChange
 
 _LSN: Final = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+_EVENT: Final = re.compile(r"([0-9A-F]{16}):[1-9][0-9]*:[0-9]+")  # `Change.position`
+_FIELDS: Final = {"lsn", "ordinal", "end", "proof"}  # of a position's document
 
 
 def format_lsn(lsn: int) -> str:
@@ -89,6 +91,11 @@ class WalPosition:
         lsn, ordinal, end = document.get("lsn"), document.get("ordinal", 0), document.get("end")
         proof = document.get("proof")
         wanted = {"lsn", "ordinal", "end"} if ordinal else {"lsn"}
+        if unknown := document.keys() - _FIELDS:
+            raise ValueError(
+                f"the position has {', '.join(sorted(unknown))}, which this tailrace does not know: "
+                "a newer one, or another kind of source, wrote it"
+            )
         if not (document.keys() - {"proof"} == wanted and isinstance(lsn, str) and type(ordinal) is int):
             raise ValueError(f"not a PostgreSQL position: {dict(document)}")
         witness = None
@@ -99,8 +106,17 @@ class WalPosition:
 
     @classmethod
     def parse(cls, text: str) -> WalPosition:
-        """A position as people write it: an LSN. What commits at or after it comes behind it."""
-        return cls(parse_lsn(text.strip()))
+        """A position as people write it: an LSN. What commits at or after it comes behind it. ValueError also
+        for the place of an event, with the LSN from which its transaction comes: one message may make several
+        events, and the place of one does not tell whether others follow."""
+        text = text.strip()
+        if event := _EVENT.fullmatch(text):
+            lsn = format_lsn(int(event[1], 16))
+            raise ValueError(
+                f"{text} is the place of an event, inside of a transaction; {lsn} is the log position from "
+                "which that transaction is delivered, from its first change on"
+            )
+        return cls(parse_lsn(text))
 
 
 def place(event: Event) -> tuple[int, int]:

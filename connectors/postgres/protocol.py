@@ -1,8 +1,8 @@
 """The decoder of logical replication: CopyData payloads in, batches of changes out. No I/O.
 
-Protocol version 1 of pgoutput with `messages 'true'`, text format
-(https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html). The session that produces
-it must be pinned: client_encoding UTF8, DateStyle ISO, IntervalStyle postgres, extra_float_digits 3,
+Protocol version 1 of pgoutput, which `assembly.py` makes of the later ones, with `messages 'true'`, text
+format (https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html). The session that
+produces it must be pinned: client_encoding UTF8, DateStyle ISO, IntervalStyle postgres, extra_float_digits 3,
 bytea_output hex, TimeZone UTC.
 """
 
@@ -23,7 +23,9 @@ from connectors.postgres.relations import (
     Undescribed,
     Version,
     read_message,
+    read_truncate,
 )
+from connectors.postgres.streamed import STREAM_ABORT, StreamAbort, prepared
 from connectors.postgres.tuples import DELETE, INSERT, KEY, NEW, OLD, TRUNCATE, UPDATE
 from connectors.postgres.wire import EPOCH, KIND, Reader, malformed
 from connectors.postgres.witness import Witness
@@ -345,7 +347,7 @@ class Decoder:
         if kind == _MESSAGE:
             yield self._relations.messages.table
         elif kind == TRUNCATE:
-            for oid in _truncated(message):
+            for oid in read_truncate(message):
                 if version := self._versions.get(oid):
                     yield version.table
         elif version := self._versions.get(_unpack_row(message)[3]):
@@ -370,7 +372,7 @@ class Decoder:
         return version.table
 
     def _truncate(self, message: bytes, lsn: int, ordinal: int) -> None:
-        oids = _truncated(message)
+        oids = read_truncate(message)
         if ordinal <= self._delivered:
             self._drop(message, self._delivered)
             return
@@ -422,7 +424,13 @@ class Decoder:
             self.end = max(self.end, end)
 
     def _check_unused(self, message: bytes, kind: int) -> None:
-        """Origin and type messages: nothing in them is needed."""
+        """Origin and type messages: nothing in them is needed. Likewise a Stream Abort although nothing was
+        streamed: PostgreSQL 18 tells it of subtransactions that it knew to be rolled back beforehand."""
+        if error := prepared(message):
+            raise error
+        if kind == STREAM_ABORT[0] and not self.in_transaction:
+            StreamAbort.read(message)
+            return
         reader = Reader(message)
         if kind == _ORIGIN:
             reader.uint64()
@@ -448,14 +456,3 @@ class Decoder:
             "start once with --redeliver-transaction: the transaction is then delivered again from its begin",
             where=f"log position {format_lsn(sought.lsn)}",
         )
-
-
-def _truncated(message: bytes) -> list[int]:
-    """The relations of a TRUNCATE. Raises Malformed."""
-    reader = Reader(message)
-    count, options = reader.uint32(), reader.byte()
-    oids = [reader.uint32() for _ in range(count)]
-    reader.finish()
-    if options > 3 or not oids:
-        raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
-    return oids

@@ -18,6 +18,7 @@ from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.postgres.catalogue import Relation
+from connectors.postgres.extent import WHOLE, Extent, entry
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import Gap, NotReady, code
 
@@ -44,18 +45,26 @@ _INSERTS: Final = SQL("insert, truncate")
 _STATE: Final = SQL("""
     SELECT p.puballtables, p.pubinsert AND p.pubtruncate, p.pubupdate AND p.pubdelete, p.pubviaroot,
            pg_has_role(p.pubowner, 'USAGE'),
-           ARRAY(SELECT format('%%I.%%I', n.nspname, c.relname)
-                 FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
-                      JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE r.prpubid = p.oid
-                   AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL ORDER BY 1),
            ARRAY(SELECT r.prrelid FROM pg_publication_rel r WHERE r.prpubid = p.oid),
-           coalesce(to_jsonb(p) ->> 'pubgencols' = 's', false)
+           coalesce(to_jsonb(p) ->> 'pubgencols' = 's', false),
+           obj_description(p.oid, 'pg_publication')
     FROM pg_publication p WHERE p.pubname = %s
     """)
 _TABLES: Final = SQL("""
-    SELECT schemaname, tablename, to_jsonb(t) -> 'attnames' FROM pg_publication_tables t WHERE pubname = %s
+    SELECT schemaname, tablename, to_jsonb(t) -> 'attnames', to_jsonb(t) ->> 'rowfilter'
+    FROM pg_publication_tables t WHERE pubname = %s
     """)
+_EXTENTS: Final = SQL("""
+    SELECT n.nspname, c.relname, format('%%I.%%I', n.nspname, c.relname),
+           to_jsonb(r) ->> 'prattrs' IS NOT NULL, to_jsonb(r) ->> 'prqual' IS NOT NULL
+    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.pubname = %s AND coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') IS NOT NULL
+    ORDER BY 3
+    """)
+_HIDDEN: Final = (
+    "…"  # the filter of a table that is published by way of something else, where it does not count
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,13 @@ class Publication:
     updates: bool  # publishes updates and deletes
     via_root: bool
     owned: bool  # the role may change it
-    filtered: tuple[str, ...]  # tables with a row filter or a column list
     listed: frozenset[int]  # oids of the tables that are in it by name
     generated: bool  # publishes stored generated columns
+    comment: str | None
+    extents: Mapping[tuple[str, str], tuple[str, Extent]]
+    """By schema and name, the tables with a row filter or a column list: quoted, and what is published of
+    them. In the order of names."""
+
     columns: Mapping[tuple[str, str], frozenset[str] | None]
     """The published columns of what it publishes, however it came in, by schema and name; None before 15: all
     but the generated ones."""
@@ -88,11 +101,13 @@ class Publication:
         """What it publishes beside the captured tables."""
         return sorted(self.tables - {relation.qualified for relation in relations})
 
-    def unfit(
-        self, relations: Sequence[Relation], selected: Sequence[Relation], *, ours: bool = True
-    ) -> NotReady | None:
-        """Why it would leave out changes of the selected ones of these relations, if it would. In one that is
-        not `ours`, row filters and column lists are meant."""
+    def extent(self, relation: Relation) -> Extent:
+        """What of a table that is in it is published."""
+        return self.extents.get(relation.qualified, (relation.quoted, WHOLE))[1]
+
+    def unfit(self, relations: Sequence[Relation], selected: Sequence[Relation]) -> NotReady | None:
+        """Why it would leave out changes of the selected ones of these relations, if it would; but for its
+        row filters and column lists."""
         name = Identifier(self.name).as_string()
         if not (self.inserts and self.updates):
             found = "it does not publish inserts, updates, deletes and truncates alike"
@@ -106,13 +121,6 @@ class Publication:
             remedy = (
                 f"Name {table.quoted} under tables: instead; or, if no partitioned table is captured as a "
                 f"whole, ALTER PUBLICATION {name} SET (publish_via_partition_root = false);"
-            )
-        elif self.filtered and ours:
-            found = f"{', '.join(self.filtered)} stands in it with a row filter or a column list"
-            tables = ", ".join(self.filtered)
-            remedy = (
-                f"BEGIN; ALTER PUBLICATION {name} DROP TABLE {tables}; "
-                f"ALTER PUBLICATION {name} ADD TABLE ONLY {', ONLY '.join(self.filtered)}; COMMIT;"
             )
         else:
             return None
@@ -136,11 +144,18 @@ async def find(session: Session, name: str) -> Publication | None:
     found = await session.query(_STATE, (name,))
     if not found:
         return None
-    (all_tables, inserts, updates, via_root, owned, filtered, listed, generated) = found[0]
-    columns = {
-        (schema, table): None if names is None else frozenset(names)
-        for schema, table, names in await session.query(_TABLES, (name,))
+    (all_tables, inserts, updates, via_root, owned, listed, generated, comment) = found[0]
+    tables = {
+        (schema, table): (names, where)
+        for schema, table, names, where in await session.query(_TABLES, (name,))
     }
+    extents = {}
+    for schema, table, quoted, has_list, has_filter in await session.query(_EXTENTS, (name,)):
+        names, where = tables.get((schema, table), ((), None))
+        extents[schema, table] = (
+            quoted,
+            Extent(tuple(names) if has_list else None, (where or _HIDDEN) if has_filter else None),
+        )
     return Publication(
         name,
         all_tables,
@@ -148,10 +163,11 @@ async def find(session: Session, name: str) -> Publication | None:
         updates,
         via_root,
         owned,
-        tuple(filtered),
         frozenset(listed),
         generated,
-        columns,
+        comment,
+        extents,
+        {key: None if names is None else frozenset(names) for key, (names, _) in tables.items()},
     )
 
 
@@ -186,12 +202,18 @@ async def drop(session: Session, name: str, *, dry_run: bool) -> str | None:
 
 
 def creation(
-    name: str, relations: Sequence[Relation], *, inserts_only: bool = False, generated: bool = False
+    name: str,
+    relations: Sequence[Relation],
+    extents: Mapping[int, Extent],
+    *,
+    inserts_only: bool = False,
+    generated: bool = False,
 ) -> Composed:
-    """The statement that makes a publication of these tables, or an empty one."""
+    """The statement that makes a publication of these tables, or an empty one. `extents`: what of a table is
+    published, by oid, where that is not all."""
     return SQL("CREATE PUBLICATION {}{} WITH (publish = '{}', publish_via_partition_root = true{})").format(
         Identifier(name),
-        SQL(" FOR TABLE {}").format(_names(relations)) if relations else SQL(""),
+        SQL(" FOR TABLE {}").format(_entries(relations, extents)) if relations else SQL(""),
         _INSERTS if inserts_only else _ALL,
         SQL(", publish_generated_columns = stored" if generated else ""),
     )
@@ -204,17 +226,15 @@ def generating(name: str, *, generated: bool) -> Composed:
     )
 
 
-def addition(name: str, relations: Sequence[Relation]) -> Composed:
-    """The statement that adds tables to a publication."""
-    return SQL("ALTER PUBLICATION {} ADD TABLE {}").format(Identifier(name), _names(relations))
+def addition(name: str, relations: Sequence[Relation], extents: Mapping[int, Extent]) -> Composed:
+    """The statement that adds tables to a publication; `extents` as in `creation`."""
+    return SQL("ALTER PUBLICATION {} ADD TABLE {}").format(Identifier(name), _entries(relations, extents))
 
 
 def removal(name: str, relations: Sequence[Relation]) -> Composed:
     """The statement that takes tables out of a publication."""
-    return SQL("ALTER PUBLICATION {} DROP TABLE {}").format(Identifier(name), _names(relations))
+    return SQL("ALTER PUBLICATION {} DROP TABLE {}").format(Identifier(name), _entries(relations, {}))
 
 
-def _names(relations: Sequence[Relation]) -> Composed:
-    # Without ONLY, tables that inherit from these would be published too: they are captured by their own
-    # names, and those without a replica identity could not be updated any more.
-    return SQL(", ").join(SQL("ONLY {}").format(Identifier(*relation.qualified)) for relation in relations)
+def _entries(relations: Sequence[Relation], extents: Mapping[int, Extent]) -> Composed:
+    return SQL(", ").join(entry(relation, extents.get(relation.oid, WHOLE)) for relation in relations)

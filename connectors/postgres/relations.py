@@ -189,3 +189,14 @@ def read_message(message: bytes) -> tuple[bool, int, bytes, bytes]:
     if flags > 1:
         raise malformed(message, f"unknown message flags {flags:#x}")
     return flags == 1, lsn, prefix.encode(), content
+
+
+def read_truncate(message: bytes) -> list[int]:
+    """The relations of a TRUNCATE (T), by oid. Raises Malformed."""
+    reader = Reader(message)
+    count, options = reader.uint32(), reader.byte()
+    oids = [reader.uint32() for _ in range(count)]
+    reader.finish()
+    if options > 3 or not oids:
+        raise malformed(message, f"a TRUNCATE of {count} relations with options {options:#x}")
+    return oids

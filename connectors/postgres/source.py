@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +11,8 @@ from typing import Any, ClassVar, Final
 import structlog
 from psycopg.sql import SQL
 
-from connectors.postgres import adoption, continuity, history, publication, retention, slot
+from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
+from connectors.postgres.assembly import UNDECIDED, Assembly
 from connectors.postgres.capture import Capture, Captured
 from connectors.postgres.catalogue import (
     REPLICATION_SETTINGS,
@@ -23,16 +25,18 @@ from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
 from connectors.postgres.discovery import discover
 from connectors.postgres.history import History
-from connectors.postgres.position import WalPosition, after, before
-from connectors.postgres.protocol import origin
+from connectors.postgres.position import WalPosition, after, before, format_lsn
+from connectors.postgres.protocol import NOT_FOUND_AGAIN, origin
 from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
+from connectors.postgres.spool import Spool
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
-from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.abc import Explanation, Finding, Retention, SourceContext
+from tailrace.checkpoint import Checkpoint, Identity, unreadable
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
-from tailrace.errors import Retry, code
+from tailrace.errors import Gap, Retry, TailraceError, code
 from tailrace.events import Batch, Change, Position
+from tailrace.hooks import Demo
 from tailrace.topics import TopicTemplate
 
 STANDBY = code(
@@ -50,6 +54,7 @@ CHANGED = code(
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
 _PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
+_LATE_BEGIN: Final = 150_000  # from then on a Begin comes with the first change
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -59,11 +64,11 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
-    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
+    discover = staticmethod(discover)  # see tailrace.hooks.DiscoverPlugin
 
     @staticmethod
     def demo() -> Demo:
-        """See `tailrace.abc.DemoPlugin`."""
+        """See `tailrace.hooks.DemoPlugin`."""
         from connectors.postgres.demo import Shop  # a server and its traffic, which no pipeline needs
 
         return Shop()
@@ -80,6 +85,7 @@ class PostgresSource:
         self._transaction_topic = TopicTemplate(settings.transaction_topic) if told else None
         # Counts within a transaction go on as they began: over the same tables.
         self._counted = f" counts={','.join((*settings.tables, *(f'-{one}' for one in settings.exclude)))}"
+        self._spool = Spool(context.data_dir / "streamed" / context.pipeline)
         self._pipeline = context.pipeline
         self._program = f"tailrace {context.pipeline}"
         self._redeliver = context.redeliver_transaction
@@ -90,6 +96,8 @@ class PostgresSource:
         self._identity: Identity | None = None
         self._seen: Slot | None = None  # the slot, when it was last looked for
         self._relations: Relations | None = None
+        self._streaming = settings.streaming == "on"
+        self._assembly: Assembly | None = None  # of the newest connection
         self._stream: Stream | None = None
         self._acknowledged = 0
         self._goal = Goal()
@@ -109,6 +117,10 @@ class PostgresSource:
         settings say that the stream begins."""
         self._seen = await slot.find(self._session, self._slot)
         return self._seen is not None and not adoption.is_unused(self._seen, self._settings.slot)
+
+    def anchor_place(self) -> str | None:
+        """See `tailrace.abc.Anchors`: the slot's confirmed position."""
+        return format_lsn(self._seen.confirmed) if self._seen is not None and self._seen.confirmed else None
 
     async def anchor(self) -> Position:
         """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
@@ -136,10 +148,14 @@ class PostgresSource:
         return WalPosition(point).document()
 
     async def verify(self, checkpoint: Checkpoint) -> None:
-        """Every rule of `continuity.py`."""
+        """Every rule of `continuity.py`; Stop for a position that a newer tailrace wrote."""
         if checkpoint.position is None:
             return
-        position, where = WalPosition.from_document(checkpoint.position), str(self._address)
+        where = str(self._address)
+        try:
+            position = WalPosition.from_document(checkpoint.position)
+        except ValueError as error:
+            raise unreadable(str(error), f"checkpoint by {checkpoint.owner}") from error
         async with self._replication() as connection:
             identity = self._identity = await self._identify(connection)
             history = await self._history(connection, identity)
@@ -166,10 +182,14 @@ class PostgresSource:
         verified = [self._standing(one) for one in self._verified]
         ahead = not all(one.covers(position) for one in verified)
         claimed = [position, *(one for one in verified if one.covers(position))]
+        # What is delivered again must still be there, whatever the server sends before it now.
+        claimed += [WalPosition.from_document(one) for one in self._verified if one in self._redelivered]
         begin = history.begin(position, claimed)
         await self._publish()
         idle = await slot.idle(self._session, self._slot, _PATIENCE)
         server = await self._primary()
+        assembly = self._assembly = self._assembling(server)
+        options = {} if assembly is None else streamed.options(server.version_number)
         connection = await self._connect()
         try:
             identity = await self._identify(connection)
@@ -184,7 +204,7 @@ class PostgresSource:
                 self._slot,
                 begin,
                 self._capture.names.all,
-                self._options,
+                self._options | options,
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
@@ -207,12 +227,23 @@ class PostgresSource:
             min(self._acknowledged, position.end),
             self._timing(server),
             self._goal,
+            assembly,
         )
 
-    def read(self) -> AsyncIterator[Batch]:
-        """Batches of about 1 MiB at most; one message is never cut."""
+    async def read(self) -> AsyncIterator[Batch]:
+        """Batches of about 1 MiB at most; one message is never cut. Where the transaction that was delivered
+        in part does not come as it was, and that is wanted, the next stream begins in front of it."""
         assert self._stream is not None  # the contract: open comes first
-        return self._stream.batches()
+        try:
+            async for batch in self._stream.batches():
+                yield batch
+        except Gap as error:
+            inside = [one for one in self._verified if WalPosition.from_document(one).inside]
+            if not self._redeliver or error.code is not NOT_FOUND_AGAIN:
+                raise
+            self._redelivered += inside
+            remedy = "Nothing: its transaction is delivered once more from its beginning, as was asked for."
+            raise Retry(error.code, error.found, remedy, where=error.where) from error
 
     async def acknowledge(self, position: Position) -> None:
         """Kept also while there is no connection."""
@@ -258,10 +289,12 @@ class PostgresSource:
         self._verified.clear()
         if stream is not None:
             await stream.close()
+            with contextlib.suppress(TailraceError):  # it is tried again before anything is spooled there
+                self._spool.clear()
         await self._session.close()
 
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
-        """Drop slot and publications, but for what somebody else makes."""
+        """Drop slot and publications, but for what somebody else makes, and what a killed run has spooled."""
         lines = []
         if self._settings.slot.create:
             if dry_run:
@@ -273,6 +306,10 @@ class PostgresSource:
             _log.warning(
                 "the slot is somebody else's (create: false), and keeps log: it stays", slot=self._slot
             )
+        if self._spool.folder.is_dir():
+            if not dry_run:
+                self._spool.clear()
+            lines.append(f"folder {self._spool.folder}")
         if not self._capture.ours:
             return lines
         for name in self._capture.names.all:
@@ -292,12 +329,26 @@ class PostgresSource:
             names = self._capture.names
             made[f"publication {names.main}"] = "the captured tables"
             made[f"publication {names.inserts}"] = "tables of which only inserts are published"
+        if self._settings.streaming == "on":
+            made[f"folder {self._spool.folder}"] = "transactions that are still open, while the pipeline runs"
         return Explanation(made=made)
 
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""
         found = WalPosition.from_document(position)
         return WalPosition(found.end) if position in self._redelivered else found
+
+    def _assembling(self, server: Server) -> Assembly | None:
+        """Of a new connection, where transactions are to come in pieces."""
+        if self._assembly is not None and self._assembly.undecided:
+            _log.warning("open transactions are not streamed any more in this run", code=UNDECIDED.id)
+            self._streaming = False
+        if not self._streaming:
+            with contextlib.suppress(TailraceError):  # nothing will be spooled there
+                self._spool.clear()
+            return None
+        self._spool.clear()
+        return Assembly(self._spool, begins_at_once=server.version_number < _LATE_BEGIN)
 
     def _database(self) -> str:
         assert self._identity is not None  # the contract: identify comes first
@@ -354,16 +405,18 @@ class PostgresSource:
         ):
             if tables:
                 _log.warning(words, tables=[str(relation) for relation in tables])
+        for difference in membership.differences():
+            _log.warning("other columns or rows of a table arrive from now on", difference=difference)
 
     def _refuse(self, found: Captured, *, changing: bool) -> None:
         """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""
         membership = found.membership
-        if error := membership.unfit(found.relations, ours=self._capture.ours):
+        if error := membership.unfit(found.relations):
             raise error
         if not changing:
             return
-        for error in (*found.unlogged, *found.keyless):
-            raise error
+        for fault in (*found.unlogged, *found.keyless, *found.parts):
+            raise fault
         if not self._capture.ours and (error := membership.not_made()):
             raise error
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from connectors.postgres.assembly import Assembly, Subtransactions
 from connectors.postgres.catalogue import Catalogue
 from connectors.postgres.channel import Channel
 from connectors.postgres.feedback import Feedback
@@ -17,7 +18,7 @@ from connectors.postgres.protocol import Decoder
 from connectors.postgres.relations import Relations
 from tailrace.clients.postgres.faults import LOST, UNAVAILABLE
 from tailrace.errors import Retry, TailraceError, code
-from tailrace.events import Batch
+from tailrace.events import Batch, Position
 
 STALLED = code(
     "TR-PG-303",
@@ -50,8 +51,9 @@ class Goal:
 
 
 class Stream:
-    """Reads a channel that was started at `resume`, or before it for the sake of `history`. Legal to close at
-    any time, also while `batches` is suspended; its timers live until then."""
+    """Reads a channel that was started at `resume`, or before it for the sake of `history`; `assembly` if it
+    sends transactions that are still open. Legal to close at any time, also while `batches` is suspended; its
+    timers live until then."""
 
     def __init__(
         self,
@@ -63,8 +65,12 @@ class Stream:
         flushed: int,
         timing: Timing,
         goal: Goal,
+        assembly: Assembly | None = None,
     ) -> None:
         self._channel = channel
+        self._assembly = assembly
+        # Of what has arrived, what is still to be decoded.
+        self._assembled: Iterator[list[bytes] | Subtransactions] = iter(())
         self._catalogue = catalogue
         self._timing = timing
         self._goal = goal
@@ -82,6 +88,8 @@ class Stream:
         self._idle: Batch | None = None  # held back
         self._idle_at = self._clock()  # when the last one was handed out
         self._handed_out = resume.end
+        self._place: Position | None = None  # of it, as it was handed out
+        self._repeat = False  # it is handed out once more: what was in it may have been held back
         self._wanted = 0  # the idle position that the server asked to have acknowledged
         self._wanted_at = -math.inf
         self._insists = False  # it asked again
@@ -125,7 +133,7 @@ class Stream:
             batch = await self._next()
             self._reading = False
             if batch.commit:
-                self._handed_out = self._decoder.end
+                self._handed_out, self._place = self._decoder.end, batch.end
             yield batch
             if self._observer.done() and not self._closing:
                 self._observer.result()  # a defect in it is one of the stream
@@ -134,18 +142,39 @@ class Stream:
         while True:
             if self._failure is not None:
                 raise self._failure
-            await self._channel.rest()
-            messages = self._channel.drain(_BATCH_BYTES)
-            if messages:
-                self._heard, self._asked = self._clock(), False
+            messages = await self._arrived()
+            if messages is not None:
                 await self._decode(messages)
                 self.acknowledge(self._durable)
                 self._answer()
             batch = self._cut()
             if batch is not None:
                 return batch
-            if not messages:
+            if messages is None:
                 await self._wait()
+
+    async def _arrived(self) -> list[bytes] | None:
+        """What is to be decoded next: of what has arrived, and then of the channel; None if nothing is there.
+        A transaction that was spooled keeps the channel waiting, in which the server's word for our signs of
+        life stays: they are sent by a timer of their own."""
+        if (messages := await self._assembled_next()) is not None:
+            return messages
+        await self._channel.rest()
+        drained = self._channel.drain(_BATCH_BYTES)
+        if not drained:
+            return None
+        self._heard, self._asked = self._clock(), False
+        if self._assembly is None:
+            return drained
+        await asyncio.sleep(0)  # a backlog that is spooled makes no batch: others would not get their turn
+        self._assembled = self._assembly.feed(drained)
+        return await self._assembled_next()
+
+    async def _assembled_next(self) -> list[bytes] | None:
+        while isinstance(found := next(self._assembled, None), Subtransactions):
+            assert self._assembly is not None
+            self._assembly.answer(await self._catalogue.rolled_back(found.xids))
+        return found
 
     async def _decode(self, messages: list[bytes]) -> None:
         try:
@@ -169,19 +198,22 @@ class Stream:
             return
         else:
             self._wanted, self._wanted_at, self._insists = decoder.end, self._clock(), False
+            self._repeat = decoder.end == self._handed_out
         self._feedback.send()
 
     def _cut(self) -> Batch | None:
         """The next batch, if there is one whose time has come."""
         batch = self._decoder.cut()
         if batch is not None and batch.events:
-            self._idle = None
+            self._idle, self._repeat = None, False
             return batch
+        if self._repeat and self._place is not None and batch is None:
+            batch = Batch([], self._place, commit=True, size=0)
         self._idle = batch or self._idle
         if self._idle is None or self._idle_due() > self._clock():
             return None
         batch, self._idle = self._idle, None
-        self._idle_at = self._clock()
+        self._idle_at, self._repeat = self._clock(), False
         return batch
 
     def _idle_due(self) -> float:
@@ -189,6 +221,7 @@ class Stream:
         end = self._decoder.end
         urgent = (
             self._wanted > self._handed_out
+            or self._repeat
             or end - self._handed_out >= _IDLE_BYTES
             or self._handed_out < self._goal.lsn <= end
         )

@@ -84,7 +84,8 @@ class Walker:
         if kind != DELETE:
             if tag != NEW:
                 raise malformed(message, f"tuple of kind {tag:#x} where the new row should be")
-            after, offset = self._tuple(message, offset + 1, unchanged=kind == UPDATE)
+            # The server makes an insert of an update that brings a row into a row filter.
+            after, offset = self._tuple(message, offset + 1, unchanged=True)
             if before is not None:
                 after = _completed(after, before)
         elif before is None:

@@ -81,6 +81,10 @@ class Reader:
         value: int = _UINT64(self.take(8))[0]
         return value
 
+    def int64(self) -> int:
+        value = self.uint64()
+        return value - (1 << 64) if value >> 63 else value
+
     def string(self) -> str:
         """UTF-8 up to a zero byte."""
         end = self.message.find(0, self.offset)

@@ -65,6 +65,13 @@ class KafkaSettings(KafkaAccess):
         description="Bytes of a record batch at most, before compression; a larger record is refused. The "
         "topic's max.message.bytes bounds it too.",
     )
+    record_too_large: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="What to do with a record that is larger than `max_request_size`, or than the topic "
+        "takes. `stop`: stop, with the event named. `skip`: leave it out, with a warning that names it "
+        "(TR-KAFKA-011) and a count in status and metrics; the tombstone of a delete that is left out is "
+        "written all the same. Then everything is delivered but what was told to be left out.",
+    )
     transaction_timeout: float = Field(
         default=60.0,
         ge=10,

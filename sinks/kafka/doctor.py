@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sinks.kafka.config import KafkaSettings
 from tailrace.abc import Finding
@@ -24,12 +24,18 @@ async def findings(
     try:
         async with Cluster(access) as cluster:
             known = await cluster.described()
+            ours = _ours(settings, pipeline, known)
+            readable = [topic.name for topic in ours if not topic.lacks("DescribeConfigs")]
+            least = {
+                name: int(found.get("min.insync.replicas", 1))
+                for name, found in (await cluster.settings_of(readable)).items()
+            }
             return [
                 Finding("Kafka", f"{cluster.brokers} broker(s) at {cluster.where}"),
                 *await transactions(cluster, access, transactional_id, settings.transaction_timeout),
                 *await offsets.check(cluster, access, known),
                 await _new_topics(settings, access, pipeline, cluster),
-                *_topics(settings, access, pipeline, cluster.brokers, known),
+                *_topics(settings, access, pipeline, cluster.brokers, ours, least),
             ]
     except TailraceError as error:
         return [Finding("Kafka", str(error), error)]
@@ -62,15 +68,24 @@ async def _new_topics(settings: KafkaSettings, access: Access, pipeline: str, cl
     )
 
 
-def _topics(
-    settings: KafkaSettings, access: Access, pipeline: str, brokers: int, known: Sequence[Described]
-) -> list[Finding]:
-    """What is wrong with the topics that the sink has already, as far as their names can be told apart."""
+def _ours(settings: KafkaSettings, pipeline: str, known: Sequence[Described]) -> list[Described]:
+    """The topics that the sink has already, as far as their names can be told apart."""
     prefix = _prefix(settings, pipeline)
+    return [topic for topic in known if prefix and topic.name.startswith(prefix)]
+
+
+def _topics(
+    settings: KafkaSettings,
+    access: Access,
+    pipeline: str,
+    brokers: int,
+    ours: Sequence[Described],
+    least: Mapping[str, int],
+) -> list[Finding]:
+    """What is wrong with the topics that the sink has already. `least`: their min.insync.replicas, of those
+    whose settings may be read."""
     found = []
-    for topic in known:
-        if not prefix or not topic.name.startswith(prefix):
-            continue
+    for topic in ours:
         title = f"topic {topic.name}"
         lacks = topic.lacks("Write", "DescribeConfigs")
         if "Write" in lacks:
@@ -85,7 +100,7 @@ def _topics(
                     remedy=_grant(settings, access, pipeline),
                 )
             )
-        found += replicas(topic, brokers)
+        found += replicas(topic, brokers, least.get(topic.name))
     return found
 
 

@@ -10,12 +10,13 @@ commits within `unit.seconds` of that, so that none is open while the source is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from sinks.kafka.config import KafkaSettings
 from sinks.kafka.doctor import findings
 from sinks.kafka.framing import Frame, Framer
+from sinks.kafka.oversize import Oversize
 from sinks.kafka.topic import TopicWriter, find_or_create
 from tailrace.abc import Declaration, Explanation, Finding, Guarantee, SinkContext, Unit
 from tailrace.checkpoint import Checkpoint
@@ -63,6 +64,7 @@ class KafkaSink:
         self._offsets = OffsetsTopic(
             settings.offsets_topic, settings.offsets_replication_factor, context.identity
         )
+        self._oversize = Oversize(settings, context.identity)
         self._producer: Producer | None = None
         self._topics: dict[str, TopicWriter] = {}
 
@@ -77,6 +79,7 @@ class KafkaSink:
 
     async def open(self) -> Checkpoint | None:
         await self.close()
+        self._oversize.reset()
         self._producer = Producer(self._access, self._transactional_id, self._settings.transaction_timeout)
         try:
             await self._producer.start()
@@ -100,8 +103,13 @@ class KafkaSink:
             await self._flush(producer)
             await producer.acknowledged()
 
+    def skipped(self) -> Mapping[str, int]:
+        """See `tailrace.abc.Skips`."""
+        return dict(self._oversize.skipped)
+
     async def commit(self, checkpoint: Checkpoint) -> None:
         await self._commit(checkpoint)
+        self._oversize.reset()
         if self._opened.worn_out and await self.open() != checkpoint:
             raise Fenced(
                 FENCED,
@@ -149,6 +157,9 @@ class KafkaSink:
                 f"topics {self._settings.topic}": "records, a topic per table, made with the first of them",
                 f"topic {self._offsets.name}": "checkpoints, compacted; of all pipelines of the cluster",
             },
+            left_out="records that are too large (record_too_large: skip), each with a warning that names it"
+            if self._settings.record_too_large == "skip"
+            else "",
         )
 
     @property
@@ -160,7 +171,7 @@ class KafkaSink:
     async def _open_topic(self, name: str, producer: Producer) -> TopicWriter:
         bounds = await find_or_create(name, self._settings, self._access)
         partitions = await producer.partitions(name)
-        topic = self._topics[name] = TopicWriter(name, partitions, bounds, self._settings)
+        topic = self._topics[name] = TopicWriter(name, partitions, bounds, self._settings, self._oversize)
         return topic
 
     async def _flush(self, producer: Producer) -> None:

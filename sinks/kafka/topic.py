@@ -9,8 +9,9 @@ from typing import Final
 
 from sinks.kafka.config import KafkaSettings
 from sinks.kafka.framing import Frame
+from sinks.kafka.oversize import Oversize
 from tailrace.clients.kafka.access import Access
-from tailrace.clients.kafka.batch import RecordBatch, Row, compressed_size
+from tailrace.clients.kafka.batch import RecordBatch, Row
 from tailrace.clients.kafka.cluster import Cluster, settled
 from tailrace.clients.kafka.errors import NOT_AUTHORISED
 from tailrace.clients.kafka.producer import Producer
@@ -21,12 +22,6 @@ TOPIC_NOT_CREATED = code(
     "TR-KAFKA-010",
     "a topic cannot be created",
     "A table's topic does not exist, and the broker refuses to create it as it is configured.",
-)
-RECORD_TOO_LARGE = code(
-    "TR-KAFKA-011",
-    "a record is too large for Kafka",
-    "One event is larger than a request or the topic allows. Nothing of its unit is delivered: leaving it "
-    "out would lose it unsaid.",
 )
 NO_KEY = code(
     "TR-KAFKA-013",
@@ -88,12 +83,14 @@ async def find_or_create(name: str, settings: KafkaSettings, access: Access) -> 
 class TopicWriter:
     """Splits rows by partition into batches; a batch is sent when it is full, the rest by `flush`."""
 
-    def __init__(self, name: str, partitions: int, bounds: Bounds, settings: KafkaSettings) -> None:
+    def __init__(
+        self, name: str, partitions: int, bounds: Bounds, settings: KafkaSettings, oversize: Oversize
+    ) -> None:
         self._name = name
         self._open: list[RecordBatch | None] = [None] * partitions
         self._compression = settings.compression
-        self._max_request_size = settings.max_request_size
         self._bounds = bounds
+        self._oversize = oversize
         self._limit = min(settings.max_request_size, bounds.batch or settings.max_request_size)
 
     @property
@@ -107,8 +104,8 @@ class TopicWriter:
         return len(self._open)
 
     async def write(self, frame: Frame, producer: Producer) -> None:
-        """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be, or lacks the
-        key that the topic asks for."""
+        """Take the rows of a frame, in order. Rejected: a record is larger than a batch may be and is not to
+        be left out, or lacks the key that the topic asks for."""
         if self._bounds.keyed:
             self._refuse_keyless(frame.rows)
         count = len(self._open)
@@ -120,11 +117,14 @@ class TopicWriter:
             while taken < len(rows):
                 batch = self._open[partition]
                 if batch is None:
-                    batch = self._open[partition] = RecordBatch(self._limit, self._compression)
+                    batch = RecordBatch(self._limit, self._compression)
                     first = rows[taken]
                     taken = batch.fill(rows, taken)
-                    if batch.size() > self._limit:
-                        self._refuse_too_large(first, batch.size())
+                    if batch.size() > self._limit and self._oversize.leaves_out(
+                        first, batch.size(), self._name, self._bounds.batch
+                    ):
+                        continue  # it is alone in the batch: nothing else found room
+                    self._open[partition] = batch
                 else:
                     taken = batch.fill(rows, taken)
                 if taken < len(rows):
@@ -163,22 +163,5 @@ class TopicWriter:
                 f"Have it keep everything: kafka-configs.sh --alter --topic {self._name} --add-config "
                 "cleanup.policy=delete,retention.ms=-1, then start again. When its readers have seen a "
                 "TRUNCATE, the topic of a table with a key may be compacted again.",
-                where=f"topic {self._name}",
-            )
-
-    def _refuse_too_large(self, row: Row, size: int) -> None:
-        """aiokafka lets a batch of any size pass, and the broker's refusal would name no record."""
-        record = row[-1]
-        limit, setting = self._max_request_size, "the sink's max_request_size"
-        if size <= limit:
-            # The topic's bound is one on compressed bytes: it takes the compressing to know.
-            size = compressed_size(row, self._compression)
-            limit, setting = self._bounds.batch or limit, f"max.message.bytes of topic {self._name}"
-        if size > limit:
-            raise Rejected(
-                RECORD_TOO_LARGE,
-                f"the {record.change.op!r} of {record.change.table} at {record.position} takes {size} bytes, "
-                f"{setting} is {limit}",
-                f"Raise {setting}, then start again.",
                 where=f"topic {self._name}",
             )

@@ -100,6 +100,8 @@ def _asked(declared: SinkConfig) -> str:
 
 
 def _print(explanation: Explanation) -> None:
+    if explanation.left_out:
+        write(f"  but for           {explanation.left_out}")
     if explanation.unit:
         write(f"  durable together  {explanation.unit}")
     if explanation.fence:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
 from collections.abc import MutableMapping
 from functools import partial
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -15,6 +13,7 @@ import structlog
 from tailrace.cli.figures import Figures
 from tailrace.cli.positions import show_position
 from tailrace.engine.status import PipelineStatus, Standing
+from tailrace.logs import stderr_logger
 from tailrace.redact import redact
 
 _FIRST: Final = ["timestamp", "level", "event"]
@@ -30,7 +29,7 @@ def log_to_stderr(*, json: bool = False) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             _json if json else structlog.processors.LogfmtRenderer(key_order=_FIRST),
         ],
-        logger_factory=lambda *_: structlog.PrintLogger(cast(TextIO, _Stderr())),
+        logger_factory=stderr_logger,
     )
 
 
@@ -51,19 +50,6 @@ def _redacted(value: Any) -> Any:
             return [_redacted(inner) for inner in value]
         case _:
             return value
-
-
-class _Stderr:
-    """Lines that standard error does not take are left out: a full disk under the log of what happens is no
-    reason to stop delivering."""
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
 
 
 class StatusLines:

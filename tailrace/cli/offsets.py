@@ -80,6 +80,9 @@ def show(file: str, name: str | None, as_json: bool) -> None:
 def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -> None:
     """Let a sink (default: all) go on behind POSITION.
 
+    POSITION lies between two transactions. The place of a single event, as the header tailrace.position has
+    it, is refused with the position from which the event's transaction is delivered whole.
+
     The source must still hold everything that follows. What lies between the old and the new position is left
     out when the new one is later, and delivered again when it is earlier.
     """

@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
 
 class _Stderr(io.FileIO):
@@ -40,6 +38,9 @@ def write_json(data: Any) -> None:
 
 def write(*parts: str | tuple[str, str], err: bool = False) -> None:
     """One line for people; a part is a text, or a text with its style."""
+    from rich.console import Console  # takes its time, and most commands say nothing here
+    from rich.text import Text
+
     line = Text.assemble(*parts)
     Console(file=sys.stderr if err else sys.stdout, highlight=False).print(line, soft_wrap=True)
 

@@ -50,8 +50,9 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option(
     "--redeliver-transaction",
     is_flag=True,
-    help="Go on at the beginning of a transaction that was delivered in part, although its settings or the "
-    "server's version changed since. Its first changes arrive twice.",
+    help="Go on at the beginning of a transaction that was delivered in part and cannot be finished as it "
+    "was begun: its settings or the server's version changed since, or it does not come again as it was. "
+    "Its first changes arrive twice.",
 )
 @click.option(
     "--http",
@@ -110,9 +111,9 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with contextlib.AsyncExitStack() as offers:
-        await _offer(pipeline, http, offers)
+        listening = await _offer(pipeline, http, offers)
         display.begin(pipeline.status)
-        running = asyncio.create_task(pipeline.run_async(until_current=until_current))
+        running = asyncio.create_task(pipeline.run_async(until_current=until_current, owned=listening))
         try:
             while not running.done():
                 await asyncio.wait({running}, timeout=_LOOK)
@@ -122,8 +123,10 @@ async def _run(
         await running
 
 
-async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: contextlib.AsyncExitStack) -> None:
-    """Answer the control socket and, if wanted, HTTP."""
+async def _offer(
+    pipeline: Pipeline, http: tuple[str, int] | None, offers: contextlib.AsyncExitStack
+) -> contextlib.AbstractContextManager[None]:
+    """Answer HTTP, if wanted, and what is asked over the control socket, which listens within the result."""
     if http is not None:
         from tailrace.service.http import bound, serving  # takes half a second, which most runs need not wait
 
@@ -139,8 +142,10 @@ async def _offer(pipeline: Pipeline, http: tuple[str, int] | None, offers: conte
         path = control.path_of(pipeline.name, pipeline.config.data_dir)
     except Stop as error:
         _log.warning("no control socket", code=error.code.id, at=error.where, error=error.found)
-        return
-    await offers.enter_async_context(control.listening(path, answer))
+        return contextlib.nullcontext()
+    offered = control.ControlSocket(path, answer)
+    offers.push_async_callback(offered.close)
+    return offered.listening()
 
 
 def _display(config: PipelineConfig) -> LiveStatus | StatusLines:

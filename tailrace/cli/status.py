@@ -50,7 +50,8 @@ def lines(report: Report) -> Iterator[str]:
         )
         yield from _trouble(sink.error)
         for table, count in sorted(sink.tables.items()):
-            yield f"    {table}  {count:,}"
+            skipped = sink.skipped.get(table)
+            yield f"    {table}  {count:,}{f', {skipped:,} records left out' if skipped else ''}"
 
 
 def _trouble(error: Trouble | None) -> Iterator[str]:

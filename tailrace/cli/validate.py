@@ -9,7 +9,8 @@ import click
 
 from tailrace.cli.failure import WRONG_USAGE, report
 from tailrace.cli.output import json_option, write, write_json
-from tailrace.config import PipelineConfig, load
+from tailrace.config import PipelineConfig, load, make_sinks
+from tailrace.engine.stored import explanation
 from tailrace.errors import ConfigurationError, code
 
 NO_FILES = code(
@@ -41,6 +42,8 @@ def validate(path: Path, as_json: bool) -> None:
         else:
             sinks = ", ".join(sink.name for sink in result.sinks)
             write(("✓ ", "green"), f"{file}: {result.name}, from {result.source.type} to {sinks}")
+            for sink, left_out in _left_out(result).items():
+                write(f"  {sink} leaves out {left_out}")
     if any(isinstance(result, ConfigurationError) for _, result in results):
         click.get_current_context().exit(WRONG_USAGE)
 
@@ -71,12 +74,20 @@ def _load(file: Path) -> PipelineConfig | ConfigurationError:
         return error
 
 
+def _left_out(config: PipelineConfig) -> dict[str, str]:
+    """Sink → what it does not deliver because its settings say so."""
+    told = zip(config.sinks, make_sinks(config), strict=True)
+    return {sink.name: left_out for sink, made in told if (left_out := explanation(made).left_out)}
+
+
 def _as_json(file: Path, result: PipelineConfig | ConfigurationError) -> dict[str, Any]:
     faults = result.faults if isinstance(result, ConfigurationError) else ()
+    left_out = _left_out(result) if isinstance(result, PipelineConfig) else {}
     return {
         "file": str(file),
         "pipeline": result.name if isinstance(result, PipelineConfig) else None,
         "valid": not faults,
+        **({"left_out": left_out} if left_out else {}),
         "faults": [
             {
                 "code": fault.code.id,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tailrace.errors import Retry, Stop, TailraceError, UnknownOutcome, code
+from tailrace.folders import make_folder, sync_folder
 
 LOCKED = code(
     "TR-SQLITE-001",
@@ -120,7 +121,8 @@ class SqliteFile:
         """
         _refuse_folder(path)
         real = _real(path)
-        _make_folder(real.parent)
+        with _policies(real.parent):
+            make_folder(real.parent)
         created = not _exists(real)
         with _policies(path):
             connection = sqlite3.connect(real, timeout=_PATIENCE, isolation_level=None)
@@ -135,7 +137,7 @@ class SqliteFile:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see _bound_wal
             if created:
                 with _policies(path):
-                    _sync_folder(real.parent)
+                    sync_folder(real.parent)
             file._inode = _inode(real)
         except BaseException:
             connection.close()
@@ -403,20 +405,3 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder and those above it, each entry durable."""
-    missing = [path for path in (folder, *folder.parents) if not _exists(path)]
-    with _policies(folder):
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

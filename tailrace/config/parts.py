@@ -13,7 +13,7 @@ from tailrace.engine.stored import StoredSink
 
 def make_source(config: PipelineConfig, *, redeliver_transaction: bool = False) -> Source:
     """The pipeline's source."""
-    context = SourceContext(config.name, redeliver_transaction, config.base)
+    context = SourceContext(config.name, redeliver_transaction, config.base, config.data_dir)
     source: Source = config.source.plugin(config.source.settings, context)
     return source
 

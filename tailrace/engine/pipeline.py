@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from tailrace.abc import Retains, Sink, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity, Owner
@@ -23,6 +24,7 @@ from tailrace.errors import Diverged, Retry, Stop
 from tailrace.events import Position
 
 _T = TypeVar("_T")
+_NOTHING: Final = contextlib.nullcontext()
 
 
 class Pipeline:
@@ -76,14 +78,17 @@ class Pipeline:
         self.status.enter(State.STOPPING)
         self._stopping.set()
 
-    async def run(self, *, until_current: bool = False) -> None:
+    async def run(
+        self, *, until_current: bool = False, owned: AbstractContextManager[object] = _NOTHING
+    ) -> None:
         """Deliver until `stop` is called or, with `until_current`, until every sink has durably reached the
-        log's end as it was when the stream began.
+        log's end as it was when the stream began. `owned` is entered once no other process of this machine
+        can run the pipeline, and left before one can.
 
         Raises Stop kinds and Fenced; trouble that passes is waited out. After any error or crash the next
         run goes on exactly where the sinks' checkpoints are.
         """
-        with PipelineLock(self._data_dir, self.name, self._owner):
+        with PipelineLock(self._data_dir, self.name, self._owner), owned:
             try:
                 async with self._watched():
                     await self._run(until_current)

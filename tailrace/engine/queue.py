@@ -28,7 +28,11 @@ class BatchQueue:
         await self._room.wait()
 
     def put(self, batch: Batch) -> None:
-        """Append. Call `room` before: a full queue takes it all the same."""
+        """Append. Call `room` before: a full queue takes it all the same. Of batches that move the position
+        alone, which have no size, the last is kept."""
+        if self._batches and batch.replaces(self._batches[-1]):
+            self._batches[-1] = batch
+            return
         self._batches.append(batch)
         self.size += batch.size
         self._filled.set()

@@ -112,7 +112,7 @@ class Reader:
         self._position = batch.end
         self._at_commit = batch.commit
         if batch.events:
-            self._status.events += len(batch.events)
+            self._status.events += sum(batch.changes.values())
             self._status.read_at = time.time()
         self._status.timestamp = batch.timestamp or self._status.timestamp
 

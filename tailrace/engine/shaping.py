@@ -101,7 +101,7 @@ class _TablePass:
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
         self._shapes = PerVersion(self._shape)
-        self._named: dict[tuple[str, str], Table] = {}  # derived name → a version of the table that has it
+        self._named: dict[tuple[str, str], str] = {}  # derived name → the table that has it
 
     def apply(self, batch: Batch) -> Batch:
         events: list[Event] = []
@@ -150,8 +150,8 @@ class _TablePass:
         return _Shape(derived, tuple(each))
 
     def _refuse_one_name(self, table: Table, derived: Table) -> None:
-        other = self._named.setdefault((derived.schema, derived.name), table)
-        if str(other) != str(table):
+        other = self._named.setdefault((derived.schema, derived.name), str(table))
+        if other != str(table):
             raise Stop(
                 ONE_NAME,
                 f"{table} and {other} would both be {derived}",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Source
+from tailrace.abc import Anchors, Sink, Source
 from tailrace.checkpoint import Checkpoint, Identity, Owner
 from tailrace.engine.fencing import Arbiter, undecided
 from tailrace.errors import Stop, code
@@ -75,7 +75,7 @@ async def _resume(
     source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity, arbiter: Arbiter
 ) -> list[Checkpoint]:
     """Each row of the table: from the claims to checkpoints that all hold a position."""
-    _refuse_states(sinks, stored, anchored=bool(await source.anchored()))
+    _refuse_states(source, sinks, stored, anchored=bool(await source.anchored()))
     if all(checkpoint.position is None for checkpoint in stored):
         return await _first_start(source, sinks, stored, identity, arbiter)
     return await _join_started(sinks, stored)
@@ -91,7 +91,7 @@ async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
         try:
             for sink, checkpoint in zip(sinks, stored, strict=True):
                 refuse_foreign(checkpoint, sink, identity)
-            _refuse_states(sinks, stored, anchored=bool(await source.anchored()))
+            _refuse_states(source, sinks, stored, anchored=bool(await source.anchored()))
             for checkpoint in stored:
                 if checkpoint.position is not None:
                     await source.verify(checkpoint)
@@ -102,16 +102,25 @@ async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
                 raise
 
 
-def _refuse_states(sinks: Sequence[Sink], stored: Sequence[Checkpoint], *, anchored: bool) -> None:
+def _refuse_states(
+    source: Source, sinks: Sequence[Sink], stored: Sequence[Checkpoint], *, anchored: bool
+) -> None:
     """The rows of the table on which a person must decide."""
     started = {checkpoint.start for checkpoint in stored if checkpoint.position is not None}
     if not started and anchored and all(checkpoint.is_empty for checkpoint in stored):
+        place = source.anchor_place() if isinstance(source, Anchors) else None
         raise Stop(
             LOST_CHECKPOINTS,
-            "the server keeps its log for this pipeline, and no sink holds a position",
+            f"the server keeps its log for this pipeline{f' from {place} on' if place else ''}, and no sink "
+            "holds a position",
             "If the sinks' data is to go on, restore the checkpoints or give each sink a position "
             "(tailrace offsets set FILE --sink NAME --at POSITION). "
-            "To begin anew: tailrace teardown FILE.",
+            + (
+                f"From {place} on nothing is left out; what arrived behind it arrives twice. "
+                if place
+                else ""
+            )
+            + "To begin anew: tailrace teardown FILE.",
         )
     for sink, checkpoint in zip(sinks, stored, strict=True):
         if started and checkpoint.position is None and checkpoint.start not in started:

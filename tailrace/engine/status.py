@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ from tailrace.abc import Retention
 from tailrace.errors import TailraceError
 from tailrace.events import Position
 
+TABLES: Final = 10_000  # that a sink's events are counted by
 _QUIET_SECONDS: Final = 3.0
 """With nothing new read for so long, what else the log holds concerns no captured table."""
 
@@ -50,7 +51,7 @@ class Standing:
 
 @dataclass(slots=True)
 class SourceStatus(Standing):
-    """`events` counts what was read in this run, repeats included."""
+    """`events` counts the changes that were read in this run, repeats included."""
 
     events: int = 0
     timestamp: int | None = None  # µs since the epoch: commit time of the newest transaction read
@@ -61,17 +62,27 @@ class SourceStatus(Standing):
 
 @dataclass(slots=True)
 class SinkStatus(Standing):
-    """`events` and `commits` count what became durable in this run."""
+    """`events` (changes) and `commits` count what became durable in this run."""
 
     identity: str
     events: int = 0
     bytes: int = 0  # of these, as the source counts them
     commits: int = 0
-    tables: Counter[str] = field(default_factory=Counter)  # events by table
+    tables: dict[str, int] = field(default_factory=dict)  # events by table; that of the newest stands last
+    skipped: Counter[str] = field(default_factory=Counter)  # records by table that the sink has left out
     position: Position | None = None  # durable
     timestamp: int | None = None  # µs since the epoch: commit time of the newest durable transaction
     committed_at: float | None = None  # seconds since the epoch: when this sink last committed
     lag_bytes: int | None = None  # of log between the durable position and the server's newest known end
+
+    def count(self, tables: Mapping[str, int]) -> None:
+        """So many more events of these tables are durable. Of tables that were dropped nobody is told: beyond
+        a number of tables, what is counted of those without a change for longest is forgotten."""
+        self.events += sum(tables.values())
+        for table, events in tables.items():
+            self.tables[table] = self.tables.pop(table, 0) + events
+        while len(self.tables) > TABLES:
+            del self.tables[next(iter(self.tables))]
 
 
 @dataclass(slots=True)

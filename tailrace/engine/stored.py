@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tailrace.abc import Explanation, Finding, Guarantee, OffsetStore, Payload, Sink
+from tailrace.abc import Explanation, Finding, Guarantee, OffsetStore, Payload, Sink, Skips
 from tailrace.checkpoint import Checkpoint
 from tailrace.errors import Stop, code
 from tailrace.events import Batch
@@ -51,6 +51,10 @@ class StoredSink:
     async def write(self, payload: Payload) -> None:
         await self._sink.write(payload)
 
+    def skipped(self) -> Mapping[str, int]:
+        """See `tailrace.abc.Skips`."""
+        return self._sink.skipped() if isinstance(self._sink, Skips) else {}
+
     async def commit(self, checkpoint: Checkpoint) -> None:
         if self._epoch is None:
             raise Stop(CLAIM_LOST, self.identity, "Report this with the log.")
@@ -78,6 +82,7 @@ class StoredSink:
             f"refuses its next checkpoint{f' ({store.fence})' if store.fence else ''}",
             stored={**sink.stored, **(store.stored or {"the offset store": "the checkpoint"})},
             made={**sink.made, **store.made},
+            left_out=sink.left_out,
         )
 
     async def forget(self, *, dry_run: bool) -> Sequence[str]:

@@ -64,6 +64,7 @@ class Stream:
                 status.sinks[sink.identity],
                 self._acknowledge,
                 sink_transforms.get(sink.identity, ()),
+                goal,
             )
             for sink, queue, checkpoint in zip(sinks, self._queues, checkpoints, strict=True)
         ]
@@ -149,7 +150,7 @@ class Stream:
         """Keep the figures of the status that move without any event."""
         while True:
             for writer, sink in zip(self._writers, self._sinks, strict=True):
-                self._status.sinks[sink.identity].lag_bytes = self._source.lag(writer.position)
+                self._status.sinks[sink.identity].lag_bytes = self._source.lag(writer.settled)
             await asyncio.sleep(_OBSERVE_SECONDS)
 
 

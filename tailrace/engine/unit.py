@@ -20,12 +20,22 @@ class UnitOfDelivery:
         self.batches: list[Batch] = []
         self.payloads: list[Payload] = []
         self.size = 0  # bytes of raw events
+        self.emptied = True
+        """It holds a place alone, behind what transforms have dropped: nobody waits for it."""
+        self.timestamp: int | None = None
+        """The commit time of its newest transaction, in µs since the epoch."""
 
     def add(self, batch: Batch) -> None:
         """Prepare and append. Malformed and Rejected leave the unit as it was."""
         payload = self._sink.prepare(batch)
-        if not self.batches:
+        if self.emptied and not batch.emptied:
+            self.emptied = False
             self._began = time.monotonic()
+        if batch.timestamp is not None:
+            self.timestamp = max(batch.timestamp, self.timestamp or batch.timestamp)
+        if self.batches and batch.replaces(self.batches[-1]):
+            self.batches[-1], self.payloads[-1] = batch, payload
+            return
         self.batches.append(batch)
         self.payloads.append(payload)
         self.size += batch.size
@@ -64,8 +74,3 @@ class UnitOfDelivery:
             for table, count in batch.changes.items():
                 total[str(table)] += count
         return total
-
-    @property
-    def timestamp(self) -> int | None:
-        """The commit time of its newest transaction, in µs since the epoch."""
-        return max((batch.timestamp for batch in self.batches if batch.timestamp is not None), default=None)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from tailrace.abc import Sink, Source, Transform
+from tailrace.abc import Sink, Skips, Source, Transform
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.engine.backoff import Backoff
 from tailrace.engine.fencing import Arbiter, undecided
@@ -33,12 +34,17 @@ FOREIGN_CHECKPOINT = code(
     "flight: somebody else writes under this sink's identity.",
 )
 
+PLACE_SECONDS = 10.0
+PLACE_BYTES = 16 * 1024 * 1024
+"""In seconds and bytes of log, how often a place is made durable behind what transforms have dropped."""
+
 _written = failpoint("engine.writer.written")
 _committed = failpoint("engine.writer.committed")
 
 
 class Writer:
-    """One sink's writer. `checkpoint` is what is durable; `identity` is stamped into what follows."""
+    """One sink's writer. `checkpoint` is what is durable; `identity` is stamped into what follows; somebody
+    waits for `goal` to be durable."""
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class Writer:
         status: SinkStatus,
         on_durable: Callable[[], Awaitable[None]],
         transforms: Sequence[Transform] = (),
+        goal: Position | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.identity = identity
@@ -61,6 +68,9 @@ class Writer:
         self._status = status
         self._on_durable = on_durable
         self._transforms = transforms
+        self._goal = goal
+        self._held: Position | None = None  # behind which nothing waits, and which is not durable yet
+        self._place_at = -math.inf  # when a place alone was made durable
         self._commit_seconds = 0.0
         self._backoff = Backoff()  # kept until a unit is in: a sink that opens may still refuse it
         self._behind = True  # the stream may still repeat what the checkpoint covers
@@ -71,6 +81,11 @@ class Writer:
         """What is durable. A writer is made only for a sink that is at a position."""
         assert self.checkpoint.position is not None
         return self.checkpoint.position
+
+    @property
+    def settled(self) -> Position:
+        """Up to where this sink has everything that is for it."""
+        return self._held or self.position
 
     async def run(self) -> None:
         """Deliver until the queue is closed and empty. Raises Stop kinds and Fenced; Retry never leaves."""
@@ -109,7 +124,23 @@ class Writer:
         if self._queue.closed and not self._queue:
             return True
         nothing_at_hand = not self._queue and not unit.expects_more
-        return nothing_at_hand or not unit.due_in(self._commit_seconds)
+        return (nothing_at_hand and not self._may_wait(unit)) or not self._due_in(unit)
+
+    def _may_wait(self, unit: UnitOfDelivery) -> bool:
+        """Whether it holds nothing but a place, which nobody waits for and which keeps little of the log:
+        what a transform drops wholly would else cost a commit for each of the source's."""
+        if not unit.emptied:
+            return False
+        durable, reached = self._source.lag(self.position), self._source.lag(unit.end)
+        if durable is not None and reached is not None and durable - reached >= PLACE_BYTES:
+            return False
+        return self._goal is None or not self._source.covers(unit.end, self._goal)
+
+    def _due_in(self, unit: UnitOfDelivery) -> float:
+        """Seconds until it is worth a commit although more is at hand, or may come."""
+        if self._may_wait(unit):
+            return max(0.0, self._place_at + PLACE_SECONDS - time.monotonic())
+        return unit.due_in(self._commit_seconds)
 
     def _fill(self, unit: UnitOfDelivery, batch: Batch) -> None:
         if self._behind:
@@ -139,7 +170,8 @@ class Writer:
             filled = asyncio.create_task(self._queue.filled())
             waits.add(filled)
         # A unit that waits for more from the source still becomes due in time.
-        timeout = filling.due_in(self._commit_seconds) if filling.batches and delivering is None else None
+        timeout = self._due_in(filling) if filling.batches and delivering is None else None
+        self._held = filling.end if timeout is not None and filling.emptied else None
         try:
             await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -154,10 +186,12 @@ class Writer:
             identity=self.identity,
             fingerprint=self._source.fingerprint,
         )
+        skipped: Mapping[str, int] = {}
         while True:
             try:
                 for payload in unit.payloads:
                     await self._sink.write(payload)
+                skipped = self._sink.skipped() if isinstance(self._sink, Skips) else {}
                 _written()
                 began = time.monotonic()
                 await self._sink.commit(target)
@@ -169,8 +203,11 @@ class Writer:
                 unit.prepare_again()
         _committed()
         self._backoff.reset()
+        if unit.emptied:
+            self._place_at = time.monotonic()
+        self._held = None
         self.checkpoint = target
-        self._report(unit)
+        self._report(unit, skipped)
         await self._on_durable()
 
     async def _recover(self, error: TailraceError, target: Checkpoint) -> bool:
@@ -200,11 +237,10 @@ class Writer:
                 "Else find out first what else writes under this name.",
             )
 
-    def _report(self, unit: UnitOfDelivery) -> None:
+    def _report(self, unit: UnitOfDelivery, skipped: Mapping[str, int]) -> None:
         status = self._status
-        tables = unit.tables
-        status.events += tables.total()
-        status.tables += tables
+        status.count(unit.tables)
+        status.skipped.update(skipped)
         status.bytes += unit.size
         status.commits += 1
         status.position = self.checkpoint.position

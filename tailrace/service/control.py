@@ -13,7 +13,7 @@ import hashlib
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,7 @@ _LONGEST: Final = 64 * 1024  # bytes of a request
 _LONGEST_PATH: Final = 103  # bytes of a socket's path: 107 on Linux
 _NOBODY: Final = (FileNotFoundError, ConnectionRefusedError)  # no process listens there
 _ANSWER_SECONDS: Final = 5.0
+_TAKE_AGAIN_SECONDS: Final = 1.0
 
 _log: Final[Any] = structlog.get_logger(__name__)
 
@@ -162,42 +163,77 @@ def _is_alive(path: Path) -> bool:
         return True
 
 
-@contextlib.asynccontextmanager
-async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterator[None]:
-    """Listen there meanwhile. `answer` is called with each command, in the event loop. A socket that a killed
-    process left is replaced; where another process listens there is none here: the lock tells the rest."""
-    _remove_if_dead(path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(os.fspath(path))
-        except OSError as error:  # in use, or longer than the system allows
-            _log.warning("no control socket", path=str(path), error=error.strerror or str(error))
-            yield
-            return
-        own = _inode(path)
-        listener.listen()
-        listener.setblocking(False)
-        loop = asyncio.get_running_loop()
-        serving: set[asyncio.Task[None]] = set()
+class ControlSocket:
+    """The running pipeline's side. `answer` is called with each command, in the event loop.
 
-        def accept() -> None:
+    `listening` is for as long as the pipeline's lock is held: of processes that start at one instant only the
+    one that runs touches the socket. `close` comes after the lock is free, as who asked for a stop waits for
+    that and may start the pipeline again at once.
+    """
+
+    def __init__(self, path: Path, answer: Callable[[str], Report]) -> None:
+        self._path = path
+        self._answer = answer
+        self._serving: set[asyncio.Task[None]] = set()
+        self._waiting: asyncio.TimerHandle | None = None  # until connections are taken again
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take connections meanwhile, in the running event loop. A socket that a killed process left is
+        replaced; where another process listens all the same there is none here."""
+        _remove_if_dead(self._path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            try:
+                listener.bind(os.fspath(self._path))
+            except OSError as error:  # in use, or longer than the system allows
+                _log.warning("no control socket", path=str(self._path), error=error.strerror or str(error))
+                yield
+                return
+            own = _inode(self._path)
+            listener.listen()
+            listener.setblocking(False)
+            self._take_from(listener)
+            try:
+                yield
+            finally:
+                self._take_no_more(listener)
+                if own is not None and _inode(self._path) == own:
+                    self._path.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """End the connections that were taken."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _take_from(self, listener: socket.socket) -> None:
+        # asyncio's own servers lose who connects while they end.
+        asyncio.get_running_loop().add_reader(listener, self._take, listener)
+
+    def _take_no_more(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(listener)
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _take(self, listener: socket.socket) -> None:
+        try:
             connection, _ = listener.accept()
-            task = loop.create_task(_serve(connection, answer))
-            # Not in the task: one that is cancelled before it begins would close nothing.
-            task.add_done_callback(lambda _: connection.close())
-            task.add_done_callback(serving.discard)
-            serving.add(task)
-
-        loop.add_reader(listener, accept)  # asyncio's own servers lose who connects while they end
-        try:
-            yield
-        finally:
-            loop.remove_reader(listener)
-            for task in serving:
-                task.cancel()
-            await asyncio.gather(*serving, return_exceptions=True)
-            if own is not None and _inode(path) == own:
-                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a folder in memory
+        except (BlockingIOError, ConnectionAbortedError):  # who came has left
+            return
+        except OSError as error:
+            # No descriptor is free: who waits goes on waiting, and would be tried again without a pause.
+            if self._waiting is None:
+                _log.warning("the control socket takes no connection", error=error.strerror or str(error))
+            self._take_no_more(listener)
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.call_later(_TAKE_AGAIN_SECONDS, self._take_from, listener)
+            return
+        self._waiting = None
+        task = asyncio.get_running_loop().create_task(_serve(connection, self._answer))
+        # Not in the task: one that is cancelled before it begins would close nothing.
+        task.add_done_callback(lambda _: connection.close())
+        task.add_done_callback(self._serving.discard)
+        self._serving.add(task)
 
 
 async def _serve(connection: socket.socket, answer: Callable[[str], Report]) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -31,6 +34,11 @@ CANNOT_LISTEN = code(
 )
 
 _LEAVE_SECONDS: Final = 1.0
+_BACKLOG: Final = 64  # connections that may wait
+_TOLD_SECONDS: Final = 60.0
+_OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_log: Final[Any] = structlog.get_logger(__name__)
 
 
 def parse(text: str) -> tuple[str, int]:
@@ -59,19 +67,39 @@ def bound(host: str, port: int) -> socket.socket:
 async def serving(listener: socket.socket, look: Callable[[], Report]) -> AsyncIterator[None]:
     """Answer requests meanwhile. `look` is called for each, in the event loop."""
     config = uvicorn.Config(
-        application(look), log_config=None, access_log=False, lifespan="off",
+        application(look), log_config=None, access_log=False, lifespan="off", backlog=_BACKLOG,
         timeout_graceful_shutdown=int(_LEAVE_SECONDS),
     )  # fmt: skip
     server = _Server(config)
     task = asyncio.create_task(server.serve([listener]))
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(_Refusals())
     try:
         yield
     finally:
+        loop.set_exception_handler(before)
         server.should_exit = True
         await asyncio.wait({task}, timeout=2 * _LEAVE_SECONDS)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         listener.close()
+
+
+class _Refusals:
+    """Without a free descriptor asyncio tells each second, and each time once for every connection that may
+    wait, that it takes none, with a traceback: it is told once a minute instead."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic()
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES and "socket" in context):
+            loop.default_exception_handler(context)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + _TOLD_SECONDS
+            _log.warning("HTTP takes no connection", error=error.strerror or str(error))
 
 
 class _Server(uvicorn.Server):

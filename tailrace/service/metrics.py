@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from tailrace.engine.status import TABLES
 from tailrace.service.report import Report, RetentionReport, SinkReport
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,6 +54,12 @@ def _tables(report: Report) -> Samples:
             yield (sink.name, table), count
 
 
+def _skipped(report: Report) -> Samples:
+    for sink in report.sinks:
+        for table, count in sink.skipped.items():
+            yield (sink.name, table), count
+
+
 def _retries(report: Report) -> Samples:
     yield ("",), report.retries + report.source.retries
     for sink in report.sinks:
@@ -82,21 +89,29 @@ DECLARED: Final = (
     Declared(
         "tailrace_read_events",
         "counter",
-        "Events that were read from the database in this run, repeats included.",
+        "Changes that were read from the database in this run, repeats included.",
         (),
         lambda report: [((), report.source.events)],
     ),
     Declared(
         "tailrace_events",
         "counter",
-        "Changes that became durable in the sink in this run.",
+        f"Changes that became durable in the sink in this run; of the {TABLES} tables that changed last.",
         ("sink", "table"),
         _tables,
     ),
     Declared(
+        "tailrace_skipped_records",
+        "counter",
+        "Records that the sink has left out in this run because its target does not take them and its "
+        "settings say so; their changes count as durable.",
+        ("sink", "table"),
+        _skipped,
+    ),
+    Declared(
         "tailrace_bytes",
         "counter",
-        "Bytes of log behind the events that became durable in the sink in this run.",
+        "Bytes of log behind the changes that became durable in the sink in this run.",
         ("sink",),
         _of_sinks(lambda sink: sink.bytes),
     ),

@@ -38,6 +38,7 @@ class SinkReport(msgspec.Struct, frozen=True):
     checkpoint_age: float | None
     position: Position | None
     tables: Mapping[str, int]
+    skipped: Mapping[str, int]  # records by table that the sink has left out, as its settings say
 
 
 class RetentionReport(msgspec.Struct, frozen=True):
@@ -112,6 +113,7 @@ def _sink(status: PipelineStatus, sink: SinkStatus, now: float) -> SinkReport:
         checkpoint_age=None if sink.committed_at is None else max(0.0, now - sink.committed_at),
         position=sink.position,
         tables=dict(sink.tables),
+        skipped=dict(sink.skipped),
     )
 
 

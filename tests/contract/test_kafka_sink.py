@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,10 @@ from tests.servers import Kafka
 class KafkaHarness:
     """Topics with a prefix of the test's own, one partition each."""
 
-    def __init__(self, kafka: Kafka, prefix: str) -> None:
+    def __init__(self, kafka: Kafka, prefix: str, **settings: Any) -> None:
         self._kafka = kafka
         self._prefix = prefix
+        self._settings = settings
 
     def sink(self, name: str = "main") -> Sink:
         settings = KafkaSettings(
@@ -29,6 +31,7 @@ class KafkaHarness:
             topic=self._prefix + "{schema}.{table}",
             partitions=1,
             offsets_topic=self._prefix + "offsets",
+            **self._settings,
         )
         return KafkaSink(settings, SinkContext(self._prefix + "acceptance", name, FORMAT, Path()))
 
@@ -41,3 +44,11 @@ class TestKafka(ExactlyOnceSinkAcceptance):
     @pytest.fixture
     def harness(self, kafka: Kafka, topic_prefix: str) -> SinkHarness:
         return KafkaHarness(kafka, topic_prefix)
+
+
+class TestKafkaThatLeavesOut(TestKafka):
+    """With `record_too_large: skip`, and a bound that nothing of the suite reaches."""
+
+    @pytest.fixture
+    def harness(self, kafka: Kafka, topic_prefix: str) -> SinkHarness:
+        return KafkaHarness(kafka, topic_prefix, record_too_large="skip", max_request_size=100_000)

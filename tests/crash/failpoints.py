@@ -52,6 +52,14 @@ FIRST_START: Final[Mapping[str, tuple[int, ...]]] = {
 SECOND_ATTEMPT: Final = "postgres.slot.dropped"
 """Passed where a first start finds the slot of an earlier attempt that was killed."""
 
+STREAMED: Final[Mapping[str, int]] = {
+    "postgres.spool.written": 9,
+    "postgres.assembly.committed": 2,
+    "postgres.assembly.handed_out": 1,
+}
+"""Passed where transactions are streamed while they are open: as pieces are spooled, at the commit, and when
+a megabyte of the transaction has been handed out."""
+
 RETENTION: Final = "log.retention.expired"
 """Passed where a log has grown beyond what it is to keep."""
 
@@ -80,6 +88,7 @@ COVERED: Final = sorted(
         *(name for points in STORES.values() for name in points),
         *STEADY,
         *FIRST_START,
+        *STREAMED,
         SECOND_ATTEMPT,
         RETENTION,
     }

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import psycopg
+
 from tests.crash import shaped as shaped_truth
 from tests.pipelines import Pipeline, PipelineProcess
 from tests.servers import Kafka, Postgres
@@ -35,7 +37,8 @@ class Rig:
     The sinks are a Kafka, a log, a second Kafka with other topics and, unless `stdout` is False, the
     standard output; with `offsets` the standard output alone, its checkpoints there. `log`: more settings of
     the log. `shaped`: with the transforms of `tests.crash.shaped`, for all sinks and for the second Kafka.
-    `transactions`: their begins and ends are told, in the topic `told.` and the rig's name.
+    `transactions`: their begins and ends are told, in the topic `told.` and the rig's name. `streaming`: the
+    server sends transactions of more than 64 kB while they are open.
     `verified` counts by sink what was found right, `kills` by kind what was done to the pipeline meanwhile.
     """
 
@@ -51,6 +54,7 @@ class Rig:
         large: int = 400,
         shaped: bool = False,
         transactions: bool = False,
+        streaming: bool = False,
     ) -> None:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
@@ -61,6 +65,8 @@ class Rig:
         self.database = postgres.create_database()
         self._exit.callback(postgres.drop_database, self.database)
         create(postgres, self.database)
+        if streaming:
+            postgres.execute(f"ALTER DATABASE {self.database} SET logical_decoding_work_mem = '64kB'")
         self.witness = Witness(postgres, self.database, name, lambda table: table[0] != "private")
         broker = {
             "type": "kafka",
@@ -91,6 +97,7 @@ class Rig:
                 "exclude": ["private.secrets"],
                 "provide_transaction_metadata": transactions,
                 "transaction_topic": "told.{pipeline}",
+                "streaming": "on" if streaming else "off",
             },
             sinks[-1:] if offsets is not None else sinks if stdout else sinks[:-1],
             shaped_truth.TRANSFORMS if shaped else (),
@@ -147,14 +154,16 @@ class Rig:
         server so."""
         end = self.end()
 
-        def progress() -> bool:
-            assert process.running, process.stderr
-            return self.acknowledged(end)
+        with self.postgres.connect() as connection:
 
-        try:
-            wait_until(progress, f"{self.name} to deliver", timeout)
-        except TimeoutError as late:
-            raise AssertionError(f"{late}\n{process.stderr}") from None
+            def progress() -> bool:
+                assert process.running, process.stderr
+                return self.acknowledged(end, connection)
+
+            try:
+                wait_until(progress, f"{self.name} to deliver", timeout)
+            except TimeoutError as late:
+                raise AssertionError(f"{late}\n{process.stderr}") from None
 
     def end(self) -> str:
         """The end of the server's log now, behind something that nobody has delivered yet."""
@@ -163,13 +172,15 @@ class Rig:
             [(end,)] = connection.execute("SELECT pg_current_wal_flush_lsn()::text")
         return str(end)
 
-    def acknowledged(self, lsn: str) -> bool:
-        """Whether the server was told that everything before an LSN is durable in every sink."""
-        [(enough,)] = self.postgres.execute(
-            "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
-            "FROM pg_replication_slots WHERE slot_name = %s",
-            (lsn, f"tailrace_{self.name}"),
-        )
+    def acknowledged(self, lsn: str, connection: psycopg.Connection[Any] | None = None) -> bool:
+        """Whether the server was told that everything before an LSN is durable in every sink. Who asks again
+        and again has a connection for it."""
+        with contextlib.nullcontext(connection) if connection else self.postgres.connect() as asked:
+            [(enough,)] = asked.execute(
+                "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
+                "FROM pg_replication_slots WHERE slot_name = %s",
+                (lsn, f"tailrace_{self.name}"),
+            )
         return bool(enough)
 
     def begun(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from connectors.postgres.source import PostgresSource
@@ -26,15 +27,18 @@ class Follower:
         tables: Sequence[str] = ("public.*",),
         *,
         redeliver: bool = False,
+        pipeline: str | None = None,
+        data_dir: Path = Path("data"),
         **settings: Any,
     ) -> None:
         self.server = server
         self.database = database
-        self.name = f"tailrace_{database}"  # of slot and publication
+        pipeline = pipeline or database
+        self.name = f"tailrace_{pipeline}"  # of slot and publication
         given = PostgresSource.Settings(
             url=settings.pop("url", server.url(database)), tables=tuple(tables), snapshot="never", **settings
         )
-        self.source = PostgresSource(given, SourceContext(database, redeliver))
+        self.source = PostgresSource(given, SourceContext(pipeline, redeliver, data_dir=data_dir))
         self._batches: AsyncIterator[Batch] | None = None
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:

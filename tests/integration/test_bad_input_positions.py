@@ -232,6 +232,11 @@ def test_a_lost_checkpoint(pipeline: Pipeline) -> None:
     pipeline.insert(2)
     problem = pipeline.refused("TR-ENG-012")
     assert list(pipeline.faults()) == ["TR-ENG-012"]
+    (confirmed,) = pipeline.sql(
+        f"SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = '{pipeline.slot}'"
+    )[0]
+    assert f"keeps its log for this pipeline from {confirmed} on" in str(problem.found)
+    assert f"From {confirmed} on nothing is left out" in str(problem.remedy)
     words = problem.command("offsets set", FILE=pipeline.file, NAME="log", POSITION=position)
     _done(*words)
     pipeline.deliver()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +17,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.integration.commandline import Pipeline, tailrace, the_problem
 from tests.kafka_reader import read_committed
+from tests.pipelines import PipelineProcess
 from tests.servers import Kafka
 from tests.servers.process import free_port
+from tests.waiting import wait_until
 
 
 def test_a_log_that_is_something_else(pipeline: Pipeline) -> None:
@@ -171,3 +176,39 @@ def test_a_record_that_is_too_large(kafka_pipeline: Pipeline, kafka: Kafka) -> N
     asyncio.run(_administer(kafka, lambda admin: admin.alter_configs([settings])))
     pipeline.deliver()
     assert _ids(kafka, pipeline) == [1, 2, 3, 4]
+
+
+def test_records_that_are_too_large_are_left_out(kafka_pipeline: Pipeline, kafka: Kafka) -> None:
+    """Told and counted, the same one again after a kill before the commit; what comes behind arrives, and a
+    later start goes on behind it."""
+    pipeline = kafka_pipeline
+    pipeline.sinks[0] |= {"max_request_size": 2000, "record_too_large": "skip"}
+    pipeline.deliver()
+    pipeline.insert(1)
+    pipeline.sql("INSERT INTO t VALUES (2, repeat('secret', 1000)); INSERT INTO t VALUES (3)")
+    with PipelineProcess(
+        [sys.executable, "-m", "tailrace", "run", str(pipeline.write())],
+        output=pipeline.folder / "killed.out",
+        errors=pipeline.folder / "killed.err",
+        failpoints="engine.writer.written=kill@1",
+    ) as killed:
+        killed.wait(60, expected=-signal.SIGKILL)
+        places = re.findall(r"left out .*position=(\S+)", killed.stderr)
+        assert len(places) == 1
+    assert _ids(kafka, pipeline) == []
+    with pipeline.running() as process:
+        wait_until(lambda: "left out" in process.stderr, "the warning")
+        wait_until(lambda: _ids(kafka, pipeline) == [1, 3], "what fits")
+        said = tailrace("status", pipeline.file, "--json")
+        (sink,) = json.loads(said.out)["sinks"]
+        assert (sink["events"], sink["skipped"]) == (3, {"public.t": 1})
+        pipeline.stop(process)
+        (line,) = (line for line in process.stderr.splitlines() if "left out" in line)
+        assert "code=TR-KAFKA-011" in line
+        assert "table=public.t" in line
+        assert re.search(r"position=[0-9A-F]{16}:1:0 ", line)  # its own, with the ordinal in its transaction
+        assert f"position={places[0]} " in line
+        assert "secret" not in line
+    pipeline.insert(4)
+    assert "left out" not in pipeline.deliver()
+    assert _ids(kafka, pipeline) == [1, 3, 4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_set_back_and_forth(pipeline: Pipeline, wall_clock: WallClock) -> None:
     pipeline.sinks[0]["retention_hours"] = 1
     with Relay(pipeline.server) as relay:
         pipeline.source["url"] = relay.url(pipeline.database)
+        began = time.monotonic()
         with pipeline.running() as process:
             for number, hours in enumerate((0, 5, -5, 48, -48, 0, -5)):
                 wall_clock.set(hours)
@@ -64,10 +66,11 @@ def test_set_back_and_forth(pipeline: Pipeline, wall_clock: WallClock) -> None:
                     relay.target = pipeline.server
                 pipeline.insert(number)
                 pipeline.wait_for(*range(number + 1))
-            wait_until(lambda: "event=progress" in process.stderr, "a line of progress", 15)
+            wait_until(lambda: "event=progress" in process.stderr, "a line of progress")
             lags = re.findall(r"lag_seconds=(\S+)", process.stderr)
             assert all(float(lag) >= 0 for lag in lags), lags
-            assert len(lags) == 1, "one in ten seconds, whatever the clock says"
+            most = (time.monotonic() - began) / 10
+            assert 1 <= len(lags) <= most, "one in ten seconds, whatever the clock says"
             days = set(re.findall(r"timestamp=(\d+-\d+-\d+)T", process.stderr))
             assert len(days) > 1, "the clock was wrong indeed"
             pipeline.stop(process)

@@ -52,6 +52,30 @@ def _tells(line: str, room: Room, path: Path) -> bool:
     return True
 
 
+def test_under_open_transactions(pipeline: Pipeline) -> None:
+    """What commits beside one that does not fit is delivered up to there, the rest once there is room."""
+    pipeline.sql(f"ALTER DATABASE {pipeline.database} SET logical_decoding_work_mem = '64kB'")
+    pipeline.source["streaming"] = "on"
+    (pipeline.folder / "data").mkdir()
+    room = Room(pipeline.folder / "data" / "streamed", 400)
+    with contextlib.closing(room), room.inside(), pipeline.running() as process:
+        with pipeline.server.connect(pipeline.database) as client:
+            client.execute("BEGIN")
+            client.execute("INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1001, 1200) n")
+            pipeline.insert(1)
+            wait_until(lambda: pipeline.ids() == [1], "what commits beside it")
+            client.execute("INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1201, 2000) n")
+            pipeline.insert(2)
+            line = _trouble(process, "source")
+            assert "code=TR-PG-308" in line
+            assert f"at={room.folder / pipeline.name}" in line
+            assert "bytes free there" in line
+            client.execute("COMMIT")
+        room.widen(process)
+        wait_until(lambda: pipeline.ids() == [1, 2, *range(1001, 2001)], "all rows")
+        pipeline.stop(process)
+
+
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 def test_under_the_log(pipeline: Pipeline, make_room: Callable[[int], Room], end: str) -> None:
     """Whether it is stopped or killed meanwhile, and started again while the disk is still full."""

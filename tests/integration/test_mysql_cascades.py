@@ -23,6 +23,12 @@ DELETED = [("Delete_rows", "items"), ("Delete_rows", "orders")]
 UPDATED = [("Update_rows", "items"), ("Update_rows", "orders")]
 
 
+def block(beginning: str) -> str:
+    """The block of the page that begins so."""
+    [found] = re.findall(rf"^```sql\n({beginning} .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
 def logged(server: MySql, statement: str, database: str) -> list[tuple[str, str]]:
     """The kinds and tables of the row events that a statement leaves in the log, by name."""
     status = {"mysql": "BINARY LOG", "mariadb": "MASTER"}[server.flavor]
@@ -62,10 +68,23 @@ def test_rows_that_a_foreign_key_changes(every_mysql: MySql, every_mysql_databas
     assert changed_by_keys(every_mysql, every_mysql_database) == expected
 
 
-def test_a_trigger_before_the_delete_is_in_the_log(every_mysql: MySql, every_mysql_database: str) -> None:
-    [trigger] = re.findall(r"^```sql\n(CREATE TRIGGER .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+def test_the_tables_that_are_concerned_are_found(every_mysql: MySql, every_mysql_database: str) -> None:
     every_mysql.script(TABLES, database=every_mysql_database)
-    every_mysql.script(trigger.replace("shop.", ""), database=every_mysql_database)
+    every_mysql.script(
+        "CREATE TABLE notes (id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES orders (id))",
+        database=every_mysql_database,
+    )
+    question = block("SELECT").replace("'shop'", f"'{every_mysql_database}'")
+    found = every_mysql.execute(question, database=every_mysql_database)
+    assert sorted(found) == [
+        ("items", "orders", "CASCADE", "CASCADE"),
+        ("items", "orders", "SET NULL", "SET NULL"),
+    ]
+
+
+def test_a_trigger_before_the_delete_is_in_the_log(every_mysql: MySql, every_mysql_database: str) -> None:
+    every_mysql.script(TABLES, database=every_mysql_database)
+    every_mysql.script(block("CREATE TRIGGER").replace("shop.", ""), database=every_mysql_database)
     assert logged(every_mysql, "DELETE FROM orders WHERE id = 1", every_mysql_database) == DELETED
 
 

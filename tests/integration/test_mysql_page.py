@@ -27,7 +27,7 @@ STATEMENTS: dict[Flavor, dict[str, str]] = {
         "files": "SHOW BINARY LOGS",
         "end": "SHOW BINARY LOG STATUS",
         "replicas": "SHOW REPLICAS",
-        "GTIDs": "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged, @@server_uuid",
+        "GTIDs": "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged, @@server_uuid, @@log_bin",
     },
     "mariadb": {
         "files": "SHOW BINARY LOGS",

@@ -191,6 +191,40 @@ async def test_a_stalled_sink_does_not_hold_up_a_shutdown(mortal: Mortal, major:
 
 
 @pytest.mark.parametrize("major", [16, 18])
+async def test_a_shutdown_asks_for_the_place_of_what_nobody_was_in_a_hurry_with(
+    mortal: Mortal, major: int
+) -> None:
+    """As where transforms drop a transaction wholly: its place goes with the next idle position."""
+    server, database = mortal(major)
+    server.execute(_TABLES, database=database)
+    async with following(server, database, ["public.t"]) as follower:
+        follower.sql("INSERT INTO t VALUES (1)")
+        position = (await follower.until())[-1].end
+        await follower.source.acknowledge(position)
+        await wait_until_confirmed(follower, position)
+        follower.sql("INSERT INTO t VALUES (2)")
+        dropped = await follower.batch()
+        assert len(changes([dropped])) == 1
+
+        async def only_idle() -> str:
+            try:
+                while True:
+                    batch = await follower.batch()
+                    if not batch.events:
+                        await follower.source.acknowledge(batch.end)
+            except Retry as lost:
+                await follower.close()
+                return lost.code.id
+
+        consumer = asyncio.create_task(only_idle())
+        await asyncio.to_thread(server.stop, timeout=20)
+        assert await consumer == "TR-PG-004"  # it has ended, and was not given up
+        server.start()
+        await follower.resume(dropped.end)
+        assert await follower.told() == []
+
+
+@pytest.mark.parametrize("major", [16, 18])
 async def test_a_consumer_that_blocks_does_not_hold_up_a_shutdown(mortal: Mortal, major: int) -> None:
     server, database = mortal(major)
     server.execute(_TABLES, database=database)

@@ -1,6 +1,7 @@
 """What the PostgreSQL source makes of the server's log."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -263,12 +264,17 @@ async def test_a_table_added_to_the_configuration_is_published_at_the_next_start
     assert published == [("a",), ("b",), ("c",)]
 
 
-async def test_teardown_takes_away_what_anchor_made(postgres: Postgres, postgres_database: str) -> None:
+async def test_teardown_takes_away_what_anchor_made(
+    postgres: Postgres, postgres_database: str, tmp_path: Path
+) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
-    async with following(postgres, postgres_database) as follower:
+    async with following(postgres, postgres_database, data_dir=tmp_path) as follower:
         pass
+    spool = tmp_path / "streamed" / postgres_database
+    spool.mkdir(parents=True)  # as of a run that was killed
     made = [
         f"replication slot {follower.name}",
+        f"folder {spool}",
         f"publication {follower.name}",
         f"publication {follower.name}_ins",
     ]
@@ -277,6 +283,7 @@ async def test_teardown_takes_away_what_anchor_made(postgres: Postgres, postgres
     assert await follower.source.teardown(dry_run=False) == made
     assert await follower.source.teardown(dry_run=False) == []
     assert not await follower.source.anchored()
+    assert not spool.exists()
     await follower.close()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.errors import NotReady
+from tailrace.errors import Gap, NotReady, Retry
 from tailrace.events import Batch, Position
 from tests.integration.following import Follower, Told, changes, following, tell, wait_until_confirmed
 from tests.servers import Postgres
@@ -137,6 +137,41 @@ async def test_a_transaction_is_delivered_again_when_that_is_asked_for(
         assert _ids(batches) == list(range(1, 3001))
     finally:
         await again.close()
+
+
+async def test_one_that_is_not_found_again_is_delivered_again_when_that_is_asked_for(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """Only if it is in the log at all: another one is not what was delivered in part."""
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 3000) g")
+        inside = {**(await follower.batch()).end, "ordinal": 4000}  # as if it had had more messages
+        await follower.resume(inside)
+        with pytest.raises(Gap, match="it has 3000 messages now") as refused:
+            await follower.until()
+        assert refused.value.code.id == "TR-PG-103"
+        assert "--redeliver-transaction" in refused.value.remedy
+    again = Follower(postgres, postgres_database, redeliver=True)
+    try:
+        await again.resume(inside)
+        with pytest.raises(Retry, match="it has 3000 messages now"):
+            await again.until()
+        await again.resume(inside)
+        batches = [again.source.after(found, inside) for found in await again.until()]
+        assert _ids(batches) == list(range(1, 3001))
+    finally:
+        await again.close()
+    other = Follower(postgres, postgres_database, redeliver=True)
+    try:
+        start, _, xid, *rest = str(inside["proof"]).split()
+        forged = {**inside, "proof": " ".join([start, "transaction", str(int(xid) + 1), *rest])}
+        await other.resume(forged, fingerprint="of another version")
+        with pytest.raises(Gap) as refused:
+            await other.until()
+        assert refused.value.code.id == "TR-PG-323"
+    finally:
+        await other.close()
 
 
 async def test_two_connections_announce_a_table_once(postgres: Postgres, postgres_database: str) -> None:

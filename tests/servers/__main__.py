@@ -1,22 +1,26 @@
-"""Fetch the servers and start none for longer than it takes to prepare it: `python -m tests.servers`."""
+"""Fetch the servers and leave none running: `python -m tests.servers`."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import partial
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.servers import kafka, postgres
-from tests.servers.mysql_releases import RELEASES
+from tests.servers.mysql_releases import RELEASES, Release
 
 
-def _kafka() -> Path:
-    kafka.jars()
-    return kafka.prepared()
+def _through_maven() -> None:
+    """One after the other: Maven's runs share a folder."""
+    for major in postgres.VERSIONS:
+        print(postgres.binaries(major), flush=True)
+    print(kafka.jars(), flush=True)
+    print(kafka.prepared(), flush=True)
 
 
-wanted: list[Callable[[], Path]] = [release.template for release in RELEASES.values()]
-wanted += [partial(postgres.binaries, major) for major in postgres.VERSIONS]
-wanted.append(_kafka)
-with ThreadPoolExecutor(4) as at_once:
-    for fetched in as_completed([at_once.submit(fetch) for fetch in wanted]):
-        print(fetched.result(), flush=True)
+def _out_of_debian(release: Release) -> None:
+    print(release.binaries(), flush=True)
+    print(release.template(), flush=True)
+
+
+with ThreadPoolExecutor() as at_once:
+    running = [at_once.submit(_through_maven)]
+    running += [at_once.submit(_out_of_debian, release) for release in RELEASES.values()]
+for fetched in running:
+    fetched.result()

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +55,8 @@ def unpack(package: str, version: str, source: str, into: Path) -> None:
         shutil.rmtree(into / "usr/share" / name, ignore_errors=True)
 
 
-def command(unpacked: Path, program: str) -> list[str | Path]:
+@cache
+def command(unpacked: Path, program: str) -> tuple[str | Path, ...]:
     """The words that run a program of an unpacked package: its options may follow.
 
     Raises UnavailableError if a library is missing, or would be the machine's own.
@@ -62,7 +64,7 @@ def command(unpacked: Path, program: str) -> list[str | Path]:
     # Not the links to it: they lead to absolute places, which are the machine's.
     (loader,) = (path for path in unpacked.rglob("ld-linux-*.so.*") if not path.is_symlink())
     libraries = ":".join(str(path) for usr in ("", "usr/") for path in unpacked.glob(f"{usr}lib/*-linux-gnu"))
-    words: list[str | Path] = [loader, "--library-path", libraries, unpacked / program]
+    words = (loader, "--library-path", libraries, unpacked / program)
     listed = _run([*words[:-1], "--list", words[-1]])
     for line in listed.splitlines():
         name, arrow, place = line.strip().partition(" => ")
@@ -95,6 +97,7 @@ class _Apt:
             "Dir::Etc::parts": "/dev/null",
             "APT::Sandbox::User": "root",  # the account _apt may not write here
             "Acquire::Languages": "none",
+            "APT::Update::Error-Mode": "any",  # what could not be fetched is not only worth a warning
             "quiet": "2",
         }
         lines = [line for line in _run(["apt-config", "dump", "Acquire"]).splitlines() if not _is_index(line)]

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import psutil
 
@@ -151,15 +151,24 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
+_PORTS: Final = range(15_000, 32_000)
+_handed_out: set[int] = set()
+
+
 def free_port() -> int:
     """A free TCP port on 127.0.0.1, out of a range from which no outgoing connection is given its own.
 
     A port out of the ephemeral range could be taken while the server that owns it restarts, even by a
-    client that connects to it again and again and at last meets itself.
+    client that connects to it again and again and at last meets itself. Nor is it handed out again, here or
+    by another worker of the run: it may be bound only later, or never be meant to answer.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.choice(_PORTS[worker % workers :: workers])
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port

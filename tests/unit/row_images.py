@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from connectors.mysql import codes
 from connectors.mysql.json_diffs import Patched
 from connectors.mysql.messages import MappedColumn, Place, Rows, TableMap
@@ -22,10 +24,7 @@ def column(type: int, metadata: int = 0, name: str = "x", **told: Any) -> Mapped
 
 
 def table(*columns: MappedColumn) -> TableMap:
-    named = tuple(
-        MappedColumn(**{**{f: getattr(c, f) for f in MappedColumn.__slots__}, "name": f"c{i}"})
-        for i, c in enumerate(columns)
-    )
+    named = tuple([replace(column, name=f"c{i}") for i, column in enumerate(columns)])
     return TableMap(PLACE, 7, "shop", "orders", named, (0,), b"")
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.postgres.relations import Relations
 from tailrace.abc import Format
-from tailrace.events import Change, Event, Op, SchemaChange
+from tailrace.events import Batch, Change, Event, Op, SchemaChange
 from tailrace.formats.debezium import DebeziumFormat
 from tailrace.formats.flat import FlatFormat
 from tailrace.formats.plain import PlainFormat
+from tailrace.topics import TopicTemplate
 from tests.unit.debezium_samples import ID, TRANSACTION, change, table
 
 ORDERS = table(ID, name="orders")
@@ -76,3 +78,20 @@ def test_changes_between_them_have_the_block() -> None:
         {"id": "555:11", "total_order": 1, "data_collection_order": 1},
         {"id": "555:12", "total_order": 2, "data_collection_order": 2},
     ]
+
+
+def test_they_are_no_changes_of_the_database() -> None:
+    """Where changes are counted: in the status and the metrics."""
+    topic = TopicTemplate("{pipeline}.transaction")
+    relations = Relations(ORDERS.origin, lambda schema, name: True, transaction_topic=topic)
+    assert relations.boundaries is not None
+    told, message = relations.boundaries.table, relations.messages.table
+    events: list[Event] = [
+        SchemaChange(told, TOLD, 1),
+        Change("b", told, TOLD, 1, -1, 10, ()),
+        SchemaChange(ORDERS, TOLD, 1),
+        change("c", ORDERS, None, [b"1"], transaction=TOLD, offset=11),
+        Change("m", message, TOLD, 2, 0, 12, b""),
+        Change("e", told, TOLD, 3, 0, 13, (("public.orders", 1), ("message", 1))),
+    ]
+    assert Batch(events, {}, commit=True, size=1).changes == {ORDERS: 1, message: 1}

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from connectors.postgres.config import PostgresSettings
 from connectors.postgres.position import WalPosition
+from connectors.postgres.source import PostgresSource
+from tailrace.abc import SourceContext
 from tailrace.checkpoint import VERSION, Checkpoint, Identity, Owner
 from tailrace.errors import Stop
 
@@ -45,6 +49,25 @@ def test_a_newer_one_is_refused() -> None:
     with pytest.raises(Stop, match="its version is 99") as refused:
         Checkpoint.decode(newer, "here")
     assert refused.value.code.id == "TR-CKPT-001"
+
+
+@pytest.mark.parametrize(
+    ("position", "found"),
+    [
+        ({"lsn": "0/5", "timelines": "1"}, "timelines, which this tailrace does not know: a newer one"),
+        ({"lsn": 5}, "not a PostgreSQL position"),
+    ],
+)
+async def test_a_position_of_a_newer_one_is_refused(position: dict[str, int | str], found: str) -> None:
+    """Its source reads it; before it asks the server anything."""
+    settings = PostgresSettings.model_validate(
+        {"url": "postgresql://app@127.0.0.1:1/shop", "tables": ["public.t"], "snapshot": "never"}
+    )
+    source = PostgresSource(settings, SourceContext("orders"))
+    with pytest.raises(Stop, match=found) as refused:
+        await source.verify(replace(EXPECTED, position=position))
+    assert refused.value.code.id == "TR-CKPT-001"
+    assert refused.value.where == "checkpoint by process 4711 on db1"
 
 
 def test_the_page_names_every_field() -> None:

@@ -45,6 +45,20 @@ def test_each_sink_says_what_its_guarantee_rests_on(tmp_path: Path) -> None:
     assert all(sink["crashes"] for sink in sinks.values())
 
 
+def test_a_sink_that_may_leave_records_out_says_so(tmp_path: Path) -> None:
+    assert explained(tmp_path)["sinks"]["kafka"]["left_out"] == ""
+    file = tmp_path / "shop.yaml"
+    file.write_text(FILE.replace("offsets_topic: mine", "record_too_large: skip"))
+    said = CliRunner().invoke(main, ["explain", str(file)]).stdout
+    assert "kafka kafka: exactly once\n" in said
+    assert "  but for           records that are too large (record_too_large: skip)" in said
+    assert said.count("but for") == 1
+    said = CliRunner().invoke(main, ["validate", str(file)]).stdout
+    assert "  kafka leaves out records that are too large (record_too_large: skip)" in said
+    said = CliRunner().invoke(main, ["validate", str(file), "--json"]).stdout
+    assert list(json.loads(said)[0]["left_out"]) == ["kafka"]
+
+
 def test_an_unfenced_sink_says_what_an_older_process_may_do(tmp_path: Path) -> None:
     stdout = explained(tmp_path)["sinks"]["stdout"]
     assert stdout["fence"].startswith("nothing at the target itself: an older process may write there until")
@@ -59,6 +73,13 @@ def test_everything_that_is_made_on_the_server_is_named(tmp_path: Path) -> None:
         "publication tailrace_shop",
         "publication tailrace_shop_ins",
     ]
+
+
+def test_where_open_transactions_are_spooled(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(FILE.replace("snapshot:", "streaming: on, snapshot:"))
+    result = CliRunner().invoke(main, ["explain", str(tmp_path / "shop.yaml"), "--json"])
+    made = json.loads(result.stdout)["source"]["made"]
+    assert f"folder {tmp_path}/data/streamed/shop" in made
 
 
 def test_for_people_and_offline(tmp_path: Path) -> None:

@@ -6,15 +6,20 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tailrace.engine.lock import PipelineLock
+from tailrace.service import control
 from tests.plugins import environment
 from tests.waiting import wait_until
 
@@ -63,11 +68,13 @@ class Running:
 
 @pytest.fixture
 def run(file_plugins: Path) -> Iterator[Callable[..., Running]]:
-    env = environment(file_plugins, {**os.environ, "TERM": "xterm", "COLUMNS": "160"})
+    inherited = environment(file_plugins, {**os.environ, "TERM": "xterm", "COLUMNS": "160"})
     started: list[Running] = []
 
-    def start(*words: str | Path, terminal: bool = False) -> Running:
-        started.append(Running(words, env, terminal))
+    def start(
+        *words: str | Path, terminal: bool = False, env: Mapping[str, str] = MappingProxyType({})
+    ) -> Running:
+        started.append(Running(words, {**inherited, **env}, terminal))
         return started[-1]
 
     yield start
@@ -182,6 +189,29 @@ def test_a_second_process_is_refused(pipeline_file: Path, run: Callable[..., Run
     assert f"process {first.process.pid} on " in second.status
     append(pipeline_file, [1])
     wait_until(lambda: events(pipeline_file) == ["1"], "the first to go on")
+
+
+def test_who_is_refused_leaves_the_control_socket_alone(
+    pipeline_file: Path, run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that another start has made and not yet begun to listen on, which looks like a dead one."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as runtime, socket.socket(socket.AF_UNIX) as other:
+        monkeypatch.setitem(os.environ, "XDG_RUNTIME_DIR", runtime)
+        data_dir = pipeline_file.with_name("data")
+        path = control.path_of("orders", data_dir)
+        with PipelineLock(data_dir, "orders"):
+            other.bind(str(path))
+            inode = path.stat().st_ino
+            refused = run(pipeline_file, env={"XDG_RUNTIME_DIR": runtime})
+            assert refused.wait() == 1
+            assert "TR-ENG-001" in refused.status
+            assert path.stat().st_ino == inode
+        running = run(pipeline_file, env={"XDG_RUNTIME_DIR": runtime})
+        wait_until(lambda: "pipeline streaming" in running.status, "the start")
+        assert control.ask(path, "orders", "stop").pid == running.process.pid
+        with PipelineLock(data_dir, "orders"):  # free as soon as the answer's connection ends
+            assert not path.exists()
+        assert running.wait() == 0
 
 
 def test_trouble_that_passes_is_told(pipeline_file: Path, run: Callable[..., Running]) -> None:

@@ -70,6 +70,15 @@ def test_a_package_that_is_not_there_is_named(source: str, tmp_path: Path) -> No
         debian.unpack("absent", "1", source, tmp_path / "into")
 
 
+def test_a_mirror_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_the_machine = tmp_path / "apt.conf"
+    of_the_machine.write_text('Acquire::Retries "0";')
+    monkeypatch.setenv("APT_CONFIG", str(of_the_machine))
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(UnavailableError, match=r"apt-get update failed.*\n(.*\n)*.*127\.0\.0\.1:1"):
+        debian.unpack("served", "2.3.4", "deb [trusted=yes] http://127.0.0.1:1 ./", tmp_path / "into")
+
+
 def test_apt_is_left_to_root_and_ci(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -34,6 +34,13 @@ def test_a_pipeline_imports_its_own_plugins_alone(tmp_path: Path) -> None:
     assert needless & imported == set()
 
 
+def test_what_says_nothing_in_colours_imports_no_colours() -> None:
+    """The list of the commands, their help, the version."""
+    command = [sys.executable, "-c", "import sys, tailrace.cli.main; print(*sys.modules)"]
+    imported = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert {"rich", "pydantic", "asyncio"} & imported == set()
+
+
 def test_packages_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the path is another."""
     looks = []

@@ -478,7 +478,7 @@ def test_waiting_ends_with_a_commit(path: Path, closing: contextlib.ExitStack) -
     later.join()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=6), min_size=1, max_size=8),
     st.integers(0, 21),

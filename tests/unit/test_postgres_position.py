@@ -98,6 +98,13 @@ def test_people_write_an_lsn() -> None:
         WalPosition.parse("yesterday")
 
 
+def test_the_place_of_an_event_is_no_position_and_leads_to_one() -> None:
+    transaction = Transaction("1", f"{0x2_016B3748:016X}", 1, {})
+    change = Change("c", pgoutput.relations().messages.table, transaction, 7, 2, 0, b"x")
+    with pytest.raises(ValueError, match=r":7:2 is the place of an event, .*; 2/16B3748 is the log position"):
+        WalPosition.parse(change.position)
+
+
 def test_a_position_is_shown_to_people() -> None:
     assert str(WalPosition(0x16B3748)) == "0/16B3748"
     assert str(WalPosition(0x16B3748, 5, 0x16B3700)) == "0/16B3748 after message 5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import tailrace
 from tailrace import Pipeline
 from tailrace.engine.status import State
 from tailrace.errors import ConfigurationError, NotReady
+from tests.plugins import environment
 from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs/python.md"
@@ -93,6 +95,31 @@ def test_no_signal_handler_is_installed(pipeline_file: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     Pipeline.load(pipeline_file).run(until_current=True)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+_RUN = "import sys; from tailrace import Pipeline; {}Pipeline.load(sys.argv[1]).run(until_current=True)"
+
+
+def _logged(file: Path, installed: Path, configure: str = "") -> tuple[str, str]:
+    """What a program that runs a pipeline for the first time has on stdout and stderr."""
+    command = [sys.executable, "-c", _RUN.format(configure), str(file)]
+    env = environment(installed, os.environ)
+    process = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    return process.stdout, process.stderr
+
+
+def test_logs_stay_off_the_standard_output(pipeline_file: Path, file_plugins: Path) -> None:
+    out, err = _logged(pipeline_file, file_plugins)
+    assert out == ""
+    assert "nobody kept the log before" in err
+
+
+def test_a_program_directs_the_logs(pipeline_file: Path, file_plugins: Path) -> None:
+    factory = "structlog.PrintLoggerFactory(sys.stdout)"
+    configure = f"import structlog; structlog.configure(logger_factory={factory}); "
+    out, err = _logged(pipeline_file, file_plugins, configure)
+    assert "nobody kept the log before" in out
+    assert err == ""
 
 
 def test_the_engine_is_loaded_only_for_who_asks() -> None:

@@ -6,18 +6,24 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
+import resource
 import socket
 import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from tailrace.abc import Retention
+from tailrace.cli.status import lines
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import Retry, Stop, code
-from tailrace.service import control
+from tailrace.service import control, http
 from tailrace.service.metrics import DECLARED, render
 from tailrace.service.report import Report, report
 
@@ -34,6 +40,7 @@ def status() -> PipelineStatus:
     kafka = made.sinks["orders/kafka"]
     kafka.events, kafka.bytes, kafka.commits, kafka.lag_bytes = 10, 1000, 2, 5
     kafka.tables.update({"public.t": 7, 'public."ü\n"': 3})
+    kafka.skipped.update({"public.t": 2})
     kafka.timestamp, kafka.committed_at = round((time.time() - 60) * 1e6), time.time() - 2
     return made
 
@@ -60,6 +67,7 @@ def test_metrics() -> None:
     found = samples(made)
     assert found["tailrace_events_total", "kafka", "public.t"] == 7
     assert found["tailrace_events_total", "kafka", 'public."ü\n"'] == 3
+    assert found["tailrace_skipped_records_total", "kafka", "public.t"] == 2
     assert found["tailrace_bytes_total", "kafka"] == 1000
     assert found["tailrace_lag_bytes", "kafka"] == 5
     assert 60 <= found["tailrace_lag_seconds", "kafka"] < 70
@@ -72,6 +80,12 @@ def test_metrics() -> None:
         ("tailrace_state", "streaming"): 1
     }
     assert {one.exposed for one in DECLARED} == {name for name, *_ in found}
+
+
+def test_what_a_sink_has_left_out_is_shown() -> None:
+    shown = "\n".join(lines(told(status())))
+    assert "    public.t  7, 2 records left out\n" in shown
+    assert shown.count("left out") == 1
 
 
 def test_what_is_not_known_has_no_sample() -> None:
@@ -91,7 +105,7 @@ def test_a_report_shows_no_password() -> None:
     assert "geheim" not in repr(found)
 
 
-def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_growth_becomes_a_forecast_and_each_level_is_told_once() -> None:
     source = PipelineStatus("orders").source
 
     class Nothing:
@@ -99,13 +113,15 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
             return None
 
     watch = RetentionWatch(Nothing(), source)
-    for second, (kept, level) in enumerate([(0, "ok"), (100, "warning"), (200, "warning"), (900, "error")]):
-        watch.note(Retention("s", kept, 1000 - kept, level, f"keeps {kept}", "mend it"), 10.0 * second)  # type: ignore[arg-type]
+    levels: Sequence[tuple[int, Literal["ok", "warning", "error"]]]
+    levels = [(0, "ok"), (100, "warning"), (200, "warning"), (900, "error")]
+    with capture_logs() as written:
+        for second, (kept, level) in enumerate(levels):
+            watch.note(Retention("s", kept, 1000 - kept, level, f"keeps {kept}", "mend it"), 10.0 * second)
     assert source.full_in == pytest.approx(100 / (900 / 30))
-    written = capsys.readouterr().out
-    assert written.count("log kept by the server") == 2
-    assert "keeps 100" in written
-    assert "keeps 900" in written
+    assert [line["event"] for line in written] == ["log kept by the server"] * 2
+    assert ["keeps 100" in repr(line) for line in written] == [True, False]
+    assert ["keeps 900" in repr(line) for line in written] == [False, True]
     forecasts = []
     for second, looked in (
         (200, Retention("s", 100, 900, "ok", "keeps 100")),
@@ -121,6 +137,17 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once(capsys: pytest.Ca
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return tmp_path / "tailrace"
+
+
+@contextlib.asynccontextmanager
+async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterator[None]:
+    """As a process does that runs the pipeline."""
+    offered = control.ControlSocket(path, answer)
+    try:
+        with offered.listening():
+            yield
+    finally:
+        await offered.close()
 
 
 def test_pipelines_of_one_name_are_told_apart(runtime: Path, tmp_path: Path) -> None:
@@ -152,11 +179,11 @@ async def test_commands_over_the_socket(runtime: Path, tmp_path: Path) -> None:
     with pytest.raises(Stop) as refused:
         await asyncio.to_thread(control.ask, path, "orders", "status")
     assert refused.value.code is control.NOT_RUNNING
-    async with control.listening(path, answer):
+    async with listening(path, answer):
         found = await asyncio.to_thread(control.find, "orders")
         assert found == path
         assert (await asyncio.to_thread(control.ask, path, "orders", "pause")).name == "orders"
-        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+        async with listening(path, lambda _: pytest.fail("asked the second")):
             assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
         assert (await asyncio.to_thread(control.ask, path, "orders", "status")).pid == 7
         reader, writer = await asyncio.open_unix_connection(path)
@@ -176,8 +203,8 @@ async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
         return told(status())
 
     async with (
-        control.listening(control.path_of("orders", tmp_path / "a"), answer),
-        control.listening(control.path_of("orders", tmp_path / "b"), answer),
+        listening(control.path_of("orders", tmp_path / "a"), answer),
+        listening(control.path_of("orders", tmp_path / "b"), answer),
     ):
         with pytest.raises(Stop) as refused:
             await asyncio.to_thread(control.find, "orders")
@@ -203,7 +230,7 @@ async def test_a_held_process_is_not_taken_for_a_dead_one(runtime: Path, tmp_pat
             refusal = waiting.connect_ex(str(path))
         assert refusal == errno.EAGAIN
         inode = path.stat().st_ino
-        async with control.listening(path, lambda _: pytest.fail("asked the second")):
+        async with listening(path, lambda _: pytest.fail("asked the second")):
             assert path.stat().st_ino == inode
         with pytest.raises(Stop) as refused:
             control.ask(path, "orders", "status")
@@ -225,10 +252,62 @@ async def test_a_connection_that_was_only_just_accepted_is_closed_too(
     monkeypatch.setattr(socket.socket, "accept", noted)
     for turns in range(6):
         with socket.socket(socket.AF_UNIX) as client:
-            async with control.listening(path, lambda _: pytest.fail("nothing was asked")):
+            async with listening(path, lambda _: pytest.fail("nothing was asked")):
                 client.connect(str(path))
                 for _ in range(turns):
                     await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert all(one.fileno() == -1 for one in accepted)
     assert accepted
+
+
+@contextlib.contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    free = os.dup(0)
+    os.close(free)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_without_a_free_descriptor_who_asks_waits(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TAKE_AGAIN_SECONDS", 0.1)
+    path = control.path_of("orders", tmp_path)
+    asked = b'{"command": "status"}\n'
+    with socket.socket(socket.AF_UNIX) as client, capture_logs() as told_once:
+        async with listening(path, lambda _: told(status())):
+            with no_descriptor_free():
+                client.connect(str(path))
+                client.sendall(asked)
+                await asyncio.sleep(0.35)  # several tries
+            client.settimeout(5)
+            answer = await asyncio.to_thread(client.recv, 65536)
+    assert json.loads(answer)["report"]["pid"] == 7
+    assert [line["event"] for line in told_once] == ["the control socket takes no connection"]
+
+
+async def test_http_without_a_free_descriptor_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    listener = http.bound("127.0.0.1", 0)
+    address = listener.getsockname()
+    with socket.socket() as client, capture_logs() as told_once:
+        async with http.serving(listener, lambda: told(status())):
+            with socket.create_connection(address, 5) as first:
+                await asyncio.to_thread(first.sendall, b"GET /livez HTTP/1.0\r\n\r\n")
+                assert b"200 OK" in await asyncio.to_thread(first.recv, 65536)
+            with no_descriptor_free():
+                client.connect(address)
+                client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+                async with asyncio.timeout(5):
+                    while not told_once:  # noqa: ASYNC110 - what is logged is no event
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)  # for what is told too often
+            client.settimeout(5)
+            answer = await asyncio.to_thread(client.recv, 65536)
+    assert b"200 OK" in answer
+    assert [line["event"] for line in told_once] == ["HTTP takes no connection"]
+    assert not caplog.records

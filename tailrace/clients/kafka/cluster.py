@@ -197,6 +197,18 @@ class Cluster:
         self._check(code, doing)
         return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
+    async def settings_of(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The effective settings of topics, by name; those that cannot be told now are left out."""
+        if not names:
+            return {}
+        request = DescribeConfigsRequest([(_TOPIC, name, None) for name in names])
+        answer = await self._ask(request, "reading the settings of topics")
+        return {
+            name: {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+            for code, _message, _type, name, entries in answer.resources
+            if not code
+        }
+
     async def earliest(self, topic: Topic, partition: int) -> int:
         """The first offset that is still there."""
         return await self._offset(topic, partition, -2)

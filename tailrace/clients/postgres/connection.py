@@ -166,6 +166,10 @@ class Session:
         """Run one statement, which is its own transaction; its rows, none if it has none."""
         return await rows(await self._connected(), self.address, statement, parameters)
 
+    def apart(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        """A connection beside it, for a transaction of several statements."""
+        return connected(self.address, self._program, settings=self._settings)
+
     async def close(self) -> None:
         """End the connection; the next query makes a new one."""
         connection, self._connection = self._connection, None

@@ -63,7 +63,7 @@ def certificates() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # an idle broker costs every later test its share
 def secured(certificates: Path) -> Iterator[SecuredKafka]:
     if KAFKA_BOOTSTRAP:
         pytest.skip("a given server (TAILRACE_TEST_KAFKA_BOOTSTRAP) is not configured")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -32,13 +32,13 @@ ORDERS = table("orders")
 def _mortal() -> Iterator[KafkaServer]:
     if KAFKA_BOOTSTRAP:
         pytest.skip("a given server (TAILRACE_TEST_KAFKA_BOOTSTRAP) is not killed")
-    with KafkaServer() as server:
+    with KafkaServer({"transaction.abort.timed.out.transaction.cleanup.interval.ms": 200}) as server:
         yield server
 
 
 @pytest.fixture
 def mortal(_mortal: KafkaServer) -> KafkaServer:
-    """A broker that runs, and that tests may kill."""
+    """A broker that runs, and that tests may kill. It looks often for transactions that took too long."""
     if not _mortal.process.running:
         _mortal.start()
     return _mortal
@@ -106,10 +106,8 @@ async def test_a_fenced_sink_leaves_nothing_behind(kafka: Kafka, make_sink: Sink
     assert [(record.key, record.value) for record in records] == delivered(batch)["orders"]
 
 
-async def test_a_transaction_that_took_too_long(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks
-) -> None:
-    kafka = make_kafka({"transaction.abort.timed.out.transaction.cleanup.interval.ms": 200})
+async def test_a_transaction_that_took_too_long(mortal: KafkaServer, make_sink: Sinks) -> None:
+    kafka = mortal
     stream, delivery = Stream(), Delivery()
     sink = make_sink(kafka, partitions=1, max_request_size=10_000, transaction_timeout=2.0)
     await sink.open()

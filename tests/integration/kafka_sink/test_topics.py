@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tailrace.events import Batch, Change, Op, Transaction
 from tailrace.testing.events import Stream, checkpoint, delivered, table
 from tests.integration.kafka_sink.conftest import Sinks
 from tests.kafka_reader import read_committed, read_uncommitted
-from tests.servers import Kafka, KafkaServer
+from tests.servers import Kafka
 from tests.servers.process import free_port
 from tests.waiting import eventually
 
@@ -42,19 +42,25 @@ async def partitions_and_settings(kafka: Kafka, topic: str) -> tuple[int, dict[s
 
 
 async def deliver(sinks: Sinks, kafka: Kafka, batch: Batch, **changed: Any) -> None:
-    """As the engine does it: what passes by itself, such as a leader that is not known, is tried again."""
     sink = sinks(kafka, **changed)
-    for attempt in range(3):
+    await sink.open()
+    await sink.write(sink.prepare(batch))
+    await sink.commit(checkpoint(1, batch.end))
+
+
+async def test_looking_for_a_new_topic_loses_no_leader_of_others(kafka: Kafka, make_sink: Sinks) -> None:
+    """A start that waits for the end of an earlier transaction has aiokafka know all topics that there are.
+    Then it looks for one that is made behind that, here the one of the checkpoints, while batches wait."""
+    for number in range(3):  # it takes most of such starts, not each
+        stream = Stream()
+        killed = make_sink(kafka, f"kafka{number}", max_request_size=1024, partitions=50)
+        await killed.open()
+        await killed.write(killed.prepare(stream.inserts(ORDERS, range(400), noise(500))))  # much is sent
+        sink = make_sink(kafka, f"kafka{number}", offsets_topic=f"{make_sink.offsets_topic}{number}")
         await sink.open()
-        try:
-            await sink.write(sink.prepare(batch))
-            await sink.commit(checkpoint(1, batch.end))
-        except Retry:
-            if attempt == 2:
-                raise
-            await sink.abort()
-        else:
-            break
+        async with asyncio.timeout(10):  # less than a batch without a leader waits
+            await sink.write(sink.prepare(stream.inserts(ORDERS, range(400))))
+            await sink.commit(checkpoint(1, stream.end))
 
 
 def noise(size: int) -> str:
@@ -123,6 +129,60 @@ async def test_a_record_larger_than_its_topic_allows_is_refused(kafka: Kafka, ma
     limit = f"max.message.bytes of topic {make_sink.prefix}orders"
     assert f"{limit} is 50000" in refused.value.found
     assert f"Raise {limit}" in refused.value.remedy
+
+
+async def test_records_that_are_too_large_are_left_out(
+    kafka: Kafka, make_sink: Sinks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each for itself: the tombstone behind a delete is written. The same ones when it is written again."""
+    await create(kafka, make_sink.prefix + "orders", 1, max_message_bytes="30000")
+    stream, large, larger = Stream(), noise(45_000), "x" * 60_000
+    batch = stream.batch(
+        ("c", ORDERS, 1, "fits"),
+        ("c", ORDERS, 2, larger),  # for a request
+        ("c", ORDERS, 3, large),  # for the topic, compressed
+        ("c", ORDERS, 4, "x" * 45_000),  # compressed it fits
+        ("u", ORDERS, 1, "fits again"),
+        ("d", ORDERS, 1, larger),
+        ("c", ORDERS, 5, "the last"),
+    )
+    settings: dict[str, Any] = {"record_too_large": "skip", "max_request_size": 50_000}
+    for attempt in range(2):
+        sink = make_sink(kafka, **settings)
+        await sink.open()
+        for _ in range(attempt + 1):
+            await sink.write(sink.prepare(stream.inserts(ORDERS, [6], larger)))
+        await sink.write(sink.prepare(batch))
+        assert sink.skipped() == {"public.orders": 4 + attempt}
+        told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+        assert len(told) == 4 + attempt
+        assert all("TR-KAFKA-011" in line and "public.orders" in line for line in told)
+        for place, found in (
+            (":1:0", "takes 60077 bytes, the sink's max_request_size is 50000"),
+            (":2:0", f"bytes, max.message.bytes of topic {make_sink.prefix}orders is 30000"),
+            (":5:0", "takes 60077 bytes, the sink's max_request_size is 50000"),
+        ):
+            (line,) = (line for line in told if f"0000000000000001{place}" in line)
+            assert found in line
+        assert larger[:100] not in "".join(told)
+        assert large[:20] not in "".join(told)
+        if attempt == 0:
+            await sink.abort()  # and then another process
+    await sink.commit(checkpoint(1, batch.end))
+    assert sink.skipped() == {}
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [(record.key, (record.value or b"")[:13]) for record in records] == [
+        (b"1", b"c 1 fits"),
+        (b"4", b"c 4 xxxxxxxxx"),
+        (b"1", b"u 1 fits agai"),
+        (b"1", b""),
+        (b"5", b"c 5 the last"),
+    ]
+    await sink.write(sink.prepare(stream.inserts(ORDERS, [7], larger)))
+    await sink.commit(checkpoint(2, stream.end))  # nothing but what is left out: the position moves on
+    stored = await make_sink(kafka, **settings).peek()
+    assert stored is not None
+    assert stored.position == stream.end
 
 
 @pytest.mark.parametrize("op", ["c", "t"])
@@ -281,6 +341,28 @@ async def test_check_finds_everything_in_order(kafka: Kafka, make_sink: Sinks) -
     assert (await sink.check())[1].found == "one partition, compacted"
 
 
+async def test_check_tells_of_topics_that_want_more_replicas_than_there_are(
+    kafka: Kafka, make_sink: Sinks
+) -> None:
+    """Of one broker, before a run: data and checkpoints alike."""
+    wanted = {"min_insync_replicas": "2"}
+    await create(kafka, make_sink.prefix + "orders", 1, **wanted)
+    await create(kafka, make_sink.offsets_topic, 1, cleanup_policy="compact", **wanted)
+    await create(kafka, make_sink.prefix + "audit", 1)
+    # The topics' template has a prefix of this sink's own, which the offsets topic has too.
+    found = [finding for finding in await make_sink(kafka).check() if "min.insync.replicas" in finding.found]
+    assert {finding.title for finding in found} == {
+        f"topic {make_sink.prefix}orders",
+        f"topic {make_sink.offsets_topic}",
+    }
+    for finding in found:
+        assert finding.warning
+        assert finding.found.startswith("1 replica(s), min.insync.replicas is 2: Kafka before 3.5 takes no")
+        assert "kafka-reassign-partitions.sh" in finding.remedy
+    await deliver(make_sink, kafka, Stream().inserts(ORDERS, [1]))  # this one is younger
+    assert len(await read_committed(kafka, make_sink.prefix + "orders")) == 1
+
+
 async def test_check_disturbs_no_transaction(kafka: Kafka, make_sink: Sinks) -> None:
     stream = Stream()
     sink = make_sink(kafka, max_request_size=1024)
@@ -312,15 +394,15 @@ async def test_no_broker(make_sink: Sinks) -> None:
         assert nowhere.bootstrap_servers in str(refused.value)
 
 
-async def test_a_transaction_timeout_that_the_broker_does_not_allow(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks
-) -> None:
-    kafka = make_kafka({"transaction.max.timeout.ms": 30_000})
+async def test_a_transaction_timeout_that_the_broker_does_not_allow(kafka: Kafka, make_sink: Sinks) -> None:
+    """It allows 15 minutes unless it is told otherwise."""
     with pytest.raises(NotReady) as refused:
-        await make_sink(kafka).open()
-    [finding] = [finding for finding in await make_sink(kafka).check() if finding.error]
+        await make_sink(kafka, transaction_timeout=901.0).open()
+    [finding] = [
+        finding for finding in await make_sink(kafka, transaction_timeout=901.0).check() if finding.error
+    ]
     assert finding.title.startswith("transactional id ")
-    assert "transaction_timeout is 60 s" in finding.found
+    assert "transaction_timeout is 901 s" in finding.found
     for error in (refused.value, finding.error):
         assert error is not None
         assert error.code is NOT_SUPPORTED

@@ -46,7 +46,7 @@ async def running(pipeline: Pipeline) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
         pipeline.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -98,6 +98,9 @@ class MemorySource:
     async def anchored(self) -> bool | None:
         return self._server.slot is not None
 
+    def anchor_place(self) -> str | None:
+        return None if self._server.slot is None else str(self._server.slot)
+
     async def anchor(self) -> Position:
         self._server.slot = len(self._server.sizes)
         self._faults.retry()

@@ -58,7 +58,7 @@ async def test_a_defect_in_a_sink_ends_the_pipeline(
     closings = Closings(monkeypatch)
     server.commit(3, 3)
     with pytest.raises((KeyError, RuntimeError)):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert sorted(closings.closed) == [*NAMES, "source"]
     for healthy in (targets[NAMES[0]], targets[NAMES[2]]):
         assert healthy.events == server.all_events()[: len(healthy.events)]
@@ -82,7 +82,7 @@ async def test_a_close_that_fails_hides_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(pipeline._sinks[1], "commit", commit)
     server.commit(3)
     with pytest.raises(Stop, match="the real trouble") as ended:
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert ended.value.__notes__ == ["closing failed too: OSError('cannot be closed')"]
     assert closings.closed == [*NAMES]
 

@@ -91,6 +91,41 @@ async def test_faults_and_kills_lose_and_double_nothing(tmp_path: Path, seed: in
         assert target.events == server.all_events(int(target.checkpoint.origin["transaction"]))
 
 
+async def test_what_a_sink_leaves_out_is_counted_once(tmp_path: Path) -> None:
+    """However often a unit is written, and also where the answer to its commit was lost."""
+
+    class Skipping(MemorySink):
+        _left_out = 0
+
+        async def open(self) -> Checkpoint | None:
+            self._left_out = 0
+            return await super().open()
+
+        async def write(self, payload: Payload) -> None:
+            await super().write(payload)
+            self._left_out += len(payload)
+
+        async def commit(self, checkpoint: Checkpoint) -> None:
+            try:
+                await super().commit(checkpoint)
+            finally:
+                self._left_out = 0
+
+        def skipped(self) -> dict[str, int]:
+            return {"public.t": self._left_out} if self._left_out else {}
+
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    pipeline._sinks[0] = Skipping(NAMES[0], target, Faults(random.Random(3), 0.1))
+    async with running(pipeline):
+        await until(at_a_position(target))
+        server.commit(*([2] * 40))
+        await until(delivered(server, target))
+    sink = pipeline.status.sinks[NAMES[0]]
+    assert sink.retries > 3
+    assert sink.skipped == sink.tables == {"public.t": 80}
+
+
 async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
     server, targets = Server(), {name: Target() for name in NAMES}
     old = asyncio.create_task(make(tmp_path, server, targets, data_dir="one").run())
@@ -101,7 +136,7 @@ async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
         await until(lambda: all(t.epoch == 2 for t in targets.values()))
         server.commit(*([3] * 50))
         with pytest.raises(Fenced, match="is claimed by process"):
-            await asyncio.wait_for(old, 10)
+            await asyncio.wait_for(old, 30)
         await until(delivered(server, *targets.values()))
         assert not new.done()
 
@@ -152,7 +187,7 @@ async def test_an_older_process_that_was_held_between_its_claims_ends_alone(tmp_
         )
         continues.set()
         with pytest.raises(Fenced, match="is claimed by process"):
-            await asyncio.wait_for(starting, 10)  # without a write that would tell it that it was fenced
+            await asyncio.wait_for(starting, 30)  # without a write that would tell it that it was fenced
         server.commit(3, 3)
         await until(delivered(server, *targets.values()))
 
@@ -181,7 +216,7 @@ async def test_an_older_process_that_was_held_in_its_first_start_makes_no_anchor
     server.commit(2, 2)
     continues.set()
     with pytest.raises(Fenced, match="is claimed by process"):
-        await asyncio.wait_for(starting, 10)
+        await asyncio.wait_for(starting, 30)
     assert server.slot == slot
 
 
@@ -199,7 +234,7 @@ async def test_a_sink_that_somebody_gave_a_position_is_not_taken_for_committed(t
     target.checkpoint = given
     server.commit(3)
     with pytest.raises(Stop) as stopped:
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 30)
     assert stopped.value.code is FOREIGN_CHECKPOINT
     assert target.checkpoint == given
     assert target.events == server.all_events()[:8]
@@ -349,7 +384,7 @@ async def test_an_event_that_cannot_be_prepared_stops_behind_what_precedes_it(
     await until(at_a_position(target))
     server.commit(2, 2, 2, 1, 5)
     with pytest.raises(Malformed, match=r"public\.t: .*not a number"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert target.events == server.all_events()[:6]
     assert server.slot == 3
 
@@ -373,7 +408,7 @@ async def test_what_stands_before_such_an_event_in_its_batch_arrives(
     await until(at_a_position(target))
     server.commit(9, 1)
     with pytest.raises(Malformed, match="not a number"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert target.events == server.all_events()[:at]
 
 
@@ -381,10 +416,12 @@ class TestStart:
     """Every row of the table of states that a start can find."""
 
     async def test_all_empty_beside_a_slot_is_refused(self, tmp_path: Path) -> None:
-        server, target = Server(slot=0), Target()
+        server, target = Server(sizes=[1] * 7, slot=6), Target()
         with pytest.raises(Stop) as refused:
             await make(tmp_path, server, {NAMES[0]: target}).run()
         assert refused.value.code is LOST_CHECKPOINTS
+        assert "from 6 on" in refused.value.found
+        assert "From 6 on nothing is left out" in refused.value.remedy
 
     async def test_new_without_a_position_is_started_again(self, tmp_path: Path) -> None:
         owner = Owner("elsewhere", 1, "x")

@@ -105,7 +105,7 @@ async def test_what_stands_before_a_change_that_a_transform_refuses_is_delivered
     await until(at_a_position(*targets.values()))
     server.commit(4, 9)
     with pytest.raises(Stop, match="the fifth"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     for target in targets.values():
         assert target.events[:4] == server.all_events()[:4]
     assert all("1:5" not in target.events for target in targets.values()) or where == "sink"
@@ -143,5 +143,5 @@ async def test_a_batch_is_cut_before_a_change_that_a_transform_cannot_shape(
     await until(at_a_position(target))
     server.commit(9, 1)
     with pytest.raises(Malformed, match="undecided"):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 30)
     assert target.events == server.all_events()[:at]

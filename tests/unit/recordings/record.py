@@ -147,11 +147,13 @@ class Replication:
         self.connection = pq.PGconn.connect(make_conninfo(url, replication="database", **session).encode())
         assert self.connection.status == pq.ConnStatus.OK, self.connection.error_message
 
-    def read(self, slot: str, until: int, start: str = "0/0") -> list[bytes]:
+    def read(
+        self, slot: str, until: int, start: str = "0/0", options: str = "proto_version '1'"
+    ) -> list[bytes]:
         """Every CopyData from `start`, or the slot's own, to the keepalive that has reached `until`."""
         self.connection.exec_(
             f'START_REPLICATION SLOT "{slot}" LOGICAL {start}'
-            f" (proto_version '1', publication_names 'all_tables', messages 'true')".encode()
+            f" ({options}, publication_names 'all_tables', messages 'true')".encode()
         )
         messages: list[bytes] = []
         deadline = time.monotonic() + 20

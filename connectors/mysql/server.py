@@ -36,6 +36,12 @@ _NAMES: Final = (
 )  # fmt: skip
 
 
+_LIMITS: Final = (
+    "binlog_expire_logs_seconds", "expire_logs_days", "binlog_expire_logs_auto_purge",
+    "max_binlog_total_size",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class LogFile:
     """A file of the log, as the server lists it."""
@@ -148,6 +154,12 @@ class Catalogue:
         """MariaDB: what stands in the log before a place; None where there is no such place."""
         ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
         return None if text is None else GtidPosition.parse(text)
+
+    async def limits(self) -> tuple[Mapping[str, str], int]:
+        """The settings by which it removes files of its log, as they are now, and its clock: seconds since
+        the epoch."""
+        ((now,),) = await self._session.query("SELECT UNIX_TIMESTAMP()")
+        return await self._session.variables(*_LIMITS), int(now)
 
     async def files(self) -> Sequence[LogFile]:
         """The files of the log, oldest first."""

@@ -21,10 +21,11 @@ from connectors.mysql.extent import Extent
 from connectors.mysql.messages import Flavor
 from connectors.mysql.position import BinlogPosition, Proof, after, before
 from connectors.mysql.protocol import Decoder
+from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import TailraceError
@@ -77,6 +78,8 @@ class BinlogSource:
         self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
         self._server: Server | None = None
         self._stream: Stream | None = None
+        self._headroom = Headroom(self._catalogue, self._address, name)
+        self._acknowledged: Position | None = None  # or where the first stream began
         self._extent = Extent()
         self._observer: asyncio.Task[None] | None = None
         self._goal = Goal()
@@ -117,6 +120,7 @@ class BinlogSource:
         position, server = self._standing(resume), await self._known()
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
+        self._acknowledged = self._acknowledged or resume
         connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
         decode = Decoder(server.flavor).feed
         assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
@@ -135,7 +139,17 @@ class BinlogSource:
         return self._stream.batches()
 
     async def acknowledge(self, position: Position) -> None:
-        """The server does not ask."""
+        """Of use for `retention` alone: the server does not ask."""
+        self._acknowledged = position
+
+    async def retention(self) -> Retention | None:
+        """See `retention.py`. Of the files as they were listed last, for the lag."""
+        acknowledged, server = self._acknowledged, self._server
+        if acknowledged is None or server is None or self._stream is None:
+            return None
+        return await self._headroom.look(
+            BinlogPosition.from_document(acknowledged), server, self._extent.files
+        )
 
     def covers(self, position: Position, other: Position) -> bool:
         """By number and ordinal."""

@@ -10,7 +10,7 @@ from typing import Final
 from connectors.mysql import channel
 from connectors.mysql.channel import Reader
 from connectors.mysql.server import Catalogue, Server
-from connectors.mysql.tables import keyless
+from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, TailraceError, code
@@ -50,7 +50,7 @@ _TABLES: Final = """
               AND s.index_name = 'PRIMARY')
     FROM information_schema.tables t
     WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-      AND t.table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')
+      AND t.table_schema NOT IN %s
     ORDER BY t.table_schema, t.table_name
     """
 
@@ -144,7 +144,7 @@ class Checks:
         return Finding(title, f"{own}: this pipeline reads under it now")
 
     async def _found(self) -> AsyncIterator[Finding]:
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES)]
+        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
         captured = [
             (schema, name, keys) for schema, name, keys in tables if self._tables.captured(schema, name)
         ]

@@ -199,7 +199,7 @@ class BinlogSource:
     async def _end(self) -> BinlogPosition:
         server = await self._known()
         executed, place = await self._catalogue.executed(server)
-        return BinlogPosition(executed, proof=Proof(place, server.name))
+        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
 
     async def _refuse_taken(self, server: Server) -> None:
         taken = await self._catalogue.reader(self._reader.server_id, server)

@@ -136,11 +136,17 @@ async def test_the_way_to_the_server(
 
 
 async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_database: str) -> None:
-    """Its own, which nobody has signed: taken where nothing is asked, refused where an authority is."""
+    """Its own authority has signed it, for no name: what is asked decides."""
     assert codes(await findings(mysql, mysql_database, ssl_mode="required")) == []
     found = await findings(mysql, mysql_database, ssl_mode="verify_identity")
     assert codes(found) == [TLS]
     assert "self-signed" in found[-1].found
+    if isinstance(mysql, MySqlServer):
+        authority = str(mysql.data / "ca.pem")
+        assert codes(await findings(mysql, mysql_database, ssl_mode="verify_ca", ssl_ca=authority)) == []
+        found = await findings(mysql, mysql_database, ssl_mode="verify_identity", ssl_ca=authority)
+        assert codes(found) == [TLS]
+        assert "127.0.0.1" in found[-1].found
 
 
 async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:

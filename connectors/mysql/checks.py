@@ -55,6 +55,17 @@ _TABLES: Final = """
     """
 
 
+_CASCADES: Final = """
+    SELECT constraint_schema, table_name FROM information_schema.referential_constraints
+    WHERE delete_rule IN ('CASCADE', 'SET NULL') OR update_rule IN ('CASCADE', 'SET NULL')
+    """
+_GENERATED: Final = """
+    SELECT table_schema, table_name, column_name FROM information_schema.columns
+    WHERE extra LIKE '%GENERATED%'
+    """
+_GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
+
+
 class Checks:
     """The check list of one pipeline's source. Changes nothing."""
 
@@ -88,6 +99,8 @@ class Checks:
         yield await self._reader_id(server)
         yield _retention(server)
         async for finding in self._found():
+            yield finding
+        async for finding in self._warnings(server):
             yield finding
 
     def _version(self, server: Server) -> Finding:
@@ -174,6 +187,29 @@ class Checks:
             )
         elif not absent and not without:
             yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
+
+    async def _warnings(self, server: Server) -> AsyncIterator[Finding]:
+        """What the log lacks of captured tables."""
+        if server.flavor == "mariadb" or server.is_on("innodb_native_foreign_keys"):
+            found = await self._session.query(_CASCADES)
+            children = sorted({f"{s}.{t}" for s, t in found if self._tables.captured(str(s), str(t))})
+            if children:
+                yield Finding(
+                    "foreign keys",
+                    f"{_listed(children)}: rows that a foreign key deletes or changes are not in the log",
+                    warning=True,
+                    remedy="Let statements, or a trigger before the parent's delete, change these rows.",
+                )
+        if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
+            found = await self._session.query(_GENERATED)
+            columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
+            if columns:
+                yield Finding(
+                    "generated columns",
+                    f"{_listed(columns)}: the log of updates lacks them, so that formats stop there",
+                    warning=True,
+                    remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
+                )
 
 
 def _gtids(server: Server) -> Finding:

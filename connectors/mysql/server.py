@@ -32,7 +32,7 @@ _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
-    "lower_case_table_names", "read_only",
+    "lower_case_table_names", "innodb_native_foreign_keys",
 )  # fmt: skip
 
 

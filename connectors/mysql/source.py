@@ -24,7 +24,7 @@ from connectors.mysql.protocol import Decoder
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import TailraceError
@@ -183,6 +183,11 @@ class BinlogSource:
     async def teardown(self, *, dry_run: bool) -> Sequence[str]:
         """Nothing was made."""
         return []
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        place = f"server_id {self._reader.server_id} among the server's replicas"
+        return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
 
     def _standing(self, position: Position) -> BinlogPosition:
         """Where a position stands for this run."""

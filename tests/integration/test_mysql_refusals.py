@@ -88,6 +88,21 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     assert f"SET GLOBAL {name}" in finding.error.remedy
 
 
+async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
+    for statement in (
+        "CREATE TABLE child (id int PRIMARY KEY, t int, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)",
+        "CREATE TABLE made (id int PRIMARY KEY, twice int AS (id * 2))",
+    ):
+        every_mysql.execute(statement, database=database)
+    found = {one.title: one.found for one in await findings(every_mysql, database) if one.warning}
+    titles = {"mysql": [], "mariadb": ["foreign keys"]}[every_mysql.flavor]
+    if every_mysql.version.startswith("11."):
+        titles.append("generated columns")
+    assert list(found) == titles
+    assert f"{database}.child" in found.get("foreign keys", f"{database}.child")
+    assert f"{database}.made.twice" in found.get("generated columns", f"{database}.made.twice")
+
+
 async def test_tables(every_mysql: MySql, database: str) -> None:
     every_mysql.execute("CREATE TABLE k (id int)", database=database)
     found = await findings(every_mysql, database, tables=[f"{database}.gone", f"{database}.*"])
@@ -121,11 +136,17 @@ async def test_the_way_to_the_server(
 
 
 async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_database: str) -> None:
-    """Its own, which nobody has signed: taken where nothing is asked, refused where an authority is."""
+    """Its own authority has signed it, for no name: what is asked decides."""
     assert codes(await findings(mysql, mysql_database, ssl_mode="required")) == []
     found = await findings(mysql, mysql_database, ssl_mode="verify_identity")
     assert codes(found) == [TLS]
     assert "self-signed" in found[-1].found
+    if isinstance(mysql, MySqlServer):
+        authority = str(mysql.data / "ca.pem")
+        assert codes(await findings(mysql, mysql_database, ssl_mode="verify_ca", ssl_ca=authority)) == []
+        found = await findings(mysql, mysql_database, ssl_mode="verify_identity", ssl_ca=authority)
+        assert codes(found) == [TLS]
+        assert "127.0.0.1" in found[-1].found
 
 
 async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:

@@ -158,6 +158,8 @@ class Stream:
         life stays: they are sent by a timer of their own."""
         messages = next(self._assembled, None)
         if messages is not None:
+            self._heard, self._asked = self._clock(), False  # nobody listens meanwhile
+            await asyncio.sleep(0)  # what is not captured makes no batch either: see below
             return messages
         await self._channel.rest()
         drained = self._channel.drain(_BATCH_BYTES)

@@ -148,9 +148,11 @@ def before(batch: Batch, change: Change) -> Batch | None:
     all that was committed before ends there at the latest.
     """
     lsn, ordinal = place(change)
-    kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
-    if not ordinal or not any(isinstance(event, Change) for event in kept):
+    if not ordinal:
         return None  # a message outside of transactions has no place before it that is told apart
+    kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
+    if not any(isinstance(event, Change) for event in kept):
+        return None
     end = WalPosition(lsn, ordinal - 1, lsn if ordinal > 1 else -1, Witness.transaction(change.transaction))
     return Batch(
         kept,

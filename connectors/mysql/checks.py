@@ -40,6 +40,11 @@ _WANTED: Final = {
     "binlog_row_metadata": ("FULL",),
     "binlog_row_image": ("FULL", "FULL_NODUP", "NOBLOB"),
 }
+_UPDATES: Final = ("log_replica_updates", "log_slave_updates")
+_REPLICA: Final = (
+    "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
+    "configuration and restart it; what it has applied until then is in no log of its own."
+)
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
@@ -94,6 +99,8 @@ class Checks:
         for name, wanted in _WANTED.items():
             yield self._setting(server, name, wanted)
         yield _gtids(server)
+        for finding in await self._replicated(server):
+            yield finding
         yield await self._replication()
         yield await self._log(server)
         yield await self._reader_id(server)
@@ -120,6 +127,21 @@ class Checks:
         )
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return _fault(name, error)
+
+    async def _replicated(self, server: Server) -> Sequence[Finding]:
+        """Whether what a replica applies is in its own log."""
+        name = next((one for one in _UPDATES if one in server.variables), _UPDATES[0])
+        if server.is_on(name):
+            return []
+        found = f"{name} is OFF: what the server replicates from another one is not in its log"
+        if not (follows := await self._catalogue.follows()):
+            unless = "; it replicates from nobody" if follows is False else ""
+            return [
+                Finding(
+                    name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
+                )
+            ]
+        return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
     async def _replication(self) -> Finding:
         title = "replication"

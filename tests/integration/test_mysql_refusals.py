@@ -248,6 +248,19 @@ async def _end(follower: Follower) -> dict[str, object]:
     return dict(await follower.source.current())
 
 
+async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"log_slave_updates": "OFF"})
+    server.execute("CREATE DATABASE shop")
+    server.execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    alone = await findings(server, "shop")
+    assert codes(alone) == []
+    [told] = [one.found for one in alone if one.title == "log_slave_updates"]
+    assert "replicates from nobody" in told
+    server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'nobody', MASTER_PORT = 1")
+    [fault] = [one.error for one in await findings(server, "shop") if one.error is not None]
+    assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
+
+
 async def test_a_log_that_was_purged_names_what_is_missing(mysql: MySql, mysql_database: str) -> None:
     mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=mysql_database)
     async with Follower(mysql, mysql_database) as follower:

@@ -144,8 +144,8 @@ def after(batch: Batch, position: WalPosition) -> Batch:
 def before(batch: Batch, change: Change) -> Batch | None:
     """What of the batch stands before the wire message of this change; None where no change does.
 
-    The end is what a server is asked for to send the change's transaction again: its commit LSN will do, as
-    all that was committed before ends there at the latest.
+    The end is what a server is asked for to send the change's transaction again. Where the batch does not
+    tell it, the transaction's commit LSN will do, as all that was committed before ends there at the latest.
     """
     lsn, ordinal = place(change)
     if not ordinal:
@@ -153,7 +153,9 @@ def before(batch: Batch, change: Change) -> Batch | None:
     kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
     if not any(isinstance(event, Change) for event in kept):
         return None
-    end = WalPosition(lsn, ordinal - 1, lsn if ordinal > 1 else -1, Witness.transaction(change.transaction))
+    reached = WalPosition.from_document(batch.end)
+    asked = -1 if ordinal == 1 else reached.end if reached.inside and reached.lsn == lsn else lsn
+    end = WalPosition(lsn, ordinal - 1, asked, Witness.transaction(change.transaction))
     return Batch(
         kept,
         end.document(),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from tailrace import __version__
-from tailrace.cli.failure import INTERRUPTED, report
+from tailrace.cli.failure import ERROR_LINES, INTERRUPTED, report
 from tailrace.cli.output import prepare_streams
 
 COMMANDS: Final = (
@@ -60,7 +60,7 @@ class Tailrace(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # who reads our output has left: click ends quietly
-            ctx.exit(report(error, debug=ctx.meta.get(_DEBUG, False)))
+            ctx.exit(report(error, debug=ctx.meta.get(_DEBUG, False), as_line=ctx.meta.get(ERROR_LINES)))
 
 
 _DEBUG: Final = "tailrace.debug"

@@ -125,6 +125,24 @@ def test_what_a_connector_logs_is_no_data(pipeline_file: Path, run: Callable[...
     assert running.process.stdout.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code", "status"),
+    [("name: Orders", "TR-CONF-008", 2), ("name: orders", "TR-TEST-010", 1)],
+    ids=["the file", "the source"],
+)
+def test_with_json_an_error_is_a_line_too(
+    pipeline_file: Path, run: Callable[..., Running], wrong: str, code: str, status: int
+) -> None:
+    """Who collects the lines must not lose the one that says why there are no more."""
+    pipeline_file.write_text(pipeline_file.read_text().replace("name: orders", wrong, 1))
+    pipeline_file.with_name("log.txt").unlink()
+    running = run(pipeline_file, "--log-format", "json")
+    assert running.wait() == status
+    lines = [json.loads(line) for line in running.status.splitlines()]
+    assert lines[-1].keys() >= {"timestamp", "level", "event", "code", "error", "remedy"}
+    assert (lines[-1]["level"], lines[-1]["code"]) == ("error", code)
+
+
 def _nobody_reads() -> int:
     ours, theirs = os.pipe()
     os.close(ours)

@@ -262,6 +262,19 @@ def test_a_live_view_on_a_terminal(pipeline_file: Path, run: Callable[..., Runni
     assert running.status.rindex("\x1b[?25h") > running.status.rindex("\x1b[?25l")  # the cursor is back
 
 
+def test_a_live_view_on_a_narrow_terminal(pipeline_file: Path, run: Callable[..., Running]) -> None:
+    """A line per sink, cut, so that nothing jumps; the position that stays at the end is whole."""
+    running = run(pipeline_file, terminal=True, env={"COLUMNS": "50"})
+    wait_until(lambda: "streaming" in running.status, "the start")
+    append(pipeline_file, [1, 2, 3])
+    wait_until(lambda: events(pipeline_file) == ["1", "2", "3"], "the events")
+    wait_until(lambda: "…" in running.status, "the view")
+    assert "at 1" not in running.status
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait() == 0
+    assert "at 1" in running.status
+
+
 def test_no_secret_reaches_the_log(pipeline_file: Path, run: Callable[..., Running]) -> None:
     text = pipeline_file.read_text()
     secrets = "snapshot: never, password: hunter2, url: 'file://me:hunter2@host/x'"

@@ -143,6 +143,8 @@ def read(
     For people: offset, time of the commit, operation, table, key, fields. With --json: one object a line,
     with key and value as they were delivered.
     """
+    if file is None and log_path is None and topic.endswith((".yaml", ".yml")):
+        raise click.UsageError(f"TOPIC is missing before {topic}: tailrace log topics {topic} lists them.")
     with contextlib.closing(_open(topic, _paths(file, log_path), wait=follow)) as reader:
         wanted = _matcher(key)
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

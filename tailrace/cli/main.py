@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 from importlib import import_module
 from typing import Any, Final
@@ -49,6 +50,16 @@ class Tailrace(click.Group):
         command: click.Command = getattr(import_module(f"tailrace.cli.{cmd_name}"), cmd_name)
         _offer_debug(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
+                error.message = f"{error.message.rstrip('.')}. Did you mean {near[0]}?"
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -179,6 +179,8 @@ def test_through_the_pipelines_file(tmp_path: Path, pipeline_file: Path) -> None
         (["topics", "p.yaml", "--log", "x"], 2, "either --log PATH or a pipeline's FILE"),
         (["topics", "--log", "nowhere.db"], 1, "TR-LOG-001"),
         (["read", "a", "--log", "nowhere.db"], 1, "TR-LOG-001"),
+        (["read", "a"], 2, "Name the log"),
+        (["read", "shop.yaml"], 2, "missing before shop.yaml: tailrace log topics shop.yaml"),
         (["read", "nope", "--log", "LOG"], 1, "TR-LOG-002"),
         (["read", TOPIC, "--log", "LOG", "--from", "7"], 1, "TR-LOG-004"),
         (["read", TOPIC, "--log", "LOG", "--from", "yesterday"], 2, "neither beginning nor end"),

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
 from tailrace.cli.events import decoded, event_json, event_line, show_time
 from tailrace.cli.figures import show_bytes
@@ -239,10 +238,7 @@ def _matcher(text: str | None) -> Callable[[Entry], bool]:
     """Whether an entry's key is what was written on the command line."""
     if text is None:
         return lambda entry: True
-    try:
-        wanted = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        wanted = text
+    wanted = decoded(text.encode())
 
     def matches(entry: Entry) -> bool:
         found = decoded(entry.key)

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.mysql.event import EventType
-from connectors.mysql.framing import NOT_A_PACKET, Framing, LogEnd, ServerError
+from connectors.mysql.framing import Framing, LogEnd, ServerError
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
-from tailrace.clients.mysql.faults import LOST, fault, talking
-from tailrace.errors import Diverged, Gap, Malformed, Retry, TailraceError, code
+from tailrace.clients.mysql.faults import LOST, fault
+from tailrace.errors import Diverged, Gap, Retry, TailraceError, code
 
 PURGED: Final = code(
     "TR-MY-330",
@@ -48,10 +47,12 @@ LOST_BY_SERVER: Final = (
     "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
 )
 
-_CHECKSUM: Final = (
+CHECKSUM: Final = (
     "SET @master_binlog_checksum = @@global.binlog_checksum, "
     "@source_binlog_checksum = @@global.binlog_checksum"
 )
+"""Says that checksums are known here: a log that has them is not sent to others."""
+
 # What the servers say of a position, in small letters.
 _PURGED: Final = ("purged", "could not find first log file")
 _AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
@@ -61,7 +62,6 @@ _RECEIVE: Final = 256 * 1024  # bytes at a time
 _PATIENT_SECONDS: Final = 30 * 86_400
 _LOG_ERROR: Final = 1236
 _READER_REPLACED: Final = 4052  # MariaDB
-_TYPE: Final = 4  # where an event says it, behind its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str
             )
         nanoseconds = int(reader.heartbeat * 1e9)
         for statement in (
-            _CHECKSUM,
+            CHECKSUM,
             f"SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}",
             f"SET SESSION net_write_timeout = {_PATIENT_SECONDS}",
             *dump.statements,
@@ -128,33 +128,6 @@ def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str
         abandon(connection)
         raise
     return connection
-
-
-def began(address: Address, program: str, dump: Dump) -> int:
-    """When the file that is asked for was begun, on the server's clock, in seconds since the epoch. Blocks;
-    errors are those of a `Channel`."""
-    connection = connect(address, program)
-    try:
-        for statement in (_CHECKSUM, *dump.statements):
-            execute(connection, address, statement)
-        command(connection, address, dump.command, dump.payload)
-        framing = Framing()
-        while framing.end is None:
-            for event in framing.feed(_received(connection, address)):
-                if event[_TYPE] == EventType.FORMAT_DESCRIPTION:
-                    return int.from_bytes(event[:_TYPE], "little")
-    finally:
-        abandon(connection)
-    if isinstance(framing.end, ServerError):
-        raise ended(framing.end, address)
-    raise Malformed(NOT_A_PACKET, "a file of the log ends before it begins", "Look at the file.")
-
-
-def _received(connection: Connection, address: Address) -> bytes:
-    with talking(address):
-        if data := stream(connection).recv(_RECEIVE):
-            return data
-    raise Retry(LOST, "the server has ended the connection", "Nothing: it is made again.", where=str(address))
 
 
 class Channel:

@@ -7,19 +7,15 @@ one that is being written has none.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connectors.mysql import channel, continuity
-from connectors.mysql.dump import whole
+from connectors.mysql import continuity
 from connectors.mysql.position import BinlogPosition, FilePlace
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.abc import Retention
-from tailrace.clients.mysql.address import Address
 from tailrace.errors import Gap
-from tailrace.worker_thread import WorkerThread
 
 _NAME: Final = "binary log"
 _DAY: Final = 86_400
@@ -81,12 +77,10 @@ class Needed:
 
 
 class Headroom:
-    """Looks at one server. What a file's age is asked for once, in a connection of its own."""
+    """Looks at one server. When a file began is asked for once."""
 
-    def __init__(self, catalogue: Catalogue, address: Address, program: str) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._address = address
-        self._program = program
         self._begun: tuple[str, int] | None = None  # a file, and when it began on the server's clock
 
     async def look(
@@ -105,7 +99,7 @@ class Headroom:
             if FilePlace(files[0].name, 0).number <= place.number:
                 return None  # another log, under the same names
             try:
-                await continuity.check(acknowledged, self._catalogue, server, str(self._address))
+                await continuity.check(acknowledged, self._catalogue, server, self._catalogue.where)
             except Gap as gap:
                 return Retention(_NAME, sum(file.size for file in files), 0, "lost", gap.found, _LOST_REMEDY)
             needed = Needed(files, sum(file.size for file in files))
@@ -117,12 +111,7 @@ class Headroom:
 
     async def _began(self, file: str) -> int:
         if self._begun is None or self._begun[0] != file:
-            thread = WorkerThread("mysql-file")
-            asking = asyncio.ensure_future(
-                thread.call(channel.began, self._address, self._program, whole(file))
-            )
-            thread.end()
-            self._begun = file, await asyncio.shield(asking)
+            self._begun = file, await self._catalogue.begun(file)
         return self._begun[1]
 
 

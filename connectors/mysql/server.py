@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from connectors.mysql.file_begin import begun
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import Flavor
 from connectors.mysql.position import Executed, FilePlace
@@ -154,6 +155,15 @@ class Catalogue:
         """MariaDB: what stands in the log before a place; None where there is no such place."""
         ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
         return None if text is None else GtidPosition.parse(text)
+
+    @property
+    def where(self) -> str:
+        """Which server is asked."""
+        return str(self._session.address)
+
+    async def begun(self, file: str) -> int:
+        """See `file_begin.py`."""
+        return await begun(self._session.address, file)
 
     async def limits(self) -> tuple[Mapping[str, str], int]:
         """The settings by which it removes files of its log, as they are now, and its clock: seconds since

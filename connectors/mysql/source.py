@@ -78,7 +78,7 @@ class BinlogSource:
         self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
         self._server: Server | None = None
         self._stream: Stream | None = None
-        self._headroom = Headroom(self._catalogue, self._address, name)
+        self._headroom = Headroom(self._catalogue)
         self._acknowledged: Position | None = None  # or where the first stream began
         self._extent = Extent()
         self._observer: asyncio.Task[None] | None = None
@@ -218,7 +218,8 @@ class BinlogSource:
     async def _end(self) -> BinlogPosition:
         server = await self._known()
         executed, place = await self._catalogue.executed(server)
-        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
+        begun = None if server.by_gtids else await self._catalogue.begun(place.file)
+        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name, begun=begun))
 
     async def _refuse_taken(self, server: Server) -> None:
         taken = await self._catalogue.reader(self._reader.server_id, server)

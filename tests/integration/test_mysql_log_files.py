@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from connectors.mysql.channel import AHEAD, PURGED
+from connectors.mysql.file_begin import begun
+from tailrace.clients.mysql.address import Address
 from tailrace.errors import Diverged, Gap, Retry, Stop
 from tests.integration.mysql_following import Follower, Told, told
 from tests.servers import MySql, MySqlServer
+from tests.waiting import wait_until
 
 ROWS = 300
 
@@ -146,3 +149,42 @@ async def test_a_replica_that_lacks_what_was_delivered(
         after.sql("INSERT INTO t VALUES (5)")
         await after.resume(end)
         assert ids(await after.told()) == [5]
+
+
+async def test_without_gtids_a_file_is_known_by_when_it_was_begun(
+    make_mysql: Callable[..., MySqlServer],
+) -> None:
+    """A log that was reset and has come as far again fits to the byte; the one that was read goes on, in its
+    file and the next."""
+    server = make_mysql("mysql9", {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"})
+    server.execute("CREATE DATABASE shop")
+    async with Follower(server, "shop") as follower:
+        follower.sql("CREATE TABLE t (id int PRIMARY KEY)")
+        server.execute("RESET BINARY LOGS AND GTIDS")
+        begin = await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)")
+        first = (await follower.until())[-1].end
+        await follower.resume(begin)
+        assert ids(await follower.told()) == [1, 2]
+        await follower.resume(first)
+        follower.sql("FLUSH BINARY LOGS", "INSERT INTO t VALUES (3)")
+        batches = await follower.until()
+        assert ids(told(batches)) == [3]
+        await follower.resume(batches[-1].end)
+        follower.sql("INSERT INTO t VALUES (4)")
+        assert ids(await follower.told()) == [4]
+        await follower.close()
+        before = await begun(Address.parse(server.url()), "binlog.000001")
+        wait_until(lambda: _clock(server) > before, "the next second, in which times are told", 20)
+        server.execute("RESET BINARY LOGS AND GTIDS")
+        follower.sql(*(f"INSERT INTO t VALUES ({number})" for number in range(5, 9)))
+        for position in (begin, first):
+            with pytest.raises(Diverged) as raised:
+                await follower.resume(position)
+            assert raised.value.code is AHEAD
+            assert "begun" in raised.value.found
+
+
+def _clock(server: MySql) -> int:
+    [(now,)] = server.execute("SELECT UNIX_TIMESTAMP()")
+    return int(now)

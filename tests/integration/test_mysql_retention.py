@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors.mysql import source
 from tailrace.abc import Retention
+from tests.integration.commandline import tailrace
 from tests.integration.mysql_following import Follower
+from tests.pipelines import Pipeline
 from tests.servers import MySql
+from tests.waiting import wait_until
 
 LIMIT = 1000  # seconds
 
@@ -106,3 +113,27 @@ async def test_no_figure_of_another_server(limited: MySql, make_database: Callab
         begin = await follower.start()
         await follower.source.acknowledge({**begin, "proof": "binlog.000001:4 of another"})
         assert await follower.source.retention() is None
+
+
+def test_a_pipeline_shows_it(
+    mysql: MySql,
+    make_database: Callable[[MySql], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = make_database(mysql)
+    mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    source = {"type": "mysql", "url": mysql.url(), "tables": [f"{database}.*"]}
+    pipeline = Pipeline(tmp_path, database, source, [{"type": "log", "path": "log.db"}])
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own has too long a path for a socket
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with pipeline.start() as process:
+
+            def shown() -> dict[str, Any]:
+                assert process.running, process.stderr
+                said = tailrace("status", pipeline.file, "--json")
+                return dict(json.loads(said.out)["source"]["retention"] or {}) if not said.code else {}
+
+            wait_until(lambda: shown().get("level") == "ok", "a look", 30)
+            assert "binlog." in shown()["found"]
+            assert "acknowledged position" in tailrace("status", pipeline.file).out

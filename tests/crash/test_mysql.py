@@ -80,6 +80,13 @@ class Rig:
             through(cursor, f"DELETE FROM `line items` WHERE b = {1_000_000 + number}")
         self.committed += Counter({("line items", "c"): rows, ("line items", "d"): rows})
 
+    def reads(self) -> bool:
+        """Whether a process of the pipeline reads the server's log."""
+        return any(str(host).startswith(f"tailrace {self.name} ") for _, host, *_ in self._replicas())
+
+    def _replicas(self) -> list[tuple[Any, ...]]:
+        return self.server.execute("SHOW REPLICAS" if self.server.flavor == "mysql" else "SHOW SLAVE HOSTS")
+
     def has_arrived(self, target: str) -> bool:
         """Whether as much as was committed is in a target."""
         chains = self._chains[target]
@@ -162,6 +169,26 @@ def test_killed_at_random_instants(rig: Rig) -> None:
         rig.committed += traffic.committed
     rig.verify()
     assert rig.committed.total() > 100
+
+
+def test_of_two_processes_the_older_stops(
+    mysql: MySql, kafka: Kafka, make_database: Callable[[MySql], str], tmp_path: Path
+) -> None:
+    """Soon, also where nothing is written: it is thrown out of the log, and the sinks tell whose it is."""
+    rig = Rig(mysql, kafka, make_database(mysql), tmp_path)
+    rig.verify()
+    with rig.pipeline.start() as older:
+        wait_until(lambda: rig.reads(), f"{rig.name} to stream", 30)
+        with rig.pipeline.start(data_dir=tmp_path / "other") as newer:
+            assert older.wait(30) == 1
+            assert "TR-ENG-003" in older.stderr
+            with rig.traffic(1) as traffic:
+                time.sleep(0.5)
+            rig.committed += traffic.committed
+            wait_until(lambda: rig.has_arrived("log"), f"{rig.name} to go on", 30)
+            newer.signal(signal.SIGTERM)
+            newer.wait(30, expected=0)
+    rig.verify()
 
 
 @pytest.mark.parametrize("release", ["mysql9", "mariadb11"])

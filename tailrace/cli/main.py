@@ -58,7 +58,7 @@ class Tailrace(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
-                error.message = f"{error.message.rstrip('.')}. Did you mean {near[0]}?"
+                raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from None
             raise
 
     def invoke(self, ctx: click.Context) -> Any:

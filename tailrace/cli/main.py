@@ -57,9 +57,10 @@ class Tailrace(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
-                raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from None
-            raise
+            if not (near := difflib.get_close_matches(args[0], COMMANDS, n=1)):
+                raise
+            message = f"{error.message.rstrip('.')}. Did you mean {near[0]}?"
+            raise click.UsageError(message, ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-servers: $(INSTALLED) java ## Fetch the PostgreSQL and Kafka that the tests start
+servers: $(INSTALLED) java ## Fetch the PostgreSQL, MySQL, MariaDB and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
 
 golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, on every version of PostgreSQL

@@ -74,7 +74,7 @@ class Origin:
 
     connector: str  # "postgresql", "mysql", …: Debezium's names
     pipeline: str
-    database: str
+    database: str | None  # None: each table's `schema` is its database, there being no schemas beside
     fields: tuple[SourceField, ...]  # what `Transaction.source` holds, in order
 
 
@@ -102,13 +102,23 @@ class Table:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
     @property
+    def database(self) -> str:
+        """The database that it belongs to."""
+        return self.schema if self.origin.database is None else self.origin.database
+
+    @property
     def of_boundaries(self) -> bool:
         """Whether it is that of begins and ends: a pseudo-table without columns."""
         return self.pseudo and not self.columns
 
 
+ROW_INDEXES: Final = 3
+"""Of a wire message that holds several rows, each has so many indexes: of a change of the key the delete, its
+tombstone and the create."""
+
 OFFSET_PLACEHOLDER: Final = "{offset}"
 INDEX_PLACEHOLDER: Final = "{index}"
+ROW_PLACEHOLDER: Final = "{row}"
 
 
 class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -119,7 +129,8 @@ class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
     timestamp: int  # µs since the epoch, UTC: when it was committed
     source: Mapping[str, int | str | None]
     """The source block's own fields, in the order of `Origin.fields`. A text may hold `{offset}` or
-    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number."""
+    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number.
+    `{row}` is a field of its own: the row's number in its wire message, from 0 on, by `ROW_INDEXES`."""
     block: str | None = None
     """Debezium's `id` in the block `transaction` of its changes, which all have an `order` then; it may hold
     `{offset}`. None: nothing is told of the transaction."""

@@ -16,6 +16,7 @@ RULE: Final = (
     '`public."odd.name"`.'
 )
 
+_SPECIAL: Final = {*'."*?'}  # a name that holds one of these is quoted
 _PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
@@ -57,6 +58,13 @@ def _read(quoted: str | None, bare: str) -> tuple[str, str | None]:
         return re.escape(name), name
     expression = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in bare)
     return expression, None if set(bare) & {"*", "?"} else bare
+
+
+def exactly(schema: str, table: str) -> str:
+    """The pattern that names this table and no other."""
+    return ".".join(
+        '"' + part.replace('"', '""') + '"' if _SPECIAL & {*part} else part for part in (schema, table)
+    )
 
 
 class TableFilter:

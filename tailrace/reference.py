@@ -37,6 +37,7 @@ _AREAS: Final = {
     "HTTP": "HTTP",
     "KAFKA": "Kafka",
     "LOG": "Embedded log",
+    "MY": "MySQL and MariaDB",
     "OFF": "Offset stores",
     "PG": "PostgreSQL",
     "SHAPE": "Transforms",

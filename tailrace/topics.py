@@ -61,7 +61,7 @@ class TopicTemplate:
         """The template filled in, whatever a transform has chosen. Stop as `topic`."""
         values = {
             "pipeline": table.origin.pipeline,
-            "database": table.origin.database,
+            "database": table.database,
             "schema": table.schema,
             "table": table.name,
         }

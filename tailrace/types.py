@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     BYTES = "bytes"  # bytes; `\x` and hexadecimal digits
     DATE = "date"  # int days since 1970-01-01, or ±math.inf; `2026-01-31`, `0044-03-15 BC`, `infinity`
     TIME = "time"  # int µs since midnight, 24:00:00 included; `13:14:15.123456`
+    DURATION = "duration"  # int µs, below zero too; no canonical text
     TIMETZ = "timetz"  # (int µs since midnight, int seconds east of UTC); `13:14:15.1+02:30`
     TIMESTAMP = "timestamp"  # int µs since 1970-01-01 on the wall, or ±math.inf; `2026-01-31 13:14:15.1`
     TIMESTAMPTZ = "timestamptz"  # int µs since the epoch, or ±math.inf; `2026-01-31 13:14:15.1+00`
@@ -51,5 +52,5 @@ class LogicalType(msgspec.Struct, frozen=True):
     precision: int | None = None  # DECIMAL: digits in all; temporal kinds: digits of the fraction
     scale: int | None = None  # DECIMAL: digits after the point; None: it varies from value to value
     length: int | None = None  # STRING: the declared limit in characters; BITS: in bits
-    labels: tuple[str, ...] = ()  # ENUM: its labels in their order
-    element: LogicalType | None = None  # ARRAY: what it holds
+    labels: tuple[str, ...] = ()  # ENUM, and STRING that holds a set of labels: these in their order
+    element: LogicalType | None = None  # ARRAY, VECTOR: what it holds

@@ -41,7 +41,7 @@ class PerVersion(Generic[Made]):
             self._end_round()
         known = self._before.pop(table, None)
         made = self._made[table] = self._make(table) if known is None else known
-        name = (table.origin.pipeline, table.origin.database, table.schema, table.name)
+        name = (table.origin.pipeline, table.database, table.schema, table.name)
         older = self._versions.get(name)
         self._versions[name] = table
         if older is not None and older is not table:

@@ -2,39 +2,56 @@
 
 import asyncio
 import contextlib
+import functools
 import io
 import os
 import platform
+import signal
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
 import pytest
 
-from tests.servers import Kafka, KafkaServer, Postgres, PostgresServer, UnavailableError
+from tests.servers import Kafka, KafkaServer, MySql, MySqlServer, Postgres, PostgresServer, UnavailableError
 from tests.servers import kafka as kafka_server
 from tests.servers import postgres as postgres_server
+from tests.servers.mysql_releases import RELEASES, Flavor
 
 POSTGRES_URL = os.environ.get("TAILRACE_TEST_POSTGRES_URL")
 KAFKA_BOOTSTRAP = os.environ.get("TAILRACE_TEST_KAFKA_BOOTSTRAP")
+MYSQL_URLS: dict[Flavor, str | None] = {
+    "mysql": os.environ.get("TAILRACE_TEST_MYSQL_URL"),
+    "mariadb": os.environ.get("TAILRACE_TEST_MARIADB_URL"),
+}
 MAJORS = (16, 18)
+
+# A shell has what it starts in the background ignore SIGINT, and so what that starts: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What an example takes says nothing on a machine that others share; `pytest-timeout` ends one that hangs.
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
-Server = TypeVar("Server", PostgresServer, KafkaServer)
+Server = TypeVar("Server", PostgresServer, KafkaServer, MySqlServer)
 
 
 def pytest_report_header() -> list[str]:
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("tailrace", "psycopg", "aiokafka"))
+    clients = ("tailrace", "psycopg", "aiokafka", "PyMySQL")
+    libraries = ", ".join(f"{name} {version(name)}" for name in clients)
     started = " and ".join(postgres_server.VERSIONS[major] for major in MAJORS)
+    given = [(MYSQL_URLS[release.flavor], release) for release in RELEASES.values()]
+    mysqls = dict.fromkeys(repr(MySql(url)) if url else str(release) for url, release in given)
     return [
         f"{libraries}; {platform.platform()}",
         f"PostgreSQL {Postgres(POSTGRES_URL) if POSTGRES_URL else started}, "
         f"Kafka {Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else kafka_server.VERSION}",
+        ", ".join(mysqls),
     ]
 
 
@@ -43,12 +60,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     fixtures = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
-        if not POSTGRES_URL and any("postgres" in name for name in fixtures):
-            for major in postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS:
-                postgres_server.binaries(major)
-        if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
-            kafka_server.prepared()
+    majors = postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS
+    wanted: list[Callable[[], Path]] = []
+    if not POSTGRES_URL and any("postgres" in name for name in fixtures):
+        wanted += [functools.partial(postgres_server.binaries, major) for major in majors]
+    if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
+        wanted.append(kafka_server.prepared)
+    with ThreadPoolExecutor() as beside:
+        if any("mysql" in name or "mariadb" in name for name in fixtures):
+            for release in RELEASES.values():
+                if not MYSQL_URLS[release.flavor]:
+                    beside.submit(release.template)  # not through Maven, which is best run once at a time
+        with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
+            for fetch in wanted:
+                fetch()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -130,16 +155,54 @@ def every_postgres(request: pytest.FixtureRequest, _running: contextlib.ExitStac
 
 
 @pytest.fixture(scope="session")
+def _shared_mysql(_running: contextlib.ExitStack) -> Callable[[str], MySql]:
+    """The server of a release, started when it is first asked for; a given server stands for its flavor."""
+
+    @functools.cache
+    def shared(release: str) -> MySql:
+        url = MYSQL_URLS[RELEASES[release].flavor]
+        return MySql(url) if url else _start(MySqlServer(release), _running)
+
+    return shared
+
+
+def _releases(*flavors: Flavor) -> list[str]:
+    """The releases of the flavors; a server that is given stands for all of its own."""
+    chosen: dict[str, str] = {}
+    for name, release in RELEASES.items():
+        if release.flavor in flavors:
+            chosen.setdefault(MYSQL_URLS[release.flavor] or name, name)
+    return list(chosen.values())
+
+
+@pytest.fixture(scope="session")
+def mysql(_shared_mysql: Callable[[str], MySql]) -> MySql:
+    return _shared_mysql("mysql9")
+
+
+@pytest.fixture(scope="session", params=_releases("mariadb"))
+def mariadb(request: pytest.FixtureRequest, _shared_mysql: Callable[[str], MySql]) -> MySql:
+    """Every version in turn, or the one server that TAILRACE_TEST_MARIADB_URL names."""
+    return _shared_mysql(request.param)
+
+
+@pytest.fixture(scope="session", params=_releases("mysql", "mariadb"))
+def every_mysql(request: pytest.FixtureRequest, _shared_mysql: Callable[[str], MySql]) -> MySql:
+    """MySQL and every version of MariaDB in turn."""
+    return _shared_mysql(request.param)
+
+
+@pytest.fixture(scope="session")
 def kafka(_running: contextlib.ExitStack) -> Kafka:
     return Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else _start(KafkaServer(), _running)
 
 
 @pytest.fixture
-def make_database() -> Iterator[Callable[[Postgres], str]]:
+def make_database() -> Iterator[Callable[[Postgres | MySql], str]]:
     """Creates empty databases; at the end they are dropped, with the slots in them."""
-    made: list[tuple[Postgres, str]] = []
+    made: list[tuple[Postgres | MySql, str]] = []
 
-    def make(server: Postgres) -> str:
+    def make(server: Postgres | MySql) -> str:
         made.append((server, server.create_database()))
         return made[-1][1]
 
@@ -155,6 +218,18 @@ def postgres_database(postgres: Postgres, make_database: Callable[[Postgres], st
 
 
 @pytest.fixture
+def mysql_database(mysql: MySql, make_database: Callable[[MySql], str]) -> str:
+    """The same on `mysql`."""
+    return make_database(mysql)
+
+
+@pytest.fixture
+def every_mysql_database(every_mysql: MySql, make_database: Callable[[MySql], str]) -> str:
+    """The same on `every_mysql`."""
+    return make_database(every_mysql)
+
+
+@pytest.fixture
 def topic_prefix() -> str:
     """What a test begins the names of its topics and transactional ids with."""
     return f"test{uuid.uuid4().hex[:8]}."
@@ -167,6 +242,21 @@ def make_postgres() -> Iterator[Callable[..., PostgresServer]]:
         pytest.skip("a given server (TAILRACE_TEST_POSTGRES_URL) is neither configured nor killed")
     with contextlib.ExitStack() as running:
         yield lambda *args, **kwargs: _start(PostgresServer(*args, **kwargs), running)
+
+
+@pytest.fixture
+def make_mysql() -> Iterator[Callable[..., MySqlServer]]:
+    """Starts MySQL and MariaDB servers of the test's own: (release="mysql9", settings=None)."""
+    with contextlib.ExitStack() as running:
+
+        def make(
+            release: str = "mysql9", settings: Mapping[str, str | int | None] | None = None
+        ) -> MySqlServer:
+            if MYSQL_URLS[RELEASES[release].flavor]:
+                pytest.skip("a given server is neither configured nor killed")
+            return _start(MySqlServer(release, settings), running)
+
+        yield make
 
 
 @pytest.fixture

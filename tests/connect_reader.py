@@ -143,5 +143,7 @@ _READERS: dict[Kind, Callable[[LogicalType, Any], Any]] = {
     Kind.UUID: _string,
     Kind.JSON: _string,
     Kind.ENUM: _string,
+    Kind.DURATION: _integer,
     Kind.ARRAY: _array,
 }
+READABLE = _READERS.keys()

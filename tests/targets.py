@@ -1,6 +1,7 @@
 """Events read back from a pipeline's targets, piece by piece, in the form that `tests.truth` compares.
 
-Each target is told what the names of its topics begin with before `schema.table`.
+Each target is told what the names of its topics begin with before `schema.table`. `reduce` says what is kept
+of an envelope.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,13 +22,16 @@ from tests.truth import Delivered
 from tests.truth.events import reduced
 from tests.waiting import eventually
 
+Reduce: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
 
 class KafkaTarget:
     """Topics as a consumer with read_committed sees them. A partition is a sequence."""
 
-    def __init__(self, kafka: Kafka, prefix: str) -> None:
+    def __init__(self, kafka: Kafka, prefix: str, *, reduce: Reduce = reduced) -> None:
         self._kafka = kafka
         self._prefix = prefix
+        self._reduce = reduce
         self._offsets: dict[TopicPartition, int] = {}
 
     def read(self) -> Sequence[Delivered]:
@@ -59,7 +63,7 @@ class KafkaTarget:
             await eventually(at_the_end, f"the ends of {self._prefix}*")
         self._offsets |= {partition: ends[partition] for partition in behind}
         found.sort(key=lambda record: (record.topic, record.partition, record.offset))
-        return [_from_kafka(record, self._prefix) for record in found]
+        return [_from_kafka(record, self._prefix, self._reduce) for record in found]
 
     async def _partitions(self) -> list[TopicPartition]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka.bootstrap_servers)
@@ -94,9 +98,12 @@ class LogTarget:
     """An embedded log, read beside whoever writes. A topic is a sequence. `begin`: the offsets from which
     topics are read, where that is not 0."""
 
-    def __init__(self, path: Path, prefix: str, begin: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, path: Path, prefix: str, begin: Mapping[str, int] | None = None, *, reduce: Reduce = reduced
+    ) -> None:
         self.path = path
         self._prefix = prefix
+        self._reduce = reduce
         self._offsets: dict[str, int] = dict(begin or {})
 
     def read(self) -> Sequence[Delivered]:
@@ -111,9 +118,8 @@ class LogTarget:
             for entry in page.entries:
                 assert entry.offset == self._offsets.get(topic, 0), "offsets are dense"
                 self._offsets[topic] = entry.offset + 1
-                yield _delivered(
-                    topic, topic.removeprefix(self._prefix), entry.identity, entry.key, entry.value
-                )
+                name = topic.removeprefix(self._prefix)
+                yield _delivered(topic, name, entry.identity, entry.key, entry.value, self._reduce)
             if page.end:
                 return
 
@@ -141,29 +147,25 @@ class LinesTarget:
                         event["topic"].removeprefix(self._prefix),
                         event["position"],
                         event["key"],
-                        _reduced(event["value"]),
+                        event["value"] and reduced(event["value"]),
                     )
                 )
         return found
 
 
-def _from_kafka(record: Any, prefix: str) -> Delivered:
+def _from_kafka(record: Any, prefix: str, reduce: Reduce) -> Delivered:
     [position] = [value.decode() for name, value in record.headers if name == "tailrace.position"]
     topic = record.topic.removeprefix(prefix)
-    return _delivered((topic, record.partition), topic, position, record.key, record.value)
+    return _delivered((topic, record.partition), topic, position, record.key, record.value, reduce)
 
 
 def _delivered(
-    sequence: object, topic: str, position: str, key: bytes | None, value: bytes | None
+    sequence: object, topic: str, position: str, key: bytes | None, value: bytes | None, reduce: Reduce
 ) -> Delivered:
     return Delivered(
         sequence,
         topic,
         position,
         None if key is None else json.loads(key),
-        None if value is None else _reduced(json.loads(value)),
+        None if value is None else reduce(json.loads(value)),
     )
-
-
-def _reduced(envelope: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if envelope is None else reduced(envelope)

@@ -7,7 +7,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PAUSE = 0.02  # seconds between two looks
+
+def _pause(waited: float) -> float:
+    """Seconds until the next look. A look may cost a connection or a process: whoever has waited for long
+    looks less often, and learns of it a twentieth later at most."""
+    return min(0.02 + waited / 20, 0.1)
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 30) -> T:
@@ -16,19 +20,19 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = 30) -> T:
     Raises TimeoutError naming `what` after `timeout` seconds. An exception out of the condition is not
     swallowed: a condition that may fail for a while says so by itself.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not (answer := condition()):
-        if time.monotonic() > deadline:
+        if (waited := time.monotonic() - began) > timeout:
             raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
-        time.sleep(_PAUSE)
+        time.sleep(_pause(waited))
     return answer
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], what: str, timeout: float = 30) -> T:
     """The same for a condition that is awaited, beside a running event loop."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not (answer := await condition()):
-        if time.monotonic() > deadline:
+        if (waited := time.monotonic() - began) > timeout:
             raise TimeoutError(f"waited {timeout:g} s in vain for {what}")
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_pause(waited))
     return answer

@@ -7,7 +7,9 @@ gone by then: ordinals count what is left, as ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
@@ -40,12 +42,14 @@ _XID: Final = slice(KIND + 1, KIND + 5)
 _OID: Final = slice(KIND + 5, KIND + 9)  # of a relation within a piece
 _OID_OUTSIDE: Final = slice(KIND + 1, KIND + 5)
 
+_ASKED: Final = 10_000  # subtransactions at one time
+
 UNDECIDED: Final = code(
     "TR-PG-105",
     "a streamed transaction cannot be told",
     "Of a transaction that is sent in pieces the server does not tell which of its logical messages "
-    "(pg_logical_emit_message) were written behind a savepoint. Once such a savepoint has been rolled back, "
-    "the transaction is read again without streaming: that is slower, and nothing else.",
+    "(pg_logical_emit_message) were rolled back with a savepoint; nor, when very many transactions have been "
+    "made since, which savepoints were. It is read again without streaming, only slower.",
 )
 
 _committed = failpoint("postgres.assembly.committed")
@@ -61,24 +65,41 @@ class _Transaction:
         self.spooled = spooled
         # By oid and (sub)transaction: the newest, and its place in the order of arrival.
         self.relations: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
-        self.undecided = False
-        self._has_messages = False
+        self.has_messages = False
+        self._subtransactions = array("I")  # four bytes each: there may be as many as rows
+        self._recent: set[bytes] = set()
 
     def spool(self, messages: Sequence[bytes]) -> None:
         kinds = {message[KIND] for message in messages}
         if not kinds <= _WITHIN or min(map(len, messages)) < _XID.stop:
             wrong = next(one for one in messages if one[KIND] not in _WITHIN or len(one) < _XID.stop)
             raise malformed(wrong, "no message of a piece of a transaction")
-        self._has_messages |= _MESSAGE in kinds
+        self.has_messages |= _MESSAGE in kinds
+        numbers = {message[_XID] for message in messages}
+        self._subtransactions.extend(int.from_bytes(one, "big") for one in numbers - self._recent)
+        self._recent = numbers
         self.spooled.append(messages)
 
+    def subtransactions(self) -> Iterator[tuple[int, ...]]:
+        """The numbers that there are beside its own, some at one time."""
+        for start in range(0, len(self._subtransactions), _ASKED):
+            numbers = {*self._subtransactions[start : start + _ASKED]} - {self.xid}
+            if numbers:
+                yield tuple(sorted(numbers))
+
     def roll_back(self, subxid: int) -> None:
-        # The server numbers all of them as of the whole transaction.
-        self.undecided |= self._has_messages
         self.spooled.roll_back(subxid)
         number = subxid.to_bytes(4, "big")
         for key in [key for key in self.relations if key[1] == number]:
             del self.relations[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Subtransactions:
+    """Of a transaction that commits: which of these were rolled back must be told (`Assembly.answer`) before
+    more is asked for. A server that had them on its own disk before it sent them does not say it."""
+
+    xids: tuple[int, ...]
 
 
 class Assembly:
@@ -98,13 +119,18 @@ class Assembly:
         self._begins_at_once = begins_at_once
         self._transactions: dict[int, _Transaction] = {}
         self._piece: _Transaction | None = None  # whose piece is coming
+        self._answers: list[Collection[int] | None] = []
         self._arrivals = count()
         self._relations: dict[bytes, tuple[int, bytes]] = {}  # outside of pieces, by oid
 
-    def feed(self, messages: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """What is to be decoded, in order, in lists of about a megabyte; some may be empty. To be read to
-        its end before the next messages are fed. Raises Malformed, and what the spool raises, behind what
-        stands before."""
+    def answer(self, rolled_back: Collection[int] | None) -> None:
+        """Tell which of the subtransactions asked for were rolled back; None: nobody knows any more."""
+        self._answers.append(rolled_back)
+
+    def feed(self, messages: Sequence[bytes]) -> Iterator[list[bytes] | Subtransactions]:
+        """What is to be decoded, in order, in lists of about a megabyte; some may be empty. In between
+        comes what must be answered. To be read to its end before the next messages are fed. Raises Malformed,
+        and what the spool raises, behind what stands before."""
         ready: list[bytes] = []
         failure: TailraceError | None = None
         try:
@@ -116,6 +142,9 @@ class Assembly:
                 if message[KIND : KIND + 1] == STREAM_COMMIT:
                     size = sum(map(len, ready))
                     for reads, part in enumerate(self._commit(message), 1):
+                        if isinstance(part, Subtransactions):
+                            yield part
+                            continue
                         ready += part
                         size += sum(map(len, part))
                         if size >= _BYTES or reads % _READS == 0:
@@ -193,21 +222,22 @@ class Assembly:
         else:
             transaction.roll_back(abort.subxid)
 
-    def _commit(self, message: bytes) -> Iterator[Sequence[bytes]]:
+    def _commit(self, message: bytes) -> Iterator[Sequence[bytes] | Subtransactions]:
         if self._piece is not None:
             raise malformed(message, f"inside of a piece of transaction {self._piece.xid}")
         commit = StreamCommit.read(message)
         transaction = self._transactions.get(commit.xid)
         if transaction is None:
             raise malformed(message, f"of transaction {commit.xid}, of which no piece has come")
-        if transaction.undecided:
-            self.undecided = True
-            raise Retry(
-                UNDECIDED,
-                f"transaction {commit.xid}, committed at {format_lsn(commit.commit_lsn)}, has logical "
-                "messages, and a savepoint of it was rolled back",
-                "Nothing: it is read again without streaming, and what comes behind it too.",
-            )
+        if transaction.has_messages:
+            raise self._undecided(commit, "has logical messages")
+        for xids in transaction.subtransactions():
+            yield Subtransactions(xids)
+            rolled_back = self._answers.pop()
+            if rolled_back is None:
+                raise self._undecided(commit, "has savepoints of which the server knows nothing any more")
+            for xid in rolled_back:
+                transaction.spooled.leave_out(xid)
         _committed()
         before: list[bytes] | None = []  # the first change, of which there may be none
         for part in transaction.spooled.messages():
@@ -232,6 +262,14 @@ class Assembly:
         yield self._settle(transaction)
         del self._transactions[commit.xid]
         transaction.spooled.remove()
+
+    def _undecided(self, commit: StreamCommit, what: str) -> Retry:
+        self.undecided = True
+        return Retry(
+            UNDECIDED,
+            f"transaction {commit.xid}, committed at {format_lsn(commit.commit_lsn)}, {what}",
+            "Nothing: it is read again without streaming, and what comes behind it too.",
+        )
 
     def _settle(self, transaction: _Transaction) -> list[bytes]:
         """What the relations of a transaction are from its commit on, for all: the newest that arrived. Those

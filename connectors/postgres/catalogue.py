@@ -53,6 +53,7 @@ _RELATIONS: Final = SQL("""
     SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname),
            c.relkind::text, c.relpersistence::text,
            pg_has_role(c.relowner, 'USAGE'),
+           (SELECT rolname FROM pg_roles WHERE oid = c.relowner AND NOT rolsuper),
            CASE WHEN c.relispartition THEN ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a)
                 ELSE '{}' END,
            ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND NOT c.relispartition)
@@ -119,6 +120,13 @@ _TYPES: Final = SQL("""
          LEFT JOIN pg_type e ON e.oid = t.typelem
     """)
 
+# A number on the wire is the lower half of one that does not wrap around: the one that is nearest to now.
+_STATUS: Final = SQL("""
+    SELECT xid, pg_xact_status((((xid - now + 2147483648) & 4294967295) - 2147483648 + now)::text::xid8)
+    FROM unnest(%s::bigint[]) AS given (xid),
+         (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now) AS newest
+    """)
+
 _EMIT: Final = SQL("SELECT pg_logical_emit_message(true, %s, ''::text)")
 
 
@@ -152,6 +160,7 @@ class Relation:
     kind: str  # pg_class.relkind
     persistence: str  # pg_class.relpersistence
     owned: bool  # the role may do what its owner may
+    owner: str | None  # whose member a role may become; None: a superuser owns it
     ancestors: Sequence[int]  # of a partition, itself among them
     parents: Sequence[int]  # the tables that it inherits from; a partition has none
 
@@ -243,6 +252,14 @@ class Catalogue:
             tuple(name for (name,) in key),
             await self.types(relation.types),
         )
+
+    async def rolled_back(self, xids: Sequence[int]) -> list[int] | None:
+        """Which of these subtransactions, of a transaction that has committed, were rolled back; None where
+        they are so old that the server has forgotten it."""
+        rows = await self._session.query(_STATUS, (list(xids),))
+        if any(status is None for _, status in rows):
+            return None
+        return [xid for xid, status in rows if status == "aborted"]
 
     async def emit_message(self) -> None:
         """Write a transactional message of our own into the log; flushed when this returns."""

@@ -11,10 +11,11 @@ from psycopg.sql import SQL
 
 from connectors.postgres import selection
 from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Relation, partitions
-from tailrace.abc import DiscoveredTable, Discovery
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
+from tailrace.hooks import DiscoveredTable, Discovery
+from tailrace.patterns import exactly
 from tailrace.secrets import reveal
 
 BAD_URL = code(
@@ -25,7 +26,6 @@ BAD_URL = code(
 
 _PROGRAM: Final = "tailrace init"
 _SECRETS: Final = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
-_BARE: Final = {*'."*?'}  # a name that holds one of these is quoted in a pattern
 _OTHERS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 # The key is the primary key's columns in their order; relreplident is what the log holds of old rows.
@@ -44,7 +44,7 @@ _IDENTITIES: Final = {"f": "whole old rows", "i": "an index", "n": "nothing"}
 
 
 async def discover(url: str) -> Discovery:
-    """See `tailrace.abc.DiscoverPlugin`."""
+    """See `tailrace.hooks.DiscoverPlugin`."""
     try:
         address = Address.parse(url)
         if "replication" in address.parameters:
@@ -84,7 +84,7 @@ class _Database:
         top = [r for r in relations if r.kind in "rp" and not [oid for oid in r.ancestors if oid != r.oid]]
         facts = await self._facts(relations, top)
         return [
-            DiscoveredTable(pattern(*table.qualified), facts[table.oid], await self._error(relations, table))
+            DiscoveredTable(exactly(*table.qualified), facts[table.oid], await self._error(relations, table))
             for table in top
         ]
 
@@ -133,13 +133,6 @@ def _size(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} TB"
-
-
-def pattern(schema: str, table: str) -> str:
-    """The pattern of `tables.py` that names exactly this table."""
-    return ".".join(
-        '"' + part.replace('"', '""') + '"' if _BARE & {*part} else part for part in (schema, table)
-    )
 
 
 def _settings(address: Address) -> tuple[Mapping[str, str], Mapping[str, str]]:

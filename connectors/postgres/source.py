@@ -31,11 +31,12 @@ from connectors.postgres.relations import Relations
 from connectors.postgres.slot import Slot
 from connectors.postgres.spool import Spool
 from connectors.postgres.stream import Goal, Stream, Timing
-from tailrace.abc import Demo, Explanation, Finding, Retention, SourceContext
+from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity, unreadable
 from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
 from tailrace.errors import Gap, Retry, TailraceError, code
 from tailrace.events import Batch, Change, Position
+from tailrace.hooks import Demo
 from tailrace.topics import TopicTemplate
 
 STANDBY = code(
@@ -63,11 +64,11 @@ class PostgresSource:
 
     Settings: ClassVar[type[PostgresSettings]] = PostgresSettings
     schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
-    discover = staticmethod(discover)  # see tailrace.abc.DiscoverPlugin
+    discover = staticmethod(discover)  # see tailrace.hooks.DiscoverPlugin
 
     @staticmethod
     def demo() -> Demo:
-        """See `tailrace.abc.DemoPlugin`."""
+        """See `tailrace.hooks.DemoPlugin`."""
         from connectors.postgres.demo import Shop  # a server and its traffic, which no pipeline needs
 
         return Shop()

@@ -48,6 +48,7 @@ _READ_BYTES: Final = 256 * 1024
 # A record: the length of a message, and the message; the number of its (sub)transaction is behind its kind.
 _LENGTH: Final = Struct(">I")
 _RECORD: Final = Struct(f">I{KIND + 1}xI")
+_KIND: Final = _LENGTH.size + KIND
 _XID: Final = _LENGTH.size + KIND + 1  # in a record
 _REST: Final = _XID + 4
 
@@ -62,6 +63,7 @@ class Spooled:
         self._size = 0
         # Four bytes each, sorted: there may be as many as rows.
         self._rolled_back = array("I")
+        self._left_out = array("I")
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Add messages with the number of their (sub)transaction behind their kind."""
@@ -82,12 +84,17 @@ class Spooled:
         room is given back with the file."""
         insort(self._rolled_back, subxid)
 
+    def leave_out(self, subxid: int) -> None:
+        """The same, of one that the server has not told to be rolled back: what it has announced within it,
+        relations and types, it takes to be known."""
+        insort(self._left_out, subxid)
+
     def messages(self) -> Iterator[list[bytes]]:
         """What has not been rolled back, in order, as without streaming; a list for some hundred kilobytes of
         the file each, or for one message that is larger. One is empty where all of it was rolled back."""
         if not self._size:
             return
-        current, left_out = -1, False
+        current, left_out, kept = -1, False, b""
         rest, missing, left = b"", 0, self._size
         with _told(self._path), self._path.open("rb") as file:
             if os.fstat(file.fileno()).st_size != self._size:
@@ -104,8 +111,10 @@ class Spooled:
                         missing = end - size
                         break
                     if xid != current:
-                        current, left_out = xid, self._is_rolled_back(xid)
-                    if not left_out:
+                        current = xid
+                        left_out = _holds(self._rolled_back, xid)
+                        kept = b"RY" if _holds(self._left_out, xid) and not left_out else b""
+                    if not left_out and (not kept or data[offset + _KIND] in kept):
                         found.append(data[offset + _LENGTH.size : offset + _XID] + data[offset + _REST : end])
                     offset = end
                 rest = data[offset:]
@@ -126,10 +135,6 @@ class Spooled:
             where=str(self._path),
         )
 
-    def _is_rolled_back(self, xid: int) -> bool:
-        found = bisect_left(self._rolled_back, xid)
-        return found < len(self._rolled_back) and self._rolled_back[found] == xid
-
 
 class Spool:
     """The folder of one pipeline, which has the only process that uses it."""
@@ -146,6 +151,11 @@ class Spool:
         with _told(self.folder):
             if self.folder.is_dir():
                 shutil.rmtree(self.folder)
+
+
+def _holds(numbers: array[int], number: int) -> bool:
+    found = bisect_left(numbers, number)
+    return found < len(numbers) and numbers[found] == number
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.postgres.assembly import Assembly
+from connectors.postgres.assembly import Assembly, Subtransactions
 from connectors.postgres.catalogue import Catalogue
 from connectors.postgres.channel import Channel
 from connectors.postgres.feedback import Feedback
@@ -69,7 +69,8 @@ class Stream:
     ) -> None:
         self._channel = channel
         self._assembly = assembly
-        self._assembled: Iterator[list[bytes]] = iter(())  # of what has arrived, what is still to be decoded
+        # Of what has arrived, what is still to be decoded.
+        self._assembled: Iterator[list[bytes] | Subtransactions] = iter(())
         self._catalogue = catalogue
         self._timing = timing
         self._goal = goal
@@ -156,8 +157,7 @@ class Stream:
         """What is to be decoded next: of what has arrived, and then of the channel; None if nothing is there.
         A transaction that was spooled keeps the channel waiting, in which the server's word for our signs of
         life stays: they are sent by a timer of their own."""
-        messages = next(self._assembled, None)
-        if messages is not None:
+        if (messages := await self._assembled_next()) is not None:
             self._heard, self._asked = self._clock(), False  # nobody listens meanwhile
             await asyncio.sleep(0)  # what is not captured makes no batch either: see below
             return messages
@@ -170,7 +170,13 @@ class Stream:
             return drained
         await asyncio.sleep(0)  # a backlog that is spooled makes no batch: others would not get their turn
         self._assembled = self._assembly.feed(drained)
-        return next(self._assembled)
+        return await self._assembled_next()
+
+    async def _assembled_next(self) -> list[bytes] | None:
+        while isinstance(found := next(self._assembled, None), Subtransactions):
+            assert self._assembly is not None
+            self._assembly.answer(await self._catalogue.rolled_back(found.xids))
+        return found
 
     async def _decode(self, messages: list[bytes]) -> None:
         try:

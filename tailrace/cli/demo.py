@@ -17,13 +17,13 @@ import msgspec
 from rich.console import Console
 
 from tailrace import plugins
-from tailrace.abc import Demo
 from tailrace.cli.completion import complete_source_type
 from tailrace.cli.failure import FAILED
 from tailrace.demo.proof import Proof
 from tailrace.demo.screen import Screen
 from tailrace.demo.show import Show
 from tailrace.errors import ConfigurationError, code
+from tailrace.hooks import Demo
 
 NO_DEMO = code("TR-DEMO-004", "no demo of this source", "No installed source connector brings a demo.")
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 import click
 
 from tailrace import plugins
-from tailrace.abc import Discovery, Finding
+from tailrace.abc import Finding
 from tailrace.cli.output import write
 from tailrace.cli.starting_file import pipeline_name, render
 from tailrace.config import loads, make_source
 from tailrace.errors import ConfigurationError, Stop, code
+from tailrace.hooks import Discovery
 from tailrace.redact import redact
 
 UNKNOWN_SCHEME = code(

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import yaml
 
-from tailrace.abc import DiscoveredTable, Discovery, Finding
+from tailrace.abc import Finding
+from tailrace.hooks import DiscoveredTable, Discovery
 from tailrace.redact import redact
 
 # Read as themselves by every version of YAML: no words that one of them takes for something else.

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from tailrace.abc import DemoTable, RowChange
 from tailrace.events import Op
+from tailrace.hooks import DemoTable, RowChange
 from tailrace.log import Entry, Reader
 from tailrace.types import Kind, LogicalType
 

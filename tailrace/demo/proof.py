@@ -9,8 +9,8 @@ from itertools import zip_longest
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from tailrace.abc import DemoTable, RowChange
 from tailrace.demo.events import LoggedEvent, Place
+from tailrace.hooks import DemoTable, RowChange
 
 Rows: TypeAlias = Mapping[tuple[Any, ...], Mapping[str, Any]]
 """A table's rows by key."""

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tailrace.abc import DemoTable
 from tailrace.demo.events import LoggedEvent
 from tailrace.demo.proof import Proof
+from tailrace.hooks import DemoTable
 from tailrace.types import Kind, LogicalType
 
 _WORDS: Final = {

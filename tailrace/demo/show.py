@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from tailrace import claims
-from tailrace.abc import Demo
 from tailrace.demo.events import LoggedEvent, LogTail
 from tailrace.demo.pipeline import PipelineProcess
 from tailrace.demo.proof import Proof, prove
 from tailrace.demo.screen import Screen
 from tailrace.demo.traffic import Traffic
 from tailrace.errors import Stop, code
+from tailrace.hooks import Demo
 from tailrace.log import Reader
 from tailrace.log.layout import LOG
 

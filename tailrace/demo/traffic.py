@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from tailrace.abc import Demo, RowChange
+from tailrace.hooks import Demo, RowChange
 
 _PAUSE: Final = (0.02, 0.25)  # seconds between two transactions, at random: slow enough to be watched
 

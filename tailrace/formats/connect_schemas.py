@@ -89,7 +89,7 @@ def _source(table: Table, mapping: Mapping) -> Schema:
         field(primitive("string", optional=True), "sequence"),
         field(primitive("int64", optional=True), "ts_us"),
         field(primitive("int64", optional=True), "ts_ns"),
-        field(primitive("string"), "schema"),
+        *([field(primitive("string"), "schema")] if origin.database is not None else []),
         field(primitive("string"), "table"),
     ]
     fields += [

@@ -18,6 +18,16 @@ def point(value: Any) -> bytes:
     return b'{"x":%b,"y":%b,"wkb":%b,"srid":null}' % (float64(x), float64(y), wkb)
 
 
+def geometric_point(value: Any) -> bytes:
+    """A geometry that is a point: x and y, WKB as it is, and its SRID."""
+    srid, wkb = value
+    order, kind, x, y = _POINT.unpack(wkb)
+    if (order, kind) != (1, 1):
+        raise ValueError("not a point in little-endian WKB")
+    written = (float64(x), float64(y), base64_string(wkb), b"null" if srid is None else b"%d" % srid)
+    return b'{"x":%b,"y":%b,"wkb":%b,"srid":%b}' % written
+
+
 def geometry(value: Any) -> bytes:
     """EWKB as it is, and the SRID that stands in it."""
     srid, wkb = value

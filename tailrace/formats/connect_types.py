@@ -91,11 +91,22 @@ def _text(name: str | None = None, splice: text.Splice = text.string, encode: En
     return lambda type, mapping: Form(schema, encode, splice, mapping.text)
 
 
+_INT32: Final = Form(primitive("int32"), values.integer(32), text.same)
+_YEAR: Final = Form(named("int32", "io.debezium.time.Year"), values.integer(32), text.same)
+
+
+def _int32(type: LogicalType, mapping: Mapping) -> Form:
+    return _YEAR if type.native == "year" else _INT32
+
+
 # Texts that have a name of their own there.
 _NATIVE: Final = {"tsvector": "io.debezium.data.Tsvector", "ltree": "io.debezium.data.Ltree"}
 
 
 def _string(type: LogicalType, mapping: Mapping) -> Form:
+    if type.labels:
+        schema = named("string", "io.debezium.data.EnumSet", {"allowed": ",".join(type.labels)})
+        return Form(schema, values.text, text.string, mapping.text)
     return _text(_NATIVE.get(type.native))(type, mapping)
 
 
@@ -164,6 +175,16 @@ def _time(type: LogicalType, mapping: Mapping) -> Form:
     return Form(named(size, name), unit.time, text.time_of_day(unit))
 
 
+def _duration(type: LogicalType, mapping: Mapping) -> Form:
+    """As Debezium's MySQL connector writes a time, which goes below zero and beyond a day: in microseconds,
+    except in the modes that have no room for it."""
+    mode = mapping.options.time_precision_mode
+    if mode in ("connect", "isostring"):
+        return _time(type, mapping)
+    unit = values.NANOSECONDS if mode == "nanoseconds" else values.MICROSECONDS
+    return Form(named("int64", f"io.debezium.time.{_PREFIXES[unit]}Time"), unit.duration)
+
+
 def _timestamp(type: LogicalType, mapping: Mapping) -> Form:
     mode = mapping.options.time_precision_mode
     if mode == "isostring":
@@ -216,6 +237,9 @@ _UNBOUNDED: Final = 2**31 - 1  # bits
 def _bits(type: LogicalType, mapping: Mapping) -> Form:
     if values.is_one_bit(type):
         return Form(primitive("boolean"), values.bit)
+    if type.length is not None and type.native.startswith("bit("):  # MySQL's, which are numbers
+        schema = named("bytes", "io.debezium.data.Bits", {"length": str(type.length)})
+        return Form(schema, values.whole_bits(type.length), placeholder=base64_string(mapping.bytes))
     length = _UNBOUNDED if type.length is None else type.length
     schema = named("bytes", "io.debezium.data.Bits", {"length": str(length)})
     return Form(schema, values.bits, placeholder=base64_string(mapping.bytes))
@@ -232,6 +256,8 @@ _POINT: Final = _struct(
 
 
 def _geometry(type: LogicalType, mapping: Mapping) -> Form:
+    if type.native == "point":
+        return Form(_POINT, structures.geometric_point)
     name = "Geography" if type.native == "geography" else "Geometry"
     schema = _struct(
         f"io.debezium.data.geometry.{name}",
@@ -243,7 +269,7 @@ def _geometry(type: LogicalType, mapping: Mapping) -> Form:
 
 
 def _vector(type: LogicalType, mapping: Mapping) -> Form:
-    half = type.native == "halfvec"
+    half = type.native == "halfvec" or (type.element is not None and type.element.kind is Kind.FLOAT32)
     encode = structures.vector(values.float32 if half else values.float64)
     schema = {
         "type": "array",
@@ -306,7 +332,7 @@ def _array_placeholder(type: LogicalType, element: Form, mapping: Mapping) -> by
 _FORMS: Final[dict[Kind, Rule]] = {
     Kind.BOOLEAN: _always(primitive("boolean"), values.boolean, text.boolean),
     Kind.INT16: _always(primitive("int16"), values.integer(16), text.same),
-    Kind.INT32: _always(primitive("int32"), values.integer(32), text.same),
+    Kind.INT32: _int32,
     Kind.INT64: _always(primitive("int64"), values.integer(64), text.same),
     Kind.FLOAT32: _always(primitive("float"), values.float32, text.floating),
     Kind.FLOAT64: _always(primitive("double"), values.float64, text.floating),
@@ -315,6 +341,7 @@ _FORMS: Final[dict[Kind, Rule]] = {
     Kind.BYTES: _bytes,
     Kind.DATE: _date,
     Kind.TIME: _time,
+    Kind.DURATION: _duration,
     Kind.TIMETZ: _text("io.debezium.time.ZonedTime", text.through_value, values.zoned_time),
     Kind.TIMESTAMP: _timestamp,
     Kind.TIMESTAMPTZ: _zoned_timestamp,

@@ -62,7 +62,7 @@ def fraction_digits(type: LogicalType) -> int:
 
 def is_one_bit(type: LogicalType) -> bool:
     """Whether these BITS are a boolean: `bit(1)`, not a `varbit` that may be empty."""
-    return type.length == 1 and type.native == "bit"
+    return type.length == 1 and type.native in ("bit", "bit(1)")
 
 
 def base64_string(data: bytes) -> bytes:
@@ -160,9 +160,10 @@ def _float(value: float, text: str, limit: int) -> bytes:
 
 def _unscaled(value: Decimal, scale: int) -> int:
     moved = value.scaleb(scale, _EXACT)
-    if moved != moved.to_integral_value():
+    whole = int(moved)
+    if whole != moved:
         raise ValueError(f"more than {scale} digits after the point")
-    return int(moved)
+    return whole
 
 
 def _number(value: Any) -> Decimal:
@@ -218,12 +219,18 @@ def date_days(value: Any) -> bytes:
     """±infinity are the ends of the 32-bit range, as in PostgreSQL's own storage."""
     if _infinite(value):
         return b"2147483647" if value > 0 else b"-2147483648"
-    return integer(32)(value)
+    return _INT32(value)
 
 
 def _time(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= DAY:
         raise ValueError("not a time of day")
+    return value
+
+
+def _duration(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("not a duration")
     return value
 
 
@@ -252,6 +259,10 @@ class Unit:
     def time(self, value: Any) -> bytes:
         """A time of day."""
         return b"%d" % self.count(_time(value))
+
+    def duration(self, value: Any) -> bytes:
+        """A duration; ValueError for what does not fit 64 bits."""
+        return _INT64(self.count(_duration(value)))
 
     def timestamp(self, value: Any) -> bytes:
         """A timestamp; ValueError for what does not fit 64 bits."""
@@ -329,6 +340,15 @@ def bits(value: Any) -> bytes:
     return base64_string(number.to_bytes((number.bit_length() + 7) // 8, "little"))
 
 
+def whole_bits(length: int) -> Encoder:
+    """As `bits`, in as many bytes as `length` bits take."""
+
+    def encode(value: Any) -> bytes:
+        return base64_string(int(f"0{value}", 2).to_bytes((length + 7) // 8, "little"))
+
+    return encode
+
+
 def map_object(value: Any) -> bytes:
     """A JSON object of strings."""
     if not isinstance(value, dict):
@@ -389,6 +409,7 @@ def array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
     return encode
 
 
+_INT32: Final = integer(32)
 _INT64: Final = integer(64)
 
 ENCODERS: Final[dict[Kind, Encoder]] = {

@@ -17,11 +17,11 @@ from typing import Final
 from pydantic import Field
 
 from tailrace.abc import Headers, Record
-from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.events import BOUNDARIES, ROW_INDEXES, Change, Event, Op, Row, SchemaChange, Table, Transaction
 from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
-from tailrace.formats.envelope import INDEX, ORDER, Envelope, Surroundings
+from tailrace.formats.envelope import INDEX, ORDER, ROW, Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -131,7 +131,8 @@ def _encode(
     pieces, individual = surroundings
     around = str(change.offset).encode().join(pieces)
     if individual:
-        around = around.replace(INDEX, str(change.index).encode())
+        around = around.replace(INDEX, b"%d" % change.index)
+        around = around.replace(ROW, b"%d" % (change.index // ROW_INDEXES))
         if change.order is not None:
             around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
     op = change.op

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from tailrace import __version__
-from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, Op, Table, Transaction
+from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, ROW_PLACEHOLDER, Op, Table, Transaction
 from tailrace.formats.connect_schemas import (
     envelope_schema,
     key_schema,
@@ -30,10 +30,13 @@ _INDEX: Final = "\1"
 OFFSET: Final = _OFFSET.encode()
 INDEX: Final = _INDEX.encode()
 ORDER: Final = b"\2"
+_ROW: Final = "\3"
+ROW: Final = _ROW.encode()
 
 Surroundings: TypeAlias = tuple[list[bytes], bool]
 """What stands around the rows of one transaction's changes of one kind, cut where the offset goes; and
-whether more of a change's own goes into it: its index in place of `INDEX`, its order in place of `ORDER`."""
+whether more of a change's own goes into it: its index in place of `INDEX`, its row in place of `ROW`, its
+order in place of `ORDER`."""
 
 _SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
 
@@ -75,7 +78,8 @@ class Envelope:
         sequence = source_value(source.get("sequence"))
         block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return whole.encode().split(OFFSET), transaction.block is not None or _INDEX in whole
+        individual = transaction.block is not None or _INDEX in whole or _ROW in whole
+        return whole.encode().split(OFFSET), individual
 
     @cached_property
     def message_key(self) -> bytes:
@@ -88,12 +92,13 @@ class Envelope:
         origin = table.origin
         # Debezium names no table in the source block of a logical message.
         schema, name = ("", "") if op == "m" else (table.schema, table.name)
+        named = f'"schema":{_text(schema)},' if origin.database is not None else ""
         own = "".join(f",{_text(field)}:%s" for field in self._own)
         source = (
             f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
             f'"name":{_text(origin.pipeline)},"ts_ms":%s,"snapshot":"{"true" if op == "r" else "false"}",'
-            f'"db":{_text(origin.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
-            f'"schema":{_text(schema)},"table":{_text(name)}{own}}},"transaction":%s'
+            f'"db":{_text(table.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
+            f'{named}"table":{_text(name)}{own}}},"transaction":%s'
         )
         if op == "m":
             head = self._schema(message_schema(table, self._mapping)).decode().replace("%", "%%")
@@ -119,7 +124,7 @@ def _text(text: str) -> str:
 
 
 def source_value(value: int | str | None) -> int | str:
-    """The JSON of a field of the source block; `OFFSET` and `INDEX` stand where the change's own go."""
+    """The JSON of a field of the source block; `OFFSET`, `INDEX`, `ROW` stand where the change's own go."""
     if value is None:
         return "null"
     if isinstance(value, int):
@@ -128,4 +133,6 @@ def source_value(value: int | str | None) -> int | str:
         return _OFFSET
     if value == INDEX_PLACEHOLDER:
         return _INDEX
+    if value == ROW_PLACEHOLDER:
+        return _ROW
     return json_string(value).decode().replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)

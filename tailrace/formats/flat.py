@@ -135,7 +135,7 @@ class _TableEncoder:
 
     def added(self, transaction: Transaction, op: Op) -> bytes:
         """What is added to the rows of a transaction's changes of one kind, the end of the object included;
-        where a change's own numbers go, `OFFSET` and `INDEX` stand."""
+        where a change's own numbers go, `OFFSET`, `INDEX` and `ROW` stand."""
         added = b"".join([name + field.template(transaction, op) for name, field in self._fields])
         if self._mark is not None:
             added += self._mark % (b"true" if op == "d" else b"false")

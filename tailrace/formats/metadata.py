@@ -16,9 +16,9 @@ from pydantic import Field
 from tailrace import __version__
 from tailrace.abc import Format
 from tailrace.errors import ConfigurationError, Stop, code
-from tailrace.events import Change, Op, Table, Transaction
+from tailrace.events import ROW_INDEXES, Change, Op, Table, Transaction
 from tailrace.formats.connect_values import json_string
-from tailrace.formats.envelope import INDEX, OFFSET, source_value
+from tailrace.formats.envelope import INDEX, OFFSET, ROW, source_value
 
 UNKNOWN_FIELD = code(
     "TR-FMT-003",
@@ -35,7 +35,7 @@ NO_HEADERS = code(
 FieldName: TypeAlias = Annotated[str, Field(pattern=r"^(source\.)?[A-Za-z][A-Za-z0-9_]*$")]
 
 _Value: TypeAlias = Callable[[Transaction, Op], int | str]
-"""The JSON of a field, `OFFSET` and `INDEX` where the change's own go."""
+"""The JSON of a field, `OFFSET`, `INDEX` and `ROW` where the change's own go."""
 
 _TIMES: Final[Mapping[str, Callable[[int], int]]] = {
     "ts_ms": lambda microseconds: microseconds // 1000,
@@ -65,7 +65,10 @@ class MetadataField:
 
 def filled(template: bytes, change: Change) -> bytes:
     """A template with a change's own numbers in it."""
-    return template.replace(OFFSET, b"%d" % change.offset).replace(INDEX, b"%d" % change.index)
+    row = b"%d" % (change.index // ROW_INDEXES)
+    return (
+        template.replace(OFFSET, b"%d" % change.offset).replace(INDEX, b"%d" % change.index).replace(ROW, row)
+    )
 
 
 def metadata_fields(names: Sequence[str], prefix: str, table: Table) -> list[MetadataField]:
@@ -95,10 +98,12 @@ def _value(name: str, table: Table) -> _Value:
         "version": __version__,
         "connector": table.origin.connector,
         "name": table.origin.pipeline,
-        "db": table.origin.database,
+        "db": table.database,
         "schema": table.schema,
         "table": table.name,
     }
+    if table.origin.database is None:
+        del constants["schema"]
     if inner in constants:
         constant = json_string(constants[inner]).decode()
         return lambda transaction, op: constant

@@ -171,8 +171,8 @@ class _TableEncoder:
         return Malformed(
             UNAVAILABLE_VALUE,
             found,
-            f"Give {self._table} REPLICA IDENTITY FULL, so that the log holds whole old rows, and leave the "
-            "table out until this event has passed.",
+            f"Have the log hold whole rows of {self._table} (PostgreSQL: REPLICA IDENTITY FULL, MySQL: "
+            "binlog_row_image=FULL), and leave the table out until this event has passed.",
             where=self._where(change),
         )
 

@@ -9,6 +9,7 @@
 | BYTES | base64 |
 | DATE | `"2026-01-31"`; `"infinity"`; before year 1 and beyond 9999 with a sign: `"-0043-03-15"` |
 | TIME | `"13:14:15.5"` |
+| DURATION | `"-838:59:59.5"` |
 | TIMETZ | `"13:14:15.5+02:30"` |
 | TIMESTAMP | `"2026-01-31T13:14:15.5"` |
 | TIMESTAMPTZ | `"2026-01-31T13:14:15.5Z"`: UTC |
@@ -126,6 +127,12 @@ def _time(value: Any) -> bytes:
     return f'"{_clock(value)}"'.encode()
 
 
+def _duration(value: Any) -> bytes:
+    if type(value) is not int:
+        raise ValueError("not a duration")
+    return f'"{"-" if value < 0 else ""}{_clock(abs(value))}"'.encode()
+
+
 def _timetz(value: Any) -> bytes:
     time, east = value
     hours, rest = divmod(abs(east), 3600)
@@ -187,6 +194,7 @@ _VALUES: Final[dict[Kind, Encoder]] = {
     Kind.JSON: _json,
     Kind.DATE: _date,
     Kind.TIME: _time,
+    Kind.DURATION: _duration,
     Kind.TIMETZ: _timetz,
     Kind.TIMESTAMP: _timestamp(""),
     Kind.TIMESTAMPTZ: _timestamp("Z"),

@@ -208,7 +208,8 @@ class ReferenceRows:
         return Malformed(
             UNAVAILABLE_VALUE,
             f"column {column.name} ({column.type.native}) is {found}",
-            f"Give {self._table} REPLICA IDENTITY FULL, so that the log holds whole old rows, and leave the "
-            "column or the table out until this event has passed.",
+            f"Have the log hold whole rows of {self._table} (PostgreSQL: REPLICA IDENTITY FULL, MySQL: "
+            "binlog_row_image=FULL), and leave the column or the table out until this event has passed. What "
+            "never is in the log, as MariaDB's generated columns, can only be left out.",
             where=self._where,
         )

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import psycopg
+
 from tests.crash import shaped as shaped_truth
 from tests.pipelines import Pipeline, PipelineProcess
 from tests.servers import Kafka, Postgres
@@ -152,14 +154,16 @@ class Rig:
         server so."""
         end = self.end()
 
-        def progress() -> bool:
-            assert process.running, process.stderr
-            return self.acknowledged(end)
+        with self.postgres.connect() as connection:
 
-        try:
-            wait_until(progress, f"{self.name} to deliver", timeout)
-        except TimeoutError as late:
-            raise AssertionError(f"{late}\n{process.stderr}") from None
+            def progress() -> bool:
+                assert process.running, process.stderr
+                return self.acknowledged(end, connection)
+
+            try:
+                wait_until(progress, f"{self.name} to deliver", timeout)
+            except TimeoutError as late:
+                raise AssertionError(f"{late}\n{process.stderr}") from None
 
     def end(self) -> str:
         """The end of the server's log now, behind something that nobody has delivered yet."""
@@ -168,13 +172,15 @@ class Rig:
             [(end,)] = connection.execute("SELECT pg_current_wal_flush_lsn()::text")
         return str(end)
 
-    def acknowledged(self, lsn: str) -> bool:
-        """Whether the server was told that everything before an LSN is durable in every sink."""
-        [(enough,)] = self.postgres.execute(
-            "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
-            "FROM pg_replication_slots WHERE slot_name = %s",
-            (lsn, f"tailrace_{self.name}"),
-        )
+    def acknowledged(self, lsn: str, connection: psycopg.Connection[Any] | None = None) -> bool:
+        """Whether the server was told that everything before an LSN is durable in every sink. Who asks again
+        and again has a connection for it."""
+        with contextlib.nullcontext(connection) if connection else self.postgres.connect() as asked:
+            [(enough,)] = asked.execute(
+                "SELECT coalesce(bool_and(confirmed_flush_lsn >= %s::pg_lsn), false) "
+                "FROM pg_replication_slots WHERE slot_name = %s",
+                (lsn, f"tailrace_{self.name}"),
+            )
         return bool(enough)
 
     def begun(self) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
+
 from tests.crash import kills
 from tests.crash.rig import Rig
 from tests.servers import KafkaServer, PostgresServer
 
 
+@pytest.mark.timeout(240)
 def test_a_broker_and_a_database_are_killed(
     make_postgres: Callable[..., PostgresServer],
     make_kafka: Callable[..., KafkaServer],

@@ -159,7 +159,9 @@ class Pipeline:
         enough = (
             f"SELECT FROM pg_replication_slots WHERE slot_name = '{self.slot}' AND confirmed_flush_lsn >= "
         )
-        wait_until(lambda: self.sql(f"{enough} '{end}'"), "the acknowledgement", timeout)
+        with self.server.connect(self.database) as connection:  # one for all looks
+            asked = f"{enough} '{end}'"
+            wait_until(lambda: connection.execute(asked).fetchall(), "the acknowledgement", timeout)
 
     def write(self) -> Path:
         """The file as it is to be now."""

@@ -7,14 +7,14 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kafka_reader import read_committed
-from tests.servers import Kafka, Postgres
+from tests.servers import Kafka, MySql, Postgres
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -106,6 +106,8 @@ def test_every_example_is_right_as_it_stands(config: Path) -> None:
 
 def test_every_example_is_run_here() -> None:
     assert [config.name for config in CONFIGS] == [
+        "mariadb-to-kafka.yaml",
+        "mysql-to-kafka.yaml",
         "postgres-shaped.yaml",
         "postgres-to-kafka.yaml",
         "postgres-to-log.yaml",
@@ -126,6 +128,31 @@ async def test_postgres_to_kafka(
     for key in ({"id": 1}, {"id": 2}):  # each stands in one partition, in its order
         assert [row for row in found if row[0] == key] == [row for row in EXPECTED if row[0] == key]
     tear_down(config, pipeline, postgres, environment)
+
+
+@pytest.fixture
+def shop(every_mysql: MySql) -> Iterator[MySql]:
+    """A server with the database that the examples name."""
+    every_mysql.execute("CREATE DATABASE shop")
+    yield every_mysql
+    every_mysql.drop_database("shop")
+
+
+async def test_mysql_and_mariadb_to_kafka(shop: MySql, kafka: Kafka, tmp_path: Path) -> None:
+    config, pipeline = example(f"{shop.flavor}-to-kafka.yaml", tmp_path)
+    environment = {
+        f"{shop.flavor.upper()}_URL": shop.url(),
+        "KAFKA_SERVERS": kafka.bootstrap_servers,
+    }
+    shop.execute("CREATE TABLE items (id int PRIMARY KEY, name text)", database="shop")
+    assert "checks passed" in tailrace("doctor", config, environment=environment)
+    tailrace("run", config, "--until-current", environment=environment)
+    shop.script(WORK.replace(";", ";\n"), database="shop")
+    tailrace("run", config, "--until-current", environment=environment)
+    records = await read_committed(kafka, f"{pipeline}.shop.items")
+    found = [told(json.loads(record.key), record.value and json.loads(record.value)) for record in records]
+    for key in ({"id": 1}, {"id": 2}):  # each stands in one partition, in its order
+        assert [row for row in found if row[0] == key] == [row for row in EXPECTED if row[0] == key]
 
 
 def test_postgres_shaped(

@@ -29,8 +29,8 @@ from click.testing import CliRunner, Result
 from connectors.postgres.demo import Shop
 from connectors.postgres.demo.server import Server
 from connectors.postgres.source import PostgresSource
-from tailrace.abc import RowChange
 from tailrace.cli.main import main
+from tailrace.hooks import RowChange
 from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "tailrace", "demo"]

@@ -66,14 +66,18 @@ def _own_alike(source: Path, target: Path) -> None:
 
 
 def _copy_of_log(pipeline: Pipeline) -> Callable[[], None]:
-    """Copy the log's file, while nobody has it open; calling the answer puts it back."""
-    copy = pipeline.folder / "copy.db"
-    shutil.copy2(pipeline.folder / "log.db", copy)
+    """Copy the log's files, while nobody has it open; calling the answer puts them back. Who closes it last
+    may have had to leave what was written in the -wal beside it."""
+    copy = pipeline.folder / "copy"
+    copy.mkdir()
+    for path in pipeline.folder.glob("log.db*"):
+        shutil.copy2(path, copy)
 
     def put_back() -> None:
         for path in pipeline.folder.glob("log.db*"):
             path.unlink()
-        shutil.copy2(copy, pipeline.folder / "log.db")
+        for path in copy.iterdir():
+            shutil.copy2(path, pipeline.folder)
 
     return put_back
 

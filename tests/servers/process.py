@@ -68,10 +68,13 @@ class ServerProcess:
             raise ServerError(f"{self.name} is not running")
         return self._process.pid
 
-    def run(self, command: Sequence[str | Path]) -> None:
-        """Run a command of the server's to its end, as its account: initdb and the like."""
+    def run(self, command: Sequence[str | Path], script: str = "") -> None:
+        """Run a command of the server's to its end, as its account: initdb and the like.
+
+        It reads the script from its standard input.
+        """
         run = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, input=script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self.directory, check=False, text=True, **self._account,
         )  # fmt: skip
         if run.returncode:

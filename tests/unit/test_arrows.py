@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.failpoints",
     },
+    "tailrace.clients.mysql": {"tailrace.errors", "tailrace.secrets", "tailrace.worker_thread"},
     "tailrace.events": {"tailrace.types", "tailrace.abc"},  # abc for its annotations alone
     "tailrace.checkpoint": {"tailrace.errors", "tailrace.events"},
     "tailrace.abc": {
@@ -38,8 +39,8 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.redact",
-        "tailrace.types",
     },
+    "tailrace.hooks": {"tailrace.abc", "tailrace.errors", "tailrace.events", "tailrace.types"},
     "tailrace.topics": {"tailrace.errors", "tailrace.events"},
     "tailrace.patterns": set(),
     "tailrace.versions": {"tailrace.events"},
@@ -79,6 +80,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.claims",
         "tailrace.errors",
         "tailrace.events",
+        "tailrace.hooks",
         "tailrace.log",
         "tailrace.types",
     },

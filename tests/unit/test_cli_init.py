@@ -9,14 +9,16 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.postgres.discovery import _settings, pattern
+from connectors.postgres.discovery import _settings
 from connectors.postgres.tables import Pattern
-from tailrace.abc import DiscoveredTable, Discovery, Finding
+from tailrace.abc import Finding
 from tailrace.cli.main import main
 from tailrace.cli.starting_file import pipeline_name, render
 from tailrace.clients.postgres.address import Address
 from tailrace.config import loads
 from tailrace.errors import NotReady, code
+from tailrace.hooks import DiscoveredTable, Discovery
+from tailrace.patterns import exactly
 
 FAULT = code("TR-TEST-050", "a fault", "A fault that a test made up.")
 # What PostgreSQL takes as a name: anything but a NUL.
@@ -53,8 +55,8 @@ def test_every_name_makes_a_valid_file_that_means_it(schema: str, table: str, fa
         name=schema,
         settings={"url": "postgresql://app@127.0.0.1:5432/shop", "snapshot": "never"},
         tables=[
-            DiscoveredTable(pattern(schema, table), facts),
-            DiscoveredTable(pattern(table, schema), facts, error),
+            DiscoveredTable(exactly(schema, table), facts),
+            DiscoveredTable(exactly(table, schema), facts, error),
         ],
         others=[facts],
     )

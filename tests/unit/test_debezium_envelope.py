@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from tailrace import __version__
 from tailrace.abc import Record
 from tailrace.errors import Malformed
-from tailrace.events import ABSENT, Column, Event, Op, Origin, SchemaChange, Table, Transaction
+from tailrace.events import ABSENT, Column, Event, Op, Origin, SchemaChange, SourceField, Table, Transaction
 from tailrace.formats.debezium import DebeziumFormat
 from tailrace.plugins import load
+from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, ORIGIN, TRANSACTION, change, encode, table, text_column, value
 
@@ -27,6 +29,7 @@ SOURCE = (
     '"ts_us":1559033904863123,"ts_ns":1559033904863123000,"schema":"public","table":"customers",'
     '"txId":555,"lsn":24023128,"xmin":null},"transaction":null'
 )
+SOURCE_NAMES = ("version", "connector", "name", "ts_ms", "snapshot", "db", "sequence", "ts_us", "ts_ns")
 TIMES = '"ts_ms":1559033904863,"ts_us":1559033904863123,"ts_ns":1559033904863123000'
 
 
@@ -247,6 +250,27 @@ def test_a_source_without_fields_of_its_own() -> None:
         "schema": "public",
         "table": "customers",
     }
+
+
+def test_a_source_whose_tables_have_a_database_and_no_schema() -> None:
+    """The block as Debezium's MySQL connector has it; rows of one message have numbers."""
+    number = LogicalType(Kind.INT64, "bigint")
+    origin = Origin(
+        "mysql", "p", None, (SourceField("pos", number, False), SourceField("row", number, False))
+    )
+    transaction = Transaction("u:7", "7", 0, {"pos": "{offset}", "row": "{row}"})
+    customers = table(ID, text_column("note"), origin=origin)
+    third = change("c", customers, None, [b"1", None], transaction=transaction, index=8, offset=4711)
+    [record] = encode(third, schemas=True)
+    assert record.value is not None
+    document = msgspec.json.decode(record.value)
+    names = [*SOURCE_NAMES, "table", "pos", "row"]
+    [schema] = [field for field in document["schema"]["fields"] if field["field"] == "source"]
+    assert [field["field"] for field in schema["fields"]] == names
+    source = document["payload"]["source"]
+    assert list(source) == names
+    assert (source["db"], source["table"], source["pos"], source["row"]) == ("public", "customers", 4711, 2)
+    assert TopicTemplate("{database}.{table}").fill(customers) == "public.customers"
 
 
 def test_records_keep_the_order_of_tables_transactions_and_operations() -> None:

@@ -21,6 +21,7 @@ from tailrace.cli.main import COMMANDS
 from tailrace.config import loads
 from tailrace.engine.pipeline import Pipeline
 from tests.servers import kafka, postgres
+from tests.servers.mysql_releases import RELEASES, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -44,6 +45,21 @@ def test_compose_has_the_postgresql_of_the_tests() -> None:
     wanted = {name: str(value) for name, value in postgres.SETTINGS.items()}
     del wanted["fsync"]  # a container may lose its machine's power with somebody's data in it
     assert settings == wanted
+
+
+@pytest.mark.parametrize("release", ["mysql9", "mariadb11"])
+def test_compose_has_the_mysql_and_mariadb_of_the_tests(release: str) -> None:
+    flavor, version = RELEASES[release].flavor, RELEASES[release].version
+    service = COMPOSE["services"][flavor]
+    assert service["image"] == f"{flavor}:{version}"
+    settings = dict(word.removeprefix("--").split("=", 1) for word in service["command"][1:])
+    assert settings.pop("server_id").isdigit()
+    wanted = {name: str(value) for name, value in SETTINGS[flavor].items()}
+    # What a test's server leaves out because it is thrown away, or one of many on its machine.
+    for name in ("sync_binlog", "innodb_flush_log_at_trx_commit", "innodb_use_native_aio", "ssl"):
+        wanted.pop(name, None)
+    assert settings == wanted
+    assert service["profiles"] == [flavor]  # started by those who name it
 
 
 def test_compose_has_the_kafka_of_the_tests() -> None:

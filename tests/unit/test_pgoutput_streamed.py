@@ -3,7 +3,7 @@
 import json
 import struct
 import tracemalloc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.postgres import history
-from connectors.postgres.assembly import Assembly
+from connectors.postgres.assembly import Assembly, Subtransactions
 from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition
 from connectors.postgres.protocol import Decoder
@@ -76,9 +76,20 @@ def assembled(folder: Path, messages: Sequence[bytes], major: int = 16, step: in
     return [
         message
         for start in range(0, len(messages), step)
-        for part in made.feed(messages[start : start + step])
+        for part in fed(made, messages[start : start + step])
         for message in part
     ]
+
+
+def fed(
+    made: Assembly, messages: Sequence[bytes], rolled_back: Sequence[int] | None = ()
+) -> Iterator[list[bytes]]:
+    """Where the server answers so, whatever it is asked for."""
+    for part in made.feed(messages):
+        if isinstance(part, Subtransactions):
+            made.answer(rolled_back)
+        else:
+            yield part
 
 
 def told(messages: Sequence[bytes], major: int) -> list[tuple[int, bytes]]:
@@ -287,10 +298,10 @@ PIECE = [start(7), within(7, ANNOUNCED), within(7, ROW), STOP]
 def test_malformed(tmp_path: Path, messages: list[bytes], what: str) -> None:
     """Said by name, behind what stands before it."""
     before = [begin(0x1000), ANNOUNCED, ROW, commit(0x1000, 0x1008)]
-    fed = assembly(tmp_path).feed([*before, *messages])
-    assert next(fed)[:4] == before
+    out = fed(assembly(tmp_path), [*before, *messages])
+    assert next(out)[:4] == before
     with pytest.raises(Malformed, match=what):
-        next(fed)
+        next(out)
 
 
 def test_an_abort_of_what_was_never_sent_is_nothing(tmp_path: Path) -> None:
@@ -306,23 +317,52 @@ def test_an_abort_of_what_was_never_sent_is_nothing(tmp_path: Path) -> None:
         feed(_decoder(), [stream_abort(7, 8)[:-1]])
 
 
-def test_messages_of_a_rolled_back_part_are_not_guessed(tmp_path: Path) -> None:
-    """The server numbers them as of the whole transaction. Written behind what is rolled back they are
-    known."""
+def test_logical_messages_are_not_guessed(tmp_path: Path) -> None:
+    """The server numbers them as of the whole transaction, whichever savepoint they are behind."""
     message = within(7, logical_message("told", b"x", lsn=0x1100, transactional=True))
-    known = [*PIECE, stream_abort(7, 8), start(7, first=False), message, STOP, stream_commit(7, 0x2000)]
+    piece = [*PIECE, start(7, first=False), message, STOP]
+    for major in MAJORS:
+        with pytest.raises(Retry):
+            assembled(tmp_path, recorded(major, "messages"), major)
     made = assembly(tmp_path)
-    assert [kind(m) for part in made.feed(known) for m in part] == list("BRIMC")
-    assert not made.undecided
-    unknown = [*PIECE, start(7, first=False), message, STOP, stream_abort(7, 8), stream_commit(7, 0x2000)]
-    fed = assembly(tmp_path).feed([ROW, *unknown])
-    assert next(fed) == [ROW]
+    out = made.feed([ROW, *piece, stream_commit(7, 0x2000)])
+    assert next(out) == [ROW]
     with pytest.raises(Retry) as raised:
-        next(fed)
+        next(out)
     assert raised.value.code.id == "TR-PG-105"
+    assert made.undecided
     made = assembly(tmp_path)
-    assert list(made.feed([*unknown[:-1], stream_abort(7, 7)])) == [[]]  # none of it was committed
+    assert list(made.feed([*piece, stream_abort(7, 7)])) == [[]]  # none of it was committed
     assert not made.undecided
+
+
+SAVEPOINT = [start(7, first=False), within(8, ANNOUNCED), within(8, insert(T, b"2")), within(9, ROW), STOP]
+
+
+def test_a_rollback_that_the_server_does_not_send_is_asked_for(tmp_path: Path) -> None:
+    """Rows are left out, what was announced with them stays: the server does not send it again."""
+    messages = [start(7), within(7, insert(T, b"3")), STOP, *SAVEPOINT, stream_commit(7, 0x2000)]
+    made = assembly(tmp_path)
+    assert [part.xids for part in made.feed(messages[:-1]) if isinstance(part, Subtransactions)] == []
+    asked = [part for part in _answered(made, messages[-1:], [8]) if isinstance(part, Subtransactions)]
+    assert [one.xids for one in asked] == [(8, 9)]
+    made = assembly(tmp_path)
+    (out,) = fed(made, messages, [8])
+    assert [kind(message) for message in out] == list("BIRIC")
+    made = assembly(tmp_path)
+    with pytest.raises(Retry) as raised:
+        list(fed(made, messages, None))
+    assert raised.value.code.id == "TR-PG-105"
+    assert made.undecided
+
+
+def _answered(
+    made: Assembly, messages: Sequence[bytes], rolled_back: Sequence[int]
+) -> Iterator[list[bytes] | Subtransactions]:
+    for part in made.feed(messages):
+        if isinstance(part, Subtransactions):
+            made.answer(rolled_back)
+        yield part
 
 
 def test_keepalives_are_not_held_back(tmp_path: Path) -> None:
@@ -337,7 +377,7 @@ def test_a_transaction_is_handed_out_in_bounded_lists(tmp_path: Path) -> None:
     assert list(made.feed(PIECE)) == [[]]
     for _ in range(100):
         assert list(made.feed([start(7, first=False), *[row] * 100, STOP])) == [[]]
-    sizes = [sum(map(len, part)) for part in made.feed([stream_commit(7, 0x2000), *[ROW] * 10])]
+    sizes = [sum(map(len, part)) for part in fed(made, [stream_commit(7, 0x2000), *[ROW] * 10])]
     assert sum(sizes) > 10_000_000
     assert max(sizes) < 1_400_000
     assert len(sizes) < 12
@@ -351,7 +391,7 @@ def test_what_was_rolled_back_is_passed_in_bounded_steps(tmp_path: Path) -> None
     for _ in range(100):
         assert list(made.feed([start(7, first=False), *[row] * 100, STOP])) == [[]]
     assert list(made.feed([stream_abort(7, 8)])) == [[]]
-    parts = list(made.feed([stream_commit(7, 0x2000)]))
+    parts = list(fed(made, [stream_commit(7, 0x2000)]))
     assert [kind(m) for part in parts for m in part] == list("BRIC")
     assert len(parts) > 4  # 10 MB
 
@@ -368,7 +408,7 @@ def test_the_memory_for_a_transaction_is_bounded(tmp_path: Path) -> None:
         for _ in range(60):
             assert list(made.feed([start(7, first=False), *piece, STOP])) == [[]]
         count = 0
-        for part in made.feed([stream_commit(7, 0x2000)]):
+        for part in fed(made, [stream_commit(7, 0x2000)]):
             batch = feed(decoder, part)
             count += len(batch.events) if batch else 0
             del batch, part

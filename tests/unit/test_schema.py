@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SOURCE: dict[str, Any] = {
 VALID: dict[str, Any] = {"name": "shop", "source": SOURCE, "sinks": [{"type": "log", "path": "log.db"}]}
 
 
+@cache
 def validator() -> jsonschema.Draft202012Validator:
     schema = pipeline_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -12,8 +12,8 @@ from psycopg.types.json import Jsonb
 
 from connectors.postgres.demo.server import Server
 from connectors.postgres.demo.tables import SCHEMA, TABLES, select
-from tailrace.abc import DemoTable, RowChange
 from tailrace.events import Op
+from tailrace.hooks import DemoTable, RowChange
 
 _DATABASE: Final = "shop"
 
@@ -50,7 +50,7 @@ class _OutOfStockError(Exception):
 
 
 class Shop:
-    """A `tailrace.abc.Demo`."""
+    """A `tailrace.hooks.Demo`."""
 
     tables: Mapping[str, DemoTable] = TABLES
 

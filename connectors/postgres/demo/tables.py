@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 
 from psycopg import sql
 
-from tailrace.abc import DemoTable
+from tailrace.hooks import DemoTable
 from tailrace.types import Kind, LogicalType
 
 SCHEMA: Final = """

@@ -19,10 +19,11 @@ from typing import ClassVar, Final
 import msgspec
 from pydantic import Field
 
-from tailrace.abc import Declaration, Discovery, Explanation, Finding, SourceContext
+from tailrace.abc import Declaration, Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import ConfigurationError, Gap, Malformed, NotReady, Retry, code
 from tailrace.events import Batch, Change, Column, Event, Origin, Position, SourceField, Table, Transaction
+from tailrace.hooks import Discovery
 from tailrace.types import Kind, LogicalType
 
 NO_DIRECTORY = code("TR-EXAMPLE-001", "no directory", "The directory that is followed does not exist.")
@@ -197,7 +198,7 @@ class DirectorySource:
 
     @classmethod
     async def discover(cls, url: str) -> Discovery:
-        """`jsonl:///var/log/orders`; see `tailrace.abc.DiscoverPlugin`."""
+        """`jsonl:///var/log/orders`; see `tailrace.hooks.DiscoverPlugin`."""
         path = Path(url.partition("://")[2])
         if not await asyncio.to_thread(path.is_dir):
             raise ConfigurationError(NO_DIRECTORY, f"{path} is no directory", "Name one: jsonl:///path")

@@ -70,6 +70,7 @@ class Producer:
         self._sent: list[asyncio.Future[Any]] = []  # of each batch that is not known to have arrived
         self._in_transaction = False  # begun, and neither failed nor asked to commit
         self._records: Counter[tuple[str, int]] = Counter()
+        self._followed: set[str] = set()  # topics that aiokafka asks for at each look at the cluster
 
     async def start(self) -> None:
         """Fence every earlier producer of this transactional.id; what it had open is aborted."""
@@ -108,6 +109,7 @@ class Producer:
         soon: what is sent to one whose leader is not known may wait for 15 s, and fail."""
         deadline = time.monotonic() + _LEADERS_TIMEOUT
         try:
+            await self._follow(topic)
             count = len(await self._producer.partitions_for(topic))
             client = self._producer.client
             while time.monotonic() < deadline:
@@ -119,6 +121,14 @@ class Producer:
             raise self._failure(error, f"looking up topic {topic}") from error
         return count
 
+    async def _follow(self, topic: str) -> None:
+        """A start that is not answered at once has aiokafka ask for all topics that there are. Later it asks
+        for those alone that it had to look for, and forgets the rest: a batch for one of these would wait for
+        its leader until it expires."""
+        if topic not in self._followed:
+            await self._producer.client.add_topic(topic)
+            self._followed.add(topic)
+
     def known_partitions(self, topic: str) -> int | None:
         """How many partitions the topic had when its brokers were last asked, which is every five minutes.
         None: it was not there."""
@@ -128,6 +138,7 @@ class Producer:
     async def send(self, batch: RecordBatch, topic: str, partition: int) -> None:
         """Hand a batch over. Waits while the one before it for this partition is not on its way."""
         try:
+            await self._follow(topic)
             if not self._in_transaction:
                 await self._producer.begin_transaction()
                 self._in_transaction = True

@@ -94,137 +94,142 @@ if (_log := logging.getLogger("psycopg")).level in (logging.NOTSET, logging.WARN
 
 _CHECK_LOGIN: Final = "Check user and password, and pg_hba.conf on the server."
 
-# What a refused connection's text says → what it is, in the order in which they are looked for.
-_REFUSALS: Final[tuple[tuple[re.Pattern[str], type[TailraceError], Code, str], ...]] = tuple(
-    (re.compile(pattern, re.I), kind, code, remedy)
-    for pattern, kind, code, remedy in (
-        (
-            r"to start wal ?sender",
-            NotReady,
-            NO_REPLICATION,
-            "As a superuser: ALTER ROLE {user} REPLICATION; on Amazon RDS: GRANT rds_replication TO {user};",
-        ),
-        (
-            r"no pg_hba\.conf entry .*no encryption",
-            NotReady,
-            PASSWORD,
-            "Where the server takes this user with TLS only: ?sslmode=require in the URL. Else add a line to "
-            "its pg_hba.conf.",
-        ),
-        (
-            r"certificate authentication failed",
-            NotReady,
-            PASSWORD,
-            "The client certificate's CN must be {user}, or be mapped to it in pg_ident.conf on the server.",
-        ),
-        (
-            r"requires a valid client certificate|certificate required",
-            NotReady,
-            TLS,
-            "Let sslcert and sslkey in the URL name a client certificate and its key.",
-        ),
-        (
-            r"alert (?:unknown ca|bad certificate|certificate (?:expired|revoked|unknown)|unsupported cert)",
-            NotReady,
-            TLS,
-            "The server does not take the client certificate: let sslcert name one that is valid and signed "
-            "by an authority in the server's ssl_ca_file.",
-        ),
-        (
-            r"private key file|could not (?:load|read|open) (?:the )?(?:private key|certificate)|"
-            r"client certificate file",
-            NotReady,
-            TLS,
-            "Correct sslcert and sslkey in the URL; the key belongs to the certificate, and only its owner "
-            "may read it (chmod 600).",
-        ),
-        (
-            r"does not support SSL",
-            NotReady,
-            TLS,
-            "Switch TLS on at the server (ssl = on), or, on a line that nobody else can reach, take sslmode "
-            "out of the URL.",
-        ),
-        (
-            r"root certificate file|root\.crt",
-            NotReady,
-            TLS,
-            "Let sslrootcert in the URL name the certificate of the authority that signed the server's, or "
-            "sslrootcert=system.",
-        ),
-        (
-            r"does not match host name",
-            NotReady,
-            TLS,
-            "Let the URL lead to a name that stands in the certificate, or have one made for this name; "
-            "sslmode=verify-ca checks the authority alone.",
-        ),
-        (
-            r"password authentication failed|no password supplied|authentication failed|"
-            r"pg_hba\.conf|not permitted to log in|role \".*\" does not exist",
-            NotReady,
-            PASSWORD,
-            _CHECK_LOGIN,
-        ),
-        (r"database \".*\" does not exist", NotReady, NO_DATABASE, "Correct the database in the URL."),
-        (
-            r"permission denied for database|permission denied to connect",
-            NotReady,
-            PERMISSION,
-            "As the owner of the database: GRANT CONNECT ON DATABASE {database} TO {user};",
-        ),
-        (
-            r"starting up|shutting down|recovery mode|not (?:yet )?accepting connections",
-            Retry,
-            UNAVAILABLE,
-            "Nothing, if the server comes back by itself; else start it.",
-        ),
-        (
-            r"hot standby mode|session is read-only|session is not read-only",
-            Retry,
-            UNAVAILABLE,
-            "Nothing during a failover; else correct the hosts or target_session_attrs in the URL.",
-        ),
-        (
-            r"too many (?:clients|connections)|connection slots are reserved|max_wal_senders",
-            Retry,
-            TOO_MANY,
-            "End connections that nobody needs, or raise max_connections or max_wal_senders.",
-        ),
-        (
-            r"unexpected eof|SSL SYSCALL|closed the connection unexpectedly|closed unexpectedly",
-            Retry,
-            UNREACHABLE,
-            "Nothing, if the server is being started or ended; else look into its log. Servers before 17 end "
-            "the connection at sslnegotiation=direct.",
-        ),
-        (
-            r"certificate|SSL error|sslmode|sslnegotiation|\bSSL\b.*required",
-            NotReady,
-            TLS,
-            "Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or TLS on the server.",
-        ),
-        (
-            r"conversion between .* and .* is not supported",
-            NotReady,
-            ENCODING,
-            "Dump the database, create it anew with another encoding, and restore it: CREATE DATABASE "
-            "{database} ENCODING '…' TEMPLATE template0;",
-        ),
-        (
-            r"unsupported startup parameter",
-            NotReady,
-            POOLER,
-            TO_THE_SERVER,
-        ),
-        (
-            r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
-            r"parameter \".*\" cannot be changed|invalid connection option",
-            NotReady,
-            REFUSED,
-            "Correct the parameters in the URL.",
-        ),
-    )
+# What a refused connection's text says → what it is, in the order in which they are looked for. Compiled when
+# a connection is refused: a process that starts need not wait for all of them.
+_REFUSALS: Final[tuple[tuple[str, type[TailraceError], Code, str], ...]] = (
+    (
+        r"to start wal ?sender",
+        NotReady,
+        NO_REPLICATION,
+        "As a superuser: ALTER ROLE {user} REPLICATION; on Amazon RDS: GRANT rds_replication TO {user};",
+    ),
+    (
+        r"no pg_hba\.conf entry .*no encryption",
+        NotReady,
+        PASSWORD,
+        "Where the server takes this user with TLS only: ?sslmode=require in the URL. Else add a line to "
+        "its pg_hba.conf.",
+    ),
+    (
+        r"certificate authentication failed",
+        NotReady,
+        PASSWORD,
+        "The client certificate's CN must be {user}, or be mapped to it in pg_ident.conf on the server.",
+    ),
+    (
+        r"requires a valid client certificate|certificate required",
+        NotReady,
+        TLS,
+        "Let sslcert and sslkey in the URL name a client certificate and its key.",
+    ),
+    (
+        r"alert (?:unknown ca|bad certificate|certificate (?:expired|revoked|unknown)|unsupported cert)",
+        NotReady,
+        TLS,
+        "The server does not take the client certificate: let sslcert name one that is valid and signed "
+        "by an authority in the server's ssl_ca_file.",
+    ),
+    (
+        r"private key file|could not (?:load|read|open) (?:the )?(?:private key|certificate)|"
+        r"client certificate file",
+        NotReady,
+        TLS,
+        "Correct sslcert and sslkey in the URL; the key belongs to the certificate, and only its owner "
+        "may read it (chmod 600).",
+    ),
+    (
+        r"does not support SSL",
+        NotReady,
+        TLS,
+        "Switch TLS on at the server (ssl = on), or, on a line that nobody else can reach, take sslmode "
+        "out of the URL.",
+    ),
+    (
+        r"root certificate file|root\.crt",
+        NotReady,
+        TLS,
+        "Let sslrootcert in the URL name the certificate of the authority that signed the server's, or "
+        "sslrootcert=system.",
+    ),
+    (
+        r"does not match host name",
+        NotReady,
+        TLS,
+        "Let the URL lead to a name that stands in the certificate, or have one made for this name; "
+        "sslmode=verify-ca checks the authority alone.",
+    ),
+    (
+        r"no password supplied",
+        NotReady,
+        PASSWORD,
+        "The server asks for a password: export PGPASSWORD=…, write a line into ~/.pgpass, or write "
+        "password: into the pipeline's file.",
+    ),
+    (
+        r"password authentication failed|authentication failed|"
+        r"pg_hba\.conf|not permitted to log in|role \".*\" does not exist",
+        NotReady,
+        PASSWORD,
+        _CHECK_LOGIN,
+    ),
+    (r"database \".*\" does not exist", NotReady, NO_DATABASE, "Correct the database in the URL."),
+    (
+        r"permission denied for database|permission denied to connect",
+        NotReady,
+        PERMISSION,
+        "As the owner of the database: GRANT CONNECT ON DATABASE {database} TO {user};",
+    ),
+    (
+        r"starting up|shutting down|recovery mode|not (?:yet )?accepting connections",
+        Retry,
+        UNAVAILABLE,
+        "Nothing, if the server comes back by itself; else start it.",
+    ),
+    (
+        r"hot standby mode|session is read-only|session is not read-only",
+        Retry,
+        UNAVAILABLE,
+        "Nothing during a failover; else correct the hosts or target_session_attrs in the URL.",
+    ),
+    (
+        r"too many (?:clients|connections)|connection slots are reserved|max_wal_senders",
+        Retry,
+        TOO_MANY,
+        "End connections that nobody needs, or raise max_connections or max_wal_senders.",
+    ),
+    (
+        r"unexpected eof|SSL SYSCALL|closed the connection unexpectedly|closed unexpectedly",
+        Retry,
+        UNREACHABLE,
+        "Nothing, if the server is being started or ended; else look into its log. Servers before 17 end "
+        "the connection at sslnegotiation=direct.",
+    ),
+    (
+        r"certificate|SSL error|sslmode|sslnegotiation|\bSSL\b.*required",
+        NotReady,
+        TLS,
+        "Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or TLS on the server.",
+    ),
+    (
+        r"conversion between .* and .* is not supported",
+        NotReady,
+        ENCODING,
+        "Dump the database, create it anew with another encoding, and restore it: CREATE DATABASE "
+        "{database} ENCODING '…' TEMPLATE template0;",
+    ),
+    (
+        r"unsupported startup parameter",
+        NotReady,
+        POOLER,
+        TO_THE_SERVER,
+    ),
+    (
+        r"invalid (?:integer )?value|invalid .* value|unrecognized configuration parameter|"
+        r"parameter \".*\" cannot be changed|invalid connection option",
+        NotReady,
+        REFUSED,
+        "Correct the parameters in the URL.",
+    ),
 )
 
 _ATTEMPT: Final = re.compile(r" ?- host: ")
@@ -240,7 +245,7 @@ def connecting(address: Address) -> Iterator[None]:
     except psycopg.Error as error:
         text = _concise(error)
         for pattern, kind, code, remedy in _REFUSALS:
-            if pattern.search(text):
+            if re.search(pattern, text, re.I):
                 names = {"user": address.user, "database": address.database}
                 filled = remedy.format(**{key: _quoted(name) for key, name in names.items()})
                 raise kind(code, text, filled, where=str(address)) from None

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tailrace.abc import DemoTable
 from tailrace.demo.events import LoggedEvent, LogTail, read_value
+from tailrace.hooks import DemoTable
 from tailrace.log import Reader, Retention, Writer
 from tailrace.testing.events import checkpoint
 from tailrace.types import Kind, LogicalType

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tailrace.abc import DemoTable, RowChange
 from tailrace.demo.events import LoggedEvent
 from tailrace.demo.proof import Proof, compare, fold, prove
 from tailrace.events import Op
+from tailrace.hooks import DemoTable, RowChange
 from tailrace.types import Kind, LogicalType
 
 COLUMNS = {"id": LogicalType(Kind.INT32, "integer"), "text": LogicalType(Kind.STRING, "text")}

@@ -1,0 +1,239 @@
+"""The connection over which a server sends its binary log: bytes in, events out. Knows frames, not messages.
+
+Beside the login nothing blocks: the socket is read on the event loop, as much at a time as is there. While
+nobody drains it the server waits, for as long as its net_write_timeout, which is set to a month.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.mysql.framing import Framing, LogEnd, ServerError
+from tailrace.clients.mysql.address import Address
+from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
+from tailrace.clients.mysql.faults import LOST, fault
+from tailrace.errors import Diverged, Gap, Retry, TailraceError, code
+
+PURGED: Final = code(
+    "TR-MY-330",
+    "the log behind the checkpoint is gone",
+    "The server has removed files of its binary log that the checkpoint still needs: changes would be lost.",
+)
+AHEAD: Final = code(
+    "TR-MY-331",
+    "the checkpoint is beyond the server's log",
+    "The server does not have everything that was delivered from it: it was restored from a backup, its log "
+    "was reset, or it is another server.",
+)
+TAKEN: Final = code(
+    "TR-MY-332",
+    "another reader has the same server_id",
+    "A server keeps one reader of each number: the one that came later has thrown this one out, or would be.",
+)
+
+BEGIN_ANEW: Final = (
+    "The changes in between are not in the log any more. Bring the targets up to date by other means, then "
+    "begin anew: tailrace offsets reset FILE, and run it again."
+)
+LOST_BY_SERVER: Final = (
+    "If it is another server, correct the URL. If the server has lost what was delivered, decide which of "
+    "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
+)
+
+# What the servers say of a position, in small letters.
+_PURGED: Final = ("purged", "could not find first log file")
+_AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
+
+_REGISTER: Final = 0x15
+_RECEIVE: Final = 256 * 1024  # bytes at a time
+_PATIENT_SECONDS: Final = 30 * 86_400
+_LOG_ERROR: Final = 1236
+_READER_REPLACED: Final = 4052  # MariaDB
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """What the server is asked for: statements before, then a command of the protocol."""
+
+    statements: Sequence[str]
+    command: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the pipeline shows itself among the server's replicas."""
+
+    server_id: int
+    name: str
+    heartbeat: float  # seconds of an idle log between two signs of life
+
+    def registration(self) -> bytes:
+        """COM_REGISTER_SLAVE without its first byte: as a host the name is shown; user and password are
+        none."""
+        name = self.name.encode()[:60]
+        return struct.pack("<IB", self.server_id, len(name)) + name + struct.pack("<BBHII", 0, 0, 0, 0, 0)
+
+
+def register(address: Address, reader: Reader) -> None:
+    """Log in and register as a replica, and leave: whether the account may. Blocks."""
+    connection = connect(address, reader.name)
+    try:
+        command(connection, address, _REGISTER, reader.registration())
+        answer(connection, address)
+    finally:
+        abandon(connection)
+
+
+def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str]) -> Connection:
+    """A connection that the server sends its log over. Blocks. Retry if the server is not the `expected` one:
+    an expression of SQL, and its value."""
+    connection = connect(address, reader.name)
+    try:
+        expression, value = expected
+        ((found,),) = execute(connection, address, f"SELECT {expression}")
+        if str(found) != value:
+            raise Retry(
+                LOST,
+                f"another server answers now: {found} in place of {value}",
+                "Nothing: everything is checked again.",
+                where=str(address),
+            )
+        nanoseconds = int(reader.heartbeat * 1e9)
+        for statement in (
+            "SET @master_binlog_checksum = @@global.binlog_checksum, "
+            "@source_binlog_checksum = @@global.binlog_checksum",
+            f"SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}",
+            f"SET SESSION net_write_timeout = {_PATIENT_SECONDS}",
+            *dump.statements,
+        ):
+            execute(connection, address, statement)
+        command(connection, address, _REGISTER, reader.registration())
+        answer(connection, address)
+        command(connection, address, dump.command, dump.payload)
+        stream(connection).setblocking(False)
+    except BaseException:
+        abandon(connection)
+        raise
+    return connection
+
+
+class Channel:
+    """A connection that was begun. Errors are Retry where a new connection may help, else Stop kinds."""
+
+    def __init__(self, connection: Connection, address: Address) -> None:
+        self._connection = connection
+        self._socket = stream(connection)
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._framing = Framing()
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: TailraceError | None = None
+
+    def drain(self, limit: int) -> list[bytes]:
+        """What has arrived, up to about `limit` bytes: events in order."""
+        events: list[bytes] = []
+        size = 0
+        receive, feed = self._socket.recv, self._framing.feed
+        try:
+            while size < limit and self._failure is None:
+                data = receive(_RECEIVE)
+                if not data:
+                    self._failure = self._lost("the server has ended the connection")
+                    break
+                size += len(data)
+                events += feed(data)
+                if self._framing.end is not None:
+                    self._failure = self._ended(self._framing.end)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except OSError as error:
+            self._failure = self._lost(error.strerror or str(error))
+        except TailraceError as error:
+            self._failure = error
+        if self._failure is not None and not events:
+            raise self._failure
+        return events
+
+    async def readable(self, timeout: float) -> None:
+        """Return when something may have arrived, after `timeout` seconds, or when woken."""
+        if self._failure is not None:
+            return
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(max(timeout, 0), _wake, waiter)
+        self._loop.add_reader(self._socket, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            if self._waiter is waiter:  # else it was closed, and the descriptor may be somebody else's by now
+                self._loop.remove_reader(self._socket)
+                self._waiter = None
+
+    def wake(self) -> None:
+        """Let `readable` return."""
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+    def close(self) -> None:
+        """End the connection. Whoever waits or comes later gets Retry."""
+        if self._failure is None:
+            self._failure = self._lost("the stream has ended")
+        if self._waiter is not None:
+            self._loop.remove_reader(self._socket)
+            _wake(self._waiter)
+            self._waiter = None
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        abandon(self._connection)
+
+    def _ended(self, end: ServerError | LogEnd) -> TailraceError:
+        if isinstance(end, LogEnd):
+            return self._lost("the server has sent its log's end")
+        return ended(end, self._address)
+
+    def _lost(self, found: str) -> Retry:
+        return Retry(LOST, found, "Nothing: the connection is made again.", where=str(self._address))
+
+
+def taken(server_id: int, holder: str, where: str) -> Retry:
+    """The error of a server_id under which somebody else reads."""
+    return Retry(
+        TAKEN,
+        f"server_id {server_id} is that of {holder}",
+        "Nothing, if that reader ends; else write another server_id: under source:.",
+        where=where,
+    )
+
+
+def ended(error: ServerError, address: Address) -> TailraceError:
+    """What an error means by which the server ends its log, or does not begin to send it."""
+    where, words = str(address), " ".join(error.message.split())
+    text = words.lower()
+    if error.number == _READER_REPLACED or "same server_uuid/server_id" in text or "same server_id" in text:
+        return Retry(
+            TAKEN,
+            words,
+            "Let no other reader have this server_id: server_id under source: sets another. If it was "
+            "another process of this pipeline, one of both stops by itself.",
+            where=where,
+        )
+    if error.number != _LOG_ERROR:
+        return fault(error.number, words, address)
+    if any(part in text for part in _PURGED):
+        return Gap(PURGED, words, BEGIN_ANEW, where=where)
+    if any(part in text for part in _AHEAD):
+        return Diverged(AHEAD, words, LOST_BY_SERVER, where=where)
+    return fault(error.number, words, address)
+
+
+def _wake(arrived: asyncio.Future[None]) -> None:
+    if not arrived.done():
+        arrived.set_result(None)

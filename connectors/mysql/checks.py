@@ -1,0 +1,285 @@
+"""What must hold on the server before a start, as a list that a person can work through."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from connectors.mysql import channel
+from connectors.mysql.channel import Reader
+from connectors.mysql.server import Catalogue, Server
+from connectors.mysql.tables import SYSTEM, keyless
+from tailrace.abc import Finding
+from tailrace.clients.mysql.connection import Session
+from tailrace.errors import NotReady, TailraceError, code
+from tailrace.patterns import TableFilter
+from tailrace.worker_thread import WorkerThread
+
+TOO_OLD: Final = code(
+    "TR-MY-403",
+    "the server is too old",
+    "MySQL before 8.0 and MariaDB before 10.6 do not write what a reader must know of columns into the log.",
+)
+SETTING: Final = code(
+    "TR-MY-404",
+    "the log does not hold what is needed",
+    "The server writes its binary log in a way in which rows, names of columns or signs of numbers are not "
+    "whole.",
+)
+NO_TABLE: Final = code(
+    "TR-MY-405",
+    "no table matches",
+    "A pattern names a table exactly, and there is none of that name that the account may read.",
+)
+
+_OLDEST: Final = {"mysql": (8, 0), "mariadb": (10, 6)}
+_WANTED: Final = {
+    "binlog_format": ("ROW",),
+    "binlog_row_metadata": ("FULL",),
+    "binlog_row_image": ("FULL", "FULL_NODUP", "NOBLOB"),
+}
+_UPDATES: Final = ("log_replica_updates", "log_slave_updates")
+_REPLICA: Final = (
+    "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
+    "configuration and restart it; what it has applied until then is in no log of its own."
+)
+_SHOWN: Final = 5  # names in a line
+_DAY: Final = 86_400
+
+_TABLES: Final = """
+    SELECT t.table_schema, t.table_name,
+           (SELECT COUNT(*) FROM information_schema.statistics s
+            WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name
+              AND s.index_name = 'PRIMARY')
+    FROM information_schema.tables t
+    WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+      AND t.table_schema NOT IN %s
+    ORDER BY t.table_schema, t.table_name
+    """
+
+
+_CASCADES: Final = """
+    SELECT constraint_schema, table_name FROM information_schema.referential_constraints
+    WHERE delete_rule IN ('CASCADE', 'SET NULL') OR update_rule IN ('CASCADE', 'SET NULL')
+    """
+_GENERATED: Final = """
+    SELECT table_schema, table_name, column_name FROM information_schema.columns
+    WHERE extra LIKE '%GENERATED%'
+    """
+_GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
+
+
+class Checks:
+    """The check list of one pipeline's source. Changes nothing."""
+
+    def __init__(self, session: Session, catalogue: Catalogue, reader: Reader, tables: TableFilter) -> None:
+        self._session = session
+        self._catalogue = catalogue
+        self._reader = reader
+        self._tables = tables
+        self._where = str(session.address)
+
+    async def run(self) -> Sequence[Finding]:
+        """The findings, in the order in which a person would mend them; a failed connection is the last."""
+        findings: list[Finding] = []
+        try:
+            findings.extend([finding async for finding in self._findings()])
+        except TailraceError as error:
+            findings.append(_fault("connection", error))
+        return findings
+
+    async def _findings(self) -> AsyncIterator[Finding]:
+        server = await self._catalogue.server()
+        yield self._version(server)
+        if not server.is_on("log_bin"):
+            yield _fault("log_bin", self._catalogue.no_log())
+            return
+        for name, wanted in _WANTED.items():
+            yield self._setting(server, name, wanted)
+        yield _gtids(server)
+        for finding in await self._replicated(server):
+            yield finding
+        yield await self._replication()
+        yield await self._log(server)
+        yield await self._reader_id(server)
+        yield _retention(server)
+        async for finding in self._found():
+            yield finding
+        async for finding in self._warnings(server):
+            yield finding
+
+    def _version(self, server: Server) -> Finding:
+        if server.number >= _OLDEST[server.flavor]:
+            return Finding("server version", server.version)
+        oldest = ".".join(map(str, _OLDEST[server.flavor]))
+        error = NotReady(TOO_OLD, server.version, f"Upgrade to {oldest} or later.", where=self._where)
+        return _fault("server version", error)
+
+    def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
+        found = server.variables.get(name, "not there")
+        if found in wanted:
+            return Finding(name, found)
+        remedy = (
+            f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
+            "Sessions that are open keep what they have: let them connect again."
+        )
+        error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
+        return _fault(name, error)
+
+    async def _replicated(self, server: Server) -> Sequence[Finding]:
+        """Whether what a replica applies is in its own log."""
+        name = next((one for one in _UPDATES if one in server.variables), _UPDATES[0])
+        if server.is_on(name):
+            return []
+        found = f"{name} is OFF: what the server replicates from another one is not in its log"
+        if not (follows := await self._catalogue.follows()):
+            unless = "; it replicates from nobody" if follows is False else ""
+            return [
+                Finding(
+                    name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
+                )
+            ]
+        return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
+
+    async def _replication(self) -> Finding:
+        title = "replication"
+        thread = WorkerThread("mysql-check")
+        # Under a number of its own: a reader that runs would be taken out of the server's list.
+        reader = replace(self._reader, server_id=random.randrange(1 << 31, 1 << 32))
+        try:
+            await thread.call(channel.register, self._session.address, reader)
+        except TailraceError as error:
+            return _fault(title, error)
+        finally:
+            thread.end()
+        line = "over TLS" if await self._session.encrypted() else "without TLS"
+        return Finding(title, f"the account may read the log, {line}")
+
+    async def _log(self, server: Server) -> Finding:
+        title = "binary log"
+        try:
+            _, place = await self._catalogue.executed(server)
+            files = await self._catalogue.files()
+        except TailraceError as error:
+            return _fault(title, error)
+        size = sum(file.size for file in files)
+        return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+
+    async def _reader_id(self, server: Server) -> Finding:
+        title, own = "server_id", self._reader.server_id
+        if str(own) == server.variables.get("server_id"):
+            return _fault(title, channel.taken(own, "the server itself", self._where))
+        holder = await self._catalogue.reader(own, server)
+        if holder is None:
+            return Finding(title, f"{own}: nobody reads under it")
+        if holder != self._reader.name:
+            return _fault(title, channel.taken(own, holder, self._where))
+        return Finding(title, f"{own}: this pipeline reads under it now")
+
+    async def _found(self) -> AsyncIterator[Finding]:
+        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
+        captured = [
+            (schema, name, keys) for schema, name, keys in tables if self._tables.captured(schema, name)
+        ]
+        there = {(schema, name) for schema, name, _ in tables}
+        absent = [
+            pattern.text
+            for pattern in self._tables.include
+            if pattern.literal is not None and pattern.literal not in there
+        ]
+        for text in absent:
+            error = NotReady(
+                NO_TABLE,
+                f"{text} does not exist, or the account may not read it",
+                "Correct tables:, whose case counts, or GRANT SELECT on it to the account.",
+                where=self._where,
+            )
+            yield _fault("tables", error)
+        without = [f"{schema}.{name}" for schema, name, keys in captured if not keys]
+        for name in without:
+            yield _fault("primary keys", keyless(name))
+        if not captured and not absent:
+            yield Finding(
+                "tables",
+                "no table matches yet: those that are created later are captured",
+                warning=True,
+                remedy="Look whether the patterns are meant so, and what the account may read.",
+            )
+        elif not absent and not without:
+            yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
+
+    async def _warnings(self, server: Server) -> AsyncIterator[Finding]:
+        """What the log lacks of captured tables."""
+        if server.flavor == "mariadb" or server.is_on("innodb_native_foreign_keys"):
+            found = await self._session.query(_CASCADES)
+            children = sorted({f"{s}.{t}" for s, t in found if self._tables.captured(str(s), str(t))})
+            if children:
+                yield Finding(
+                    "foreign keys",
+                    f"{_listed(children)}: rows that a foreign key deletes or changes are not in the log",
+                    warning=True,
+                    remedy="Let statements, or a trigger before the parent's delete, change these rows.",
+                )
+        if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
+            found = await self._session.query(_GENERATED)
+            columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
+            if columns:
+                yield Finding(
+                    "generated columns",
+                    f"{_listed(columns)}: the log of updates lacks them, so that formats stop there",
+                    warning=True,
+                    remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
+                )
+
+
+def _gtids(server: Server) -> Finding:
+    title = "GTIDs"
+    if server.flavor == "mariadb":
+        if server.is_on("gtid_strict_mode"):
+            return Finding(title, "gtid_strict_mode is ON")
+        return Finding(
+            title,
+            "gtid_strict_mode is OFF: the numbers of a domain may come out of order",
+            warning=True,
+            remedy="SET GLOBAL gtid_strict_mode = ON, also in the server's configuration: the pipeline stops "
+            "where numbers go back.",
+        )
+    if server.by_gtids:
+        return Finding(title, "gtid_mode is ON")
+    return Finding(
+        title,
+        f"gtid_mode is {server.variables.get('gtid_mode', 'not there')}: positions are files and offsets of "
+        "this one server",
+        warning=True,
+        remedy="After a failover the pipeline cannot go on. With gtid_mode = ON and "
+        "enforce_gtid_consistency = ON it can.",
+    )
+
+
+def _retention(server: Server) -> Finding:
+    title = "log retention"
+    seconds = server.variables.get("binlog_expire_logs_seconds", "")
+    days = server.variables.get("expire_logs_days", "")
+    kept = float(seconds or 0) or float(days or 0) * _DAY
+    if not kept:
+        return Finding(title, "the server removes no log by itself")
+    hours = f"{kept / 3600:g} hours"
+    if kept >= _DAY:
+        return Finding(title, f"the server keeps {hours} of log: a pipeline that is further behind has a gap")
+    return Finding(
+        title,
+        f"the server keeps only {hours} of log: a pipeline that is further behind has a gap",
+        warning=True,
+        remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _fault(title: str, error: TailraceError) -> Finding:
+    return Finding(title, error.found, error=error)

@@ -1,0 +1,156 @@
+"""What a MySQL or MariaDB source declares in a pipeline's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from connectors.mysql.type_options import TypeOptions
+from tailrace.abc import not_available
+from tailrace.clients.mysql.address import Address, Tls, TlsMode
+from tailrace.patterns import RULE, Pattern
+from tailrace.secrets import SecretFile
+
+_SNAPSHOTS: Final = (
+    "initial", "always", "only",
+    "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
+    "schema_only_recovery",
+)  # fmt: skip
+
+_ABSENT: Final = {
+    "include_schema_changes": "This version writes no topic of tables' versions. With format: {type: "
+    "debezium, schemas: true} each record has its schema.",
+    "include_query": "This version does not deliver the statement that a change comes from.",
+    "provide_transaction_metadata": "This version tells begins and ends of transactions of PostgreSQL alone.",
+}
+"""Settings that a person may look for here."""
+
+
+class BinlogSettings(TypeOptions):
+    """Follows the changes of tables of one server in its binary log."""
+
+    # Without it the library's own messages would show the password that stands beside what is wrong.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    url: str = Field(
+        repr=False,
+        description="Where the server is: mysql://user@host:3306/. A database may stand in it; the tables "
+        "say theirs by themselves. The account needs REPLICATION SLAVE, REPLICATION CLIENT, and SELECT on "
+        "the tables.",
+    )
+    password: SecretStr | SecretFile | None = Field(
+        None,
+        description="The account's password, usually `${MYSQL_PWD}`; or `{file: /run/secrets/password}`, "
+        "which is read at each new connection. Default: none, or inside the URL.",
+    )
+    ssl_mode: TlsMode = Field(
+        "preferred",
+        description="How connections are encrypted. `disabled`: not. `preferred`: where the server offers "
+        "it. `required`: always, with whatever certificate. `verify_ca`: with one that an authority in "
+        "`ssl_ca` has signed. `verify_identity`: that, and in the name of the URL's host.",
+    )
+    ssl_ca: Path | None = Field(
+        None,
+        description="File with the certificates of the authorities that are trusted. Default: those that "
+        "this machine trusts.",
+    )
+    ssl_cert: Path | None = Field(None, description="File with the client's certificate, if it has one.")
+    ssl_key: Path | None = Field(
+        None, description="File with the key of the client's certificate. Default: in `ssl_cert`."
+    )
+    tables: tuple[str, ...] = Field(
+        min_length=1,
+        description=f"The tables to capture, as patterns: {RULE} The schema is the database: `shop.orders`. "
+        "A table that is created later is captured as soon as rows of it come.",
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="Patterns of tables that are not captured although `tables` names them."
+    )
+    snapshot: Literal["never"] = Field(
+        description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "
+        "first start on. Must be written, so that nobody is surprised."
+    )
+    server_id: int | None = Field(
+        None,
+        ge=1,
+        le=2**32 - 1,
+        description="By which number the pipeline reads the log, as a replica does: no two readers of a "
+        "server have the same. Default: made from the pipeline's name, 2147483648 or above.",
+    )
+    silence_timeout: float = Field(
+        60.0,
+        ge=1,
+        description="Seconds without any word from the server after which the connection counts as dead and "
+        "is made again. An idle server is asked to say in a third of them that it is there.",
+    )
+
+    @property
+    def address(self) -> Address:
+        """Server and login."""
+        password = self.password
+        return Address.parse(
+            self.url,
+            password.get_secret_value() if isinstance(password, SecretStr) else password,
+            Tls(self.ssl_mode, self.ssl_ca, self.ssl_cert, self.ssl_key),
+        )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        Address.parse(url)
+        return url
+
+    @field_validator("ssl_ca", "ssl_cert", "ssl_key")
+    @classmethod
+    def _check_path(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError("the path of a file of TLS begins with /")
+        return path
+
+    @field_validator("tables", "exclude")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            Pattern.parse(pattern)
+        return patterns
+
+    @model_validator(mode="after")
+    def _check_together(self) -> BinlogSettings:
+        """One password, inside the URL or beside it; files of TLS where something is done with them."""
+        _ = self.address
+        if self.ssl_ca is not None and not self.ssl_mode.startswith("verify"):
+            raise ValueError("ssl_ca is for ssl_mode: verify_ca or verify_identity")
+        if self.ssl_key is not None and self.ssl_cert is None:
+            raise ValueError("ssl_key belongs to a certificate: ssl_cert")
+        if self.ssl_cert is not None and self.ssl_mode == "disabled":
+            raise ValueError("ssl_cert is for another ssl_mode than disabled")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_is_not_there(cls, given: object) -> object:
+        if isinstance(given, dict):
+            for name, why in _ABSENT.items():
+                if name in given:
+                    raise not_available(f"{name} is not available for this source", f"Take it out. {why}")
+        return given
+
+    @field_validator("snapshot", mode="before")
+    @classmethod
+    def _refuse_snapshots(cls, value: object) -> object:
+        if value in _SNAPSHOTS:
+            raise not_available(
+                f"snapshot: {value} is not available in this version, which delivers changes only",
+                "Write snapshot: never, and bring the rows that exist already over by other means.",
+            )
+        return value
+
+
+class MySqlSettings(BinlogSettings):
+    """Follows the changes of tables of a MySQL server (8.0 and later) in its binary log."""
+
+
+class MariaDbSettings(BinlogSettings):
+    """Follows the changes of tables of a MariaDB server (10.6 and later) in its binary log."""

@@ -1,0 +1,66 @@
+"""The changes of row events, as far as they have not been handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from connectors.mysql.messages import Rows
+from connectors.mysql.tables import Version
+from tailrace.events import ROW_INDEXES, Change, Event, SchemaChange, Transaction
+
+
+class Delivery:
+    """Of one connection that is resumed from `reached`: (number, ordinal), as `BinlogPosition.reached`."""
+
+    def __init__(self, reached: tuple[int, int]) -> None:
+        self.size = 0
+        """Bytes of the row events whose changes are here."""
+
+        self._reached = reached
+        self._events: list[Event] = []
+        self._told: set[Version] = set()  # of whose schema change nothing is to be said any more
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def rows(self, version: Version, transaction: Transaction, ordinal: int, offset: int, rows: Rows) -> None:
+        """Add the changes of a row event; none of them if one cannot be read: Malformed, NotReady."""
+        pairs = version.read(rows)
+        self._tell(version, transaction, ordinal)
+        table, op = version.table, rows.op
+        append = self._events.append
+        if op != "u":
+            for index, pair in enumerate(pairs):
+                append(Change(op, table, transaction, ordinal, index * ROW_INDEXES, offset, pair))
+        else:
+            moved = version.changes_key
+            for index, pair in enumerate(pairs):
+                at = index * ROW_INDEXES
+                if moved(pair):
+                    append(Change("d", table, transaction, ordinal, at, offset, pair))
+                    append(Change("c", table, transaction, ordinal, at + 2, offset, pair))
+                else:
+                    append(Change("u", table, transaction, ordinal, at, offset, pair))
+        self.size += len(rows.data)
+
+    def truncate(self, version: Version, transaction: Transaction, offset: int, size: int) -> None:
+        """Add that a table was emptied, by a statement of so many bytes that is a transaction of its own."""
+        self._tell(version, transaction, 1)
+        self._events.append(Change("t", version.table, transaction, 1, 0, offset, (None, None)))
+        self.size += size
+
+    def take(self) -> tuple[Sequence[Event], int]:
+        """Everything, and its size; nothing is left."""
+        taken = self._events, self.size
+        self._events, self.size = [], 0
+        return taken
+
+    def _tell(self, version: Version, transaction: Transaction, ordinal: int) -> None:
+        """The table's version before its first change."""
+        if version in self._told:
+            return
+        self._told.add(version)
+        # Told on an earlier connection, but behind what is resumed from: it may not have arrived.
+        if version.announced is None or version.announced > self._reached:
+            version.announced = (int(transaction.position), ordinal)
+            self._events.append(SchemaChange(version.table, transaction, ordinal))

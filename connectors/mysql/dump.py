@@ -1,0 +1,35 @@
+"""What a server is asked for to send its log from a position on."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from connectors.mysql.channel import Dump
+from connectors.mysql.gtid import GtidPosition, GtidSet
+from connectors.mysql.messages import Flavor
+from connectors.mysql.position import BinlogPosition
+
+_BINLOG_DUMP: Final = 0x12
+_BINLOG_DUMP_GTID: Final = 0x1E
+_THROUGH_GTID: Final = 0x04
+_FILE_BEGIN: Final = 4
+
+# MariaDB: we know all of its events; a GTID that it does not have is an error, not a guess.
+_MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 1"
+
+
+def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
+    """Everything behind the last commit before the position."""
+    executed = position.executed
+    if isinstance(executed, GtidSet):
+        data = executed.encode()
+        payload = struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, _FILE_BEGIN, len(data)) + data
+        return Dump((), _BINLOG_DUMP_GTID, payload)
+    statements = [_MARIADB] if flavor == "mariadb" else []
+    file, offset = "", _FILE_BEGIN
+    if isinstance(executed, GtidPosition):
+        statements.append(f"SET @slave_connect_state = '{executed}'")
+    else:
+        file, offset = executed.file, executed.offset
+    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())

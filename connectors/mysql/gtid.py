@@ -1,0 +1,327 @@
+"""Which transactions: MySQL's GTID sets and MariaDB's GTID positions. Immutable; no I/O.
+
+MySQL names a transaction by the server that first committed it and a number, `uuid:7`, or with a tag,
+`uuid:tag:7`. What a server has executed is a set of these, with holes where numbers were never used or have
+not arrived yet: a set is never folded to its maximum.
+
+MariaDB names one by domain, server and number, `0-1-7`. Within a domain transactions have one order, so the
+last one of each domain says what was executed.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Final, final
+
+from connectors.mysql import intervals
+from connectors.mysql.intervals import Intervals
+
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_TAG: Final = r"[a-z_][a-z0-9_]{0,31}"
+_SOURCE: Final = re.compile(rf"{_UUID}(?::{_TAG})?")
+_IS_UUID: Final = re.compile(_UUID)
+_IS_TAG: Final = re.compile(_TAG)
+_INTERVAL: Final = re.compile(r"([0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?")
+_MARIADB: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
+_UUID_LENGTH: Final = 36
+
+_GREATEST: Final = (1 << 63) - 2
+"""The greatest number of a transaction: the server keeps the number behind it too, with a sign in 64 bits."""
+
+_FORMAT: Final = 1 << 56 | 1  # in the count of sources: they have tags; the count stands in between
+_uint64: Final = struct.Struct("<Q")
+_interval: Final = struct.Struct("<qq")
+
+
+@final
+class GtidSet:
+    """A set of MySQL's GTIDs. Text and binary form are the server's own.
+
+    A source is `uuid` or `uuid:tag`; each has transaction numbers from 1 on. Adding the next transaction of a
+    source costs a copy of the sources, not of their intervals.
+    """
+
+    __slots__ = ("_sources", "count")
+
+    count: int
+    """How many transactions."""
+
+    def __init__(self, sources: Mapping[str, Intervals] | None = None, count: int | None = None) -> None:
+        """Of intervals as `intervals.normalized` makes them, none empty; `parse` takes text."""
+        self._sources: Mapping[str, Intervals] = sources or {}
+        self.count = sum(map(intervals.count, self._sources.values())) if count is None else count
+
+    @classmethod
+    def parse(cls, text: str) -> GtidSet:
+        """Read `uuid:1-5:7,uuid:tag:1-3`, in either case, with blanks and line breaks between the parts and
+        nothing between commas, as the server does. Raises ValueError for anything else."""
+        sources: dict[str, list[tuple[int, int]]] = {}
+        for part in text.lower().split(","):
+            if not part.strip():
+                continue
+            uuid, *rest = (word.strip() for word in part.split(":"))
+            if not _IS_UUID.fullmatch(uuid):
+                raise ValueError(f"a GTID set begins with a server's UUID: {part[:80]!r}")
+            source = uuid
+            for word in rest:
+                if matched := _INTERVAL.fullmatch(word):
+                    first = int(matched[1])
+                    last = int(matched[2] or first)
+                    if not 0 < first <= _GREATEST or last > _GREATEST:
+                        raise ValueError(f"no transaction has the number {word!r}")
+                    if first <= last:  # an empty interval is one of nothing, not a fault
+                        sources.setdefault(source, []).append((first, last))
+                elif _IS_TAG.fullmatch(word):
+                    source = f"{uuid}:{word}"
+                else:
+                    raise ValueError(f"neither a tag nor an interval of transactions: {word[:80]!r}")
+        return cls({source: intervals.normalized(found) for source, found in sources.items()})
+
+    def __str__(self) -> str:
+        """As the server writes it, in one line: sources in order, a UUID once, before its tags."""
+        parts: list[str] = []
+        before = ""
+        for source, found in sorted(self._sources.items()):
+            uuid, _, tag = source.partition(":")
+            name = f":{tag}" if uuid == before else ("," if parts else "") + source
+            numbers = (f":{first}" if first == last else f":{first}-{last}" for first, last in found)
+            parts.append(name + "".join(numbers))
+            before = uuid
+        return "".join(parts)
+
+    def __repr__(self) -> str:
+        return f"GtidSet.parse({str(self)!r})"
+
+    def brief(self, ranges: int = 5) -> str:
+        """For an error message: the first ranges, and how many transactions there are in all."""
+        found = ((source, pair) for source, pairs in sorted(self._sources.items()) for pair in pairs)
+        shown: dict[str, list[tuple[int, int]]] = {}
+        for _ in range(ranges):
+            if pair := next(found, None):
+                shown.setdefault(pair[0], []).append(pair[1])
+        part = GtidSet({source: tuple(pairs) for source, pairs in shown.items()})
+        more = f" and {self.count - part.count} more" if self.count > part.count else ""
+        return f"{part}{more}" if self else "none"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GtidSet) and self._sources == other._sources
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._sources.items()))
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __contains__(self, gtid: str) -> bool:
+        """Whether it holds one transaction. Raises ValueError where that is no GTID."""
+        source, number = split(gtid)
+        return intervals.contains(self._sources.get(source, ()), number)
+
+    def covers(self, other: GtidSet) -> bool:
+        """Whether it holds every transaction of the other."""
+        mine = self._sources
+        return all(not intervals.without(found, mine.get(name, ())) for name, found in other._sources.items())
+
+    def add(self, gtid: str) -> GtidSet:
+        """With one more transaction; itself where it holds that already. Raises ValueError if that is no
+        GTID."""
+        source, number = split(gtid)
+        found = self._sources.get(source, ())
+        if intervals.contains(found, number):
+            return self
+        return GtidSet({**self._sources, source: intervals.with_number(found, number)}, self.count + 1)
+
+    def __or__(self, other: GtidSet) -> GtidSet:
+        """What either holds."""
+        sources = dict(self._sources)
+        for source, found in other._sources.items():
+            sources[source] = intervals.normalized((*sources.get(source, ()), *found))
+        return GtidSet(sources)
+
+    def __sub__(self, other: GtidSet) -> GtidSet:
+        """What this holds and the other does not."""
+        sources = {}
+        for source, found in self._sources.items():
+            if left := intervals.without(found, other._sources.get(source, ())):
+                sources[source] = left
+        return GtidSet(sources)
+
+    def __and__(self, other: GtidSet) -> GtidSet:
+        """What both hold."""
+        return self - (self - other)
+
+    def sources(self) -> Iterator[tuple[str, Intervals]]:
+        """Each `uuid` or `uuid:tag` with its intervals, in order."""
+        yield from sorted(self._sources.items())
+
+    def encode(self) -> bytes:
+        """What COM_BINLOG_DUMP_GTID takes and PREVIOUS_GTIDS holds. With tags only where it has some: servers
+        before 8.3 know no other form."""
+        tagged = any(len(source) > _UUID_LENGTH for source in self._sources)
+        size = len(self._sources)
+        parts = [_uint64.pack(_FORMAT | size << 8 if tagged else size)]
+        for source, found in sorted(self._sources.items()):
+            uuid, _, tag = source.partition(":")
+            parts.append(bytes.fromhex(uuid.replace("-", "")))
+            if tagged:
+                parts.append(bytes((len(tag) << 1,)) + tag.encode())
+            parts.append(_uint64.pack(len(found)))
+            parts += (_interval.pack(first, last + 1) for first, last in found)
+        return b"".join(parts)
+
+    @classmethod
+    def decode(cls, data: bytes) -> GtidSet:
+        """The inverse of `encode`. Raises ValueError for anything else."""
+        try:
+            return cls(dict(_sources(data)))
+        except struct.error:
+            raise ValueError(f"a GTID set that is cut off: {data[:48].hex(' ')}") from None
+
+
+def _sources(data: bytes) -> Iterator[tuple[str, Intervals]]:
+    (head,) = _uint64.unpack_from(data)
+    tagged = bool(head >> 56)
+    if tagged and head & 0xFF00_0000_0000_00FF != _FORMAT:
+        raise ValueError(f"a GTID set in an unknown form: {head:#x}")
+    offset = _uint64.size
+    before = ""
+    for _ in range(head >> 8 & 0xFFFF_FFFF_FFFF if tagged else head):
+        source = format_uuid(data[offset : offset + 16])
+        offset += 16
+        if tagged:
+            length = data[offset] if offset < len(data) else 0
+            tag = data[offset + 1 : offset + 1 + (length >> 1)].decode("ascii", "replace")
+            if length & 1 or len(tag) != length >> 1 or (tag and not _IS_TAG.fullmatch(tag)):
+                raise ValueError(f"a GTID set with a wrong tag: {tag!r}")
+            offset += 1 + len(tag)
+            source += ":" * bool(tag) + tag
+        (size,) = _uint64.unpack_from(data, offset)
+        offset += _uint64.size
+        found: list[tuple[int, int]] = []
+        for _ in range(size):
+            first, end = _interval.unpack_from(data, offset)
+            offset += _interval.size
+            if not (found[-1][1] + 1 if found else 0) < first < end:
+                raise ValueError(f"a GTID set with a wrong interval: {first} to {end}")
+            found.append((first, end - 1))
+        if not found or source <= before:
+            raise ValueError(f"a GTID set with a source out of its order, or of nothing: {source}")
+        yield source, tuple(found)
+        before = source
+    if offset != len(data):
+        raise ValueError(f"{len(data) - offset} bytes behind a GTID set")
+
+
+def split(gtid: str) -> tuple[str, int]:
+    """A GTID of MySQL as its source and number. Raises ValueError for anything else."""
+    source, _, digits = gtid.rpartition(":")
+    if _is_source(source) and digits.isdecimal() and digits.isascii():
+        number = int(digits)
+        if 0 < number <= _GREATEST:
+            return source, number
+    raise ValueError(f"not a GTID: {gtid[:120]!r}")
+
+
+@lru_cache(maxsize=256)
+def _is_source(text: str) -> bool:
+    return _SOURCE.fullmatch(text) is not None
+
+
+def format_uuid(raw: bytes) -> str:
+    """16 bytes as a UUID's text. Raises ValueError for another length."""
+    if len(raw) != 16:
+        raise ValueError(f"a UUID that is cut off: {raw.hex()}")
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@final
+class GtidPosition:
+    """The last transaction of each of MariaDB's domains."""
+
+    __slots__ = ("_domains",)
+
+    def __init__(self, domains: Mapping[int, tuple[int, int]] | None = None) -> None:
+        """By domain: (server id, number)."""
+        self._domains: Mapping[int, tuple[int, int]] = domains or {}
+
+    @classmethod
+    def parse(cls, text: str) -> GtidPosition:
+        """Read `0-1-7,2-3-9`, as @@gtid_binlog_pos has it. Raises ValueError for anything else, and for a
+        domain that stands there twice."""
+        domains: dict[int, tuple[int, int]] = {}
+        for part in text.split(",") if text.strip() else ():
+            domain, server, number = split_mariadb(part.strip())
+            if domain in domains:
+                raise ValueError(f"the domain {domain} stands twice in {text[:120]!r}")
+            domains[domain] = (server, number)
+        return cls(domains)
+
+    def __str__(self) -> str:
+        """In the order of the domains: what @slave_connect_state takes."""
+        domains = sorted(self._domains.items())
+        return ",".join(f"{domain}-{server}-{number}" for domain, (server, number) in domains)
+
+    def __repr__(self) -> str:
+        return f"GtidPosition.parse({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GtidPosition) and self._domains == other._domains
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._domains.items()))
+
+    def __bool__(self) -> bool:
+        return bool(self._domains)
+
+    def __contains__(self, gtid: str) -> bool:
+        """Whether one transaction is not behind it: its domain has come to that number. Raises ValueError
+        where that is no GTID."""
+        domain, _, number = split_mariadb(gtid)
+        return domain in self._domains and number <= self._domains[domain][1]
+
+    def domains(self) -> Iterator[tuple[int, int, int]]:
+        """(domain, server id, number), in order."""
+        return ((domain, server, number) for domain, (server, number) in sorted(self._domains.items()))
+
+    def covers(self, other: GtidPosition) -> bool:
+        """Whether every domain of the other has come as far here, or further. Where a domain has come to the
+        same number by another server, neither covers the other."""
+        mine = self._domains
+        return all(
+            domain in mine and (mine[domain][1] > last[1] or mine[domain] == last)
+            for domain, last in other._domains.items()
+        )
+
+    def add(self, gtid: str) -> GtidPosition:
+        """Behind one more transaction, which is the last of its domain then. Raises ValueError if that is no
+        GTID."""
+        domain, server, number = split_mariadb(gtid)
+        return GtidPosition({**self._domains, domain: (server, number)})
+
+    def missing(self, other: GtidPosition) -> str:
+        """What of the other this has not come to, for an error message: `0-1-8 to 0-1-12`."""
+        mine = self._domains
+        gaps = []
+        for domain, server, number in other.domains():
+            here = mine.get(domain)
+            if here is None or here[1] < number:
+                first = f"{domain}-{server}-{here[1] + 1 if here else 1}"
+                gaps.append(f"{first} to {domain}-{server}-{number}")
+            elif here[1] == number and here[0] != server:
+                gaps.append(f"{domain}-{server}-{number}")
+        return ", ".join(gaps) or "none"
+
+
+def split_mariadb(gtid: str) -> tuple[int, int, int]:
+    """A GTID of MariaDB as its domain, server id and number. Raises ValueError for anything else."""
+    matched = _MARIADB.fullmatch(gtid)
+    if not matched:
+        raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
+    domain, server, number = (int(part) for part in matched.groups())
+    if domain >> 32 or server >> 32 or number >> 64:
+        raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
+    return domain, server, number

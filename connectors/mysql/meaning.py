@@ -1,0 +1,123 @@
+"""What the statements in a binary log mean for a reader of rows.
+
+In the row format a log has as statements only what frames transactions, DDL, and TRUNCATE. A session may
+write changes of rows as statements all the same: these have no rows to deliver, and which tables they change
+is not always in their text (triggers, functions). No I/O.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from connectors.mysql.messages import Query
+from tailrace.patterns import TableFilter
+
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<blank> \s+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!).*?\*/ | /\*M?!\d* | \*/ )
+  | (?P<name> `(?:[^`]|``)*` )
+  | (?P<text> '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" )
+  | (?P<word> [\w$]+ )
+  | (?P<sign> . )
+    """,
+    re.X | re.S,
+)
+
+
+class Meaning(enum.Enum):
+    """What follows from a statement."""
+
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SAVEPOINT = "savepoint"
+    ROLLBACK_TO = "rollback to"
+    TRUNCATE = "truncate"
+    CHANGE = "change"  # rows, in statement format
+    NOTHING = "nothing"  # DDL: the next table map tells
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A statement's meaning, and of what it is one: a savepoint, a table."""
+
+    meaning: Meaning
+    schema: str = ""  # of a table; empty: the session's
+    name: str = ""
+
+
+_FRAMES: Final = {
+    "BEGIN": Statement(Meaning.BEGIN),
+    "COMMIT": Statement(Meaning.COMMIT),
+    "ROLLBACK": Statement(Meaning.ROLLBACK),
+}
+# Rows stand between XA START and XA END; a prepare has an event of its own.
+_XA: Final = {"START": "BEGIN", "BEGIN": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
+_NOTHING: Final = Statement(Meaning.NOTHING)
+_CHANGE: Final = Statement(Meaning.CHANGE)
+# `SELECT f()`, `DO f()` and `CALL p()` are logged where what they call changes rows.
+_CHANGES: Final = frozenset(
+    ("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL", "DO", "SELECT", "VALUES", "TABLE", "(")
+)
+
+
+def read(sql: str) -> Statement:
+    """What a statement means."""
+    if (frame := _FRAMES.get(sql)) is not None:
+        return frame
+    tokens = _tokens(sql)
+    first = next(tokens, "").upper()
+    if first in _CHANGES:
+        return _CHANGE
+    if first == "XA":
+        return _FRAMES.get(_XA.get(next(tokens, "").upper(), ""), _NOTHING)
+    if first == "SAVEPOINT":
+        return Statement(Meaning.SAVEPOINT, name=_unquoted(next(tokens, "")))
+    if first in ("BEGIN", "START"):
+        return _FRAMES["BEGIN"]
+    if first in ("COMMIT", "ROLLBACK"):
+        rest = [word for word in tokens if word.upper() not in ("WORK", "TO", "SAVEPOINT")]
+        return Statement(Meaning.ROLLBACK_TO, name=_unquoted(rest[0])) if rest else _FRAMES[first]
+    if first == "TRUNCATE":
+        return _truncated(tokens)
+    if first == "CREATE":
+        words = [word.upper() for word in tokens]
+        before_table = words[: words.index("TABLE")] if "TABLE" in words[:3] else None
+        if before_table is not None and "TEMPORARY" not in before_table and "SELECT" in words:
+            return _CHANGE
+    return _NOTHING
+
+
+def may_change(query: Query, tables: TableFilter) -> bool:
+    """Whether a statement that changes rows may change those of captured tables: whether their database is
+    the session's, or is named in it."""
+    names = {query.schema, *(_unquoted(token) for token in _tokens(query.sql))}
+    return any(pattern.schema.fullmatch(name) for pattern in tables.include for name in names)
+
+
+def _truncated(tokens: Iterator[str]) -> Statement:
+    names = list(tokens)
+    if names and names[0].upper() == "TABLE" and len(names) > 1 and names[1] != ".":
+        del names[0]
+    if len(names) > 2 and names[1] == ".":
+        return Statement(Meaning.TRUNCATE, _unquoted(names[0]), _unquoted(names[2]))
+    return Statement(Meaning.TRUNCATE, name=_unquoted(names[0])) if names else _NOTHING
+
+
+def _tokens(sql: str) -> Iterator[str]:
+    """Words, names in their quotes, texts and signs, without comments; what the server executes of these is
+    none."""
+    found: Iterable[re.Match[str]] = _TOKEN.finditer(sql)
+    return (match[0] for match in found if match.lastgroup != "blank")
+
+
+def _unquoted(token: str) -> str:
+    """A name without its quotes; double ones are a name's where the session says so (ANSI_QUOTES)."""
+    quote = token[:1]
+    if quote in ("`", '"') and len(token) > 1:
+        return token[1:-1].replace(quote * 2, quote)
+    return token

@@ -1,0 +1,264 @@
+"""Positions in a binary log: their order, their document, and what of a batch one of them covers.
+
+What was executed says where the log is read on: with GTIDs MySQL's set of them or MariaDB's last one of each
+domain, without them the file and the offset behind the last commit. Where things stand, as (number, ordinal):
+
+- `number` counts: transactions in MySQL's set, the numbers of MariaDB's domains together, files and offsets.
+  It grows with each transaction, and is known from what was executed alone;
+- a change is (number of what was executed before its transaction, its ordinal): ordinals count the row events
+  of the transaction from 1 on, before any filter. The rows of one event share it; positions lie between
+  events only. A TRUNCATE is the first and only one of its transaction;
+- a commit's end is (number of what was executed with it, 0).
+
+Beside its place a position keeps where the last transaction before it stands in the log of its server. Two
+servers, or one that was put back from a copy, may have given out the same GTIDs; at the same place of the
+same file they have not.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+import msgspec
+
+from connectors.mysql.gtid import GtidPosition, GtidSet
+from connectors.mysql.messages import Flavor
+from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
+
+_FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")
+_PROOF: Final = re.compile(r"(\S+):(?:([0-9]+)-)?([0-9]+) (?:(\S+) )?of (\S+)")
+_FILE_STEP: Final = 10**12  # more than a file is long
+
+NUMBER_WIDTH: Final = 20
+"""Digits of a number in `Transaction.position`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """A place between two events of a file of the log."""
+
+    file: str
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> FilePlace:
+        """Read `binlog.000003:1234`. Raises ValueError for anything else."""
+        file, _, offset = text.rpartition(":")
+        if not _FILE.fullmatch(file) or not re.fullmatch(r"[0-9]{1,12}", offset):
+            raise ValueError(f"a place in a binary log looks like binlog.000003:1234; found {text[:80]!r}")
+        return cls(file, int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.offset}"
+
+    @property
+    def number(self) -> int:
+        """The file's number, then the offset."""
+        matched = _FILE.fullmatch(self.file)
+        if matched is None:
+            raise ValueError(f"a file of a binary log ends with its number: {self.file!r}")
+        return int(matched[1]) * _FILE_STEP + self.offset
+
+
+Executed: TypeAlias = GtidSet | GtidPosition | FilePlace
+"""Everything up to a commit."""
+
+
+def number(executed: Executed) -> int:
+    """What orders positions of one stream."""
+    if isinstance(executed, GtidSet):
+        return executed.count
+    if isinstance(executed, GtidPosition):
+        return sum(last for _, _, last in executed.domains())
+    return executed.number
+
+
+class Proof(msgspec.Struct, frozen=True, gc=False):
+    """Where the last transaction before a position stands in the log of one server."""
+
+    file: str
+    end: int  # offset behind it
+    server: str  # MySQL's UUID, MariaDB's server id
+    begin: int | None = None  # offset of its GTID; None: nothing is known of it
+    gtid: str = ""
+
+    def __str__(self) -> str:
+        if self.begin is None:
+            return f"{self.file}:{self.end} of {self.server}"
+        return f"{self.file}:{self.begin}-{self.end} {self.gtid} of {self.server}"
+
+    @property
+    def place(self) -> FilePlace:
+        """Where it ends."""
+        return FilePlace(self.file, self.end)
+
+    @classmethod
+    def parse(cls, text: str) -> Proof:
+        """Read what `str` made. Raises ValueError for anything else."""
+        matched = _PROOF.fullmatch(text)
+        if matched is None or (matched[2] is None) != (matched[4] is None):
+            raise ValueError(f"not where a transaction stands: {text[:80]!r}")
+        begin = None if matched[2] is None else int(matched[2])
+        return cls(matched[1], int(matched[3]), matched[5], begin, matched[4] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class BinlogPosition:
+    """A place between two row events, or between transactions. Compared by `reached`."""
+
+    executed: Executed
+    transaction: str = ""  # inside of one: its GTID; without GTIDs `executed` is where it begins
+    ordinal: int = 0  # its row events before this place; 0: outside of any
+    proof: Proof | None = field(default=None, compare=False)  # None where a person gave the place
+
+    def __post_init__(self) -> None:
+        named = bool(self.transaction) if not isinstance(self.executed, FilePlace) else not self.transaction
+        if self.ordinal < 0 or (self.ordinal > 0 and not named) or (not self.ordinal and self.transaction):
+            raise ValueError(f"no position: {self.executed}, {self.transaction!r}, {self.ordinal}")
+
+    def __str__(self) -> str:
+        where = str(self.executed) or "the beginning"
+        if not self.ordinal:
+            return where
+        return f"{where}, then {self.transaction or 'the next transaction'} after row event {self.ordinal}"
+
+    @classmethod
+    def parse(cls, text: str, flavor: Flavor) -> BinlogPosition:
+        """A position as people write it: GTIDs, or a file and an offset. Raises ValueError."""
+        text = text.strip()
+        if "\0" in text or not text:
+            raise ValueError("a position is a GTID set, or a file and an offset as in binlog.000003:1234")
+        try:
+            if flavor == "mariadb":
+                return cls(GtidPosition.parse(text))
+            if _FILE.fullmatch(text.rpartition(":")[0]):
+                return cls(FilePlace.parse(text))
+            if not (executed := GtidSet.parse(text)):
+                raise ValueError(f"no transaction is named in {text[:80]!r}")
+            return cls(executed)
+        except ValueError as error:
+            expected = "0-1-7" if flavor == "mariadb" else "a GTID set, or binlog.000003:1234"
+            raise ValueError(f"a position looks like {expected}: {error}") from None
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """(number, ordinal)."""
+        return number(self.executed), self.ordinal
+
+    @property
+    def inside(self) -> bool:
+        """Whether it lies inside a transaction."""
+        return self.ordinal > 0
+
+    def document(self) -> Position:
+        """What is stored: `{"gtids": "uuid:1-7"}`, of MariaDB `{"domains": "0-1-7"}`, without GTIDs `{"file":
+        "binlog.000003", "pos": 1234}`; inside a transaction also `transaction` (with GTIDs) and `ordinal`."""
+        executed = self.executed
+        place: dict[str, int | str]
+        if isinstance(executed, FilePlace):
+            place = {"file": executed.file, "pos": executed.offset}
+        else:
+            place = {"gtids" if isinstance(executed, GtidSet) else "domains": str(executed)}
+        if self.transaction:
+            place["transaction"] = self.transaction
+        if self.ordinal:
+            place["ordinal"] = self.ordinal
+        if self.proof is not None:
+            place["proof"] = str(self.proof)
+        return place
+
+    @classmethod
+    def from_document(cls, document: Position) -> BinlogPosition:
+        """Read what `document` wrote. Raises ValueError for anything else."""
+        rest = dict(document)
+        transaction, ordinal, proof = (
+            rest.pop("transaction", ""),
+            rest.pop("ordinal", 0),
+            rest.pop("proof", None),
+        )
+        executed: Executed | None = None
+        match rest:
+            case {"gtids": str(text)} if len(rest) == 1:
+                executed = _gtid_set(text)
+            case {"domains": str(text)} if len(rest) == 1:
+                executed = _gtid_position(text)
+            case {"file": str(file), "pos": int(offset)} if len(rest) == 2:
+                executed = FilePlace.parse(f"{file}:{offset}")
+        if executed is None or not isinstance(transaction, str) or type(ordinal) is not int:
+            raise ValueError(f"not a position of a binary log: {dict(document)}")
+        return cls(executed, transaction, ordinal, None if proof is None else Proof.parse(str(proof)))
+
+
+@lru_cache(maxsize=64)
+def _gtid_set(text: str) -> GtidSet:
+    return GtidSet.parse(text)
+
+
+@lru_cache(maxsize=64)
+def _gtid_position(text: str) -> GtidPosition:
+    return GtidPosition.parse(text)
+
+
+class SourceBlock(dict[str, int | str | None]):
+    """`Transaction.source`, which also knows what was executed right before the transaction, and where the
+    last one of that stands."""
+
+    __slots__ = ("executed", "proof")
+
+    executed: Executed
+    proof: Proof | None
+
+
+def place(event: Event) -> tuple[int, int]:
+    """Where an event stands: (number, ordinal)."""
+    return int(event.transaction.position), event.ordinal
+
+
+def place_in(transaction: Transaction, ordinal: int) -> BinlogPosition:
+    """The position behind the row event with this ordinal; 0: right before the transaction."""
+    block = transaction.source
+    assert isinstance(block, SourceBlock)
+    named = "" if isinstance(block.executed, FilePlace) or not ordinal else transaction.id
+    return BinlogPosition(block.executed, named, ordinal, block.proof)
+
+
+def after(batch: Batch, position: BinlogPosition) -> Batch:
+    """What of the batch `position` does not cover, cut between row events; schema changes stay.
+
+    Ends at the later of both: what is delivered behind a checkpoint must never take it back.
+    """
+    cut = bisect_right(batch.events, position.reached, key=place)
+    passed = position.reached >= BinlogPosition.from_document(batch.end).reached
+    if cut == 0 and not passed:
+        return batch
+    kept: list[Event] = [event for event in batch.events[:cut] if isinstance(event, SchemaChange)]
+    kept += batch.events[cut:]
+    end, commit = (position.document(), not position.inside) if passed else (batch.end, batch.commit)
+    return Batch(
+        kept, end, commit=commit, size=_size(batch, kept), timestamp=batch.timestamp, more=batch.more
+    )
+
+
+def before(batch: Batch, change: Change) -> Batch | None:
+    """What of the batch stands before the row event of this change; None where no change does."""
+    kept = batch.events[: bisect_left(batch.events, place(change), key=place)]
+    if not any(isinstance(event, Change) for event in kept):
+        return None
+    end = place_in(change.transaction, change.ordinal - 1)
+    return Batch(
+        kept,
+        end.document(),
+        commit=not end.inside,
+        size=_size(batch, kept),
+        timestamp=kept[-1].transaction.timestamp,
+    )
+
+
+def _size(batch: Batch, kept: Sequence[Event]) -> int:
+    """The bytes of what is kept: events of a batch count alike."""
+    return batch.size * len(kept) // len(batch.events) if batch.events else 0

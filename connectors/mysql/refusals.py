@@ -1,0 +1,135 @@
+"""What in a log stops the stream: each error with its code, what was found, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.mysql.messages import Incident, Query, XaPrepare
+from connectors.mysql.position import BinlogPosition
+from tailrace.errors import Gap, Malformed, Stop, code
+
+NOT_FOUND_AGAIN: Final = code(
+    "TR-MY-310",
+    "transaction not found again",
+    "A checkpoint stands inside a transaction, and the server does not send that transaction as it did "
+    "before. Going on would lose or double some of its changes.",
+)
+OUT_OF_ORDER: Final = code(
+    "TR-MY-311",
+    "the log is out of order",
+    "What the server sends does not follow on what it sent before: a transaction that begins inside of "
+    "another, rows without a table, a GTID for the second time.",
+)
+AS_STATEMENT: Final = code(
+    "TR-MY-312",
+    "changes were logged as a statement",
+    "A session has set binlog_format to STATEMENT or MIXED: the log holds the statement in place of the rows "
+    "that it changed, perhaps of captured tables.",
+)
+INCIDENT: Final = code(
+    "TR-MY-313",
+    "the server's log lacks something",
+    "The server has written an incident into its log: it could not write changes that it had made.",
+)
+PREPARED: Final = code(
+    "TR-MY-314",
+    "an XA transaction is prepared",
+    "XA transactions that are prepared first and committed later are not supported: their rows stand in the "
+    "log before it is known whether they are committed.",
+)
+NO_ROOM: Final = code(
+    "TR-MY-315",
+    "no room for a large transaction",
+    "A transaction's rows are kept in a file of the system's temporary folder (TMPDIR) until its end is "
+    "read, and that file could not be written.",
+)
+
+_LEAVE_OUT: Final = (
+    "What it changed is not in the log. Bring the targets up to date by other means, then begin anew behind "
+    "it: tailrace offsets reset FILE, and run it again."
+)
+_SHOWN: Final = 120  # characters of a statement
+
+
+def not_found_again(sought: BinlogPosition, found: str, where: str) -> Gap:
+    """The transaction in which a position lies does not come, or not as it was."""
+    return Gap(
+        NOT_FOUND_AGAIN,
+        f"the checkpoint stands at {sought}, and {found}",
+        "Let the URL lead to the server from which the transaction was read, or start once with "
+        "--redeliver-transaction: the transaction is then delivered again from its begin.",
+        where=where,
+    )
+
+
+def out_of_order(found: str, where: str) -> Malformed:
+    """What comes does not follow on what came before."""
+    return Malformed(
+        OUT_OF_ORDER,
+        found,
+        "Compare with what mysqlbinlog shows of the file there. The position is kept, and the next start "
+        "goes on before the transaction.",
+        where=where,
+    )
+
+
+def repeated(gtid: str, where: str, *, mariadb: bool) -> Stop:
+    """A GTID that was executed already."""
+    hint = (
+        "Set gtid_strict_mode = ON, which keeps the numbers of a domain in order."
+        if mariadb
+        else "Look for a proxy between here and the server."
+    )
+    return Stop(OUT_OF_ORDER, f"{gtid} comes although it came before", hint, where=where)
+
+
+def anonymous(where: str) -> Stop:
+    """A transaction without a GTID in a log that is read by GTIDs."""
+    return Stop(
+        OUT_OF_ORDER,
+        "a transaction without a GTID, in a log that is read by GTIDs",
+        "Let gtid_mode be ON on this server and on those that it replicates from, then begin anew: tailrace "
+        "offsets reset FILE.",
+        where=where,
+    )
+
+
+def as_statement(query: Query, where: str) -> Stop:
+    """Rows were changed, and the log has the statement alone."""
+    return Stop(
+        AS_STATEMENT,
+        f"{shortened(query.sql)} in database {query.schema or '(none)'}",
+        f"Let no session change binlog_format. {_LEAVE_OUT}",
+        where=where,
+    )
+
+
+def incident(message: Incident, where: str) -> Stop:
+    """The log lacks something."""
+    found = f"incident {message.number}: {message.message or 'no message'}"
+    return Stop(INCIDENT, found, _LEAVE_OUT, where=where)
+
+
+def prepared(message: XaPrepare, where: str) -> Stop:
+    """Rows of captured tables of which nobody knows yet whether they are committed."""
+    return Stop(
+        PREPARED,
+        f"XA transaction {message.xid.decode('utf-8', 'replace')} changes captured tables",
+        f"Commit without XA PREPARE (XA COMMIT … ONE PHASE), or leave the tables out. {_LEAVE_OUT}",
+        where=where,
+    )
+
+
+def no_room(error: OSError) -> Stop:
+    """The file of a large transaction cannot be written."""
+    return Stop(
+        NO_ROOM,
+        error.strerror or str(error),
+        "Make room, or let the environment variable TMPDIR name another folder; then start again.",
+    )
+
+
+def shortened(sql: str) -> str:
+    """A statement in one line, for people."""
+    text = " ".join(sql.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,187 @@
+"""A server as it shows itself: what it is, how it writes its log, and how far that goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.mysql.gtid import GtidPosition, GtidSet
+from connectors.mysql.messages import Flavor
+from connectors.mysql.position import Executed, FilePlace
+from tailrace.clients.mysql.connection import Session
+from tailrace.clients.mysql.faults import REFUSED
+from tailrace.errors import NotReady, Stop, TailraceError, code
+
+NO_LOG: Final = code(
+    "TR-MY-401",
+    "the server writes no binary log",
+    "Without log_bin a server keeps nothing that could be followed.",
+)
+OTHER_FLAVOR: Final = code(
+    "TR-MY-402",
+    "a server of the other kind",
+    "MySQL and MariaDB write logs and positions of different forms: type: mysql is for the one, type: "
+    "mariadb for the other.",
+)
+
+_GTID: Final = re.compile(r"[0-9a-f-]{36}:(?:[a-z0-9_]+:)?[0-9]+|[0-9]+-[0-9]+-[0-9]+")
+
+_NAMES: Final = (
+    "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
+    "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
+    "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
+    "lower_case_table_names", "innodb_native_foreign_keys",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A file of the log, as the server lists it."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a server says of itself."""
+
+    flavor: Flavor
+    variables: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        return self.variables.get("version", "?")
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Major and minor version."""
+        major, _, rest = self.version.partition(".")
+        minor = rest.partition(".")[0]
+        return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+    @property
+    def name(self) -> str:
+        """Which server it is: MySQL's UUID; MariaDB has its server id alone."""
+        return self.variables.get("server_uuid" if self.flavor == "mysql" else "server_id", "?")
+
+    @property
+    def named_by(self) -> str:
+        """The expression that gives `name`."""
+        return "@@global.server_uuid" if self.flavor == "mysql" else "@@global.server_id"
+
+    @property
+    def by_gtids(self) -> bool:
+        """Whether positions in its log are told by GTIDs. MariaDB always has them."""
+        return self.flavor == "mariadb" or self.variables.get("gtid_mode") == "ON"
+
+    @property
+    def folded(self) -> bool:
+        """Whether it keeps the names of tables in lower case."""
+        return self.variables.get("lower_case_table_names") == "1"
+
+    def is_on(self, name: str) -> bool:
+        return self.variables.get(name, "OFF") in ("ON", "1", "YES")
+
+
+class Catalogue:
+    """Asks one server."""
+
+    def __init__(self, session: Session, flavor: Flavor) -> None:
+        self._session = session
+        self._flavor = flavor
+
+    async def server(self) -> Server:
+        """NotReady where it is of the other kind."""
+        variables = await self._session.variables(*_NAMES)
+        found: Flavor = "mariadb" if "mariadb" in variables.get("version", "").lower() else "mysql"
+        if found != self._flavor:
+            raise NotReady(
+                OTHER_FLAVOR,
+                f"the server is {variables.get('version')}",
+                f"Write type: {found} under source:; for tailrace init, a URL that begins with {found}://.",
+                where=str(self._session.address),
+            )
+        return Server(found, variables)
+
+    async def executed(self, server: Server) -> tuple[Executed, FilePlace]:
+        """How far the log goes now, and where its newest commit ends, or one right before."""
+        statement = "SHOW MASTER STATUS"
+        if server.flavor == "mysql" and server.number >= (8, 2):
+            statement = "SHOW BINARY LOG STATUS"
+        found = await self._session.query(statement)
+        if not found:
+            raise self.no_log()
+        file, offset, *_ = found[0]
+        place = FilePlace(str(file), int(offset))
+        if server.flavor == "mariadb":
+            # What the log holds at that very place; @@gtid_binlog_pos may be further by now.
+            ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (file, offset))
+            return GtidPosition.parse(text or ""), place
+        if not server.by_gtids:
+            return place, place
+        ((text,),) = await self._session.query("SELECT @@global.gtid_executed")
+        return GtidSet.parse(text), place
+
+    async def purged(self) -> GtidSet:
+        """MySQL: what is in the log no more."""
+        ((text,),) = await self._session.query("SELECT @@global.gtid_purged")
+        return GtidSet.parse(text)
+
+    async def transaction_at(self, file: str, offset: int) -> str | None:
+        """The GTID that stands at an offset of a file; None where no event begins, or one of another kind."""
+        try:
+            found = await self._session.query("SHOW BINLOG EVENTS IN %s FROM %s LIMIT 1", (file, offset))
+        except Stop as error:
+            if error.code is not REFUSED:
+                raise
+            return None  # MariaDB: no event begins there; MySQL shows the one behind
+        for _, at, kind, _, _, told, *_ in found:
+            if int(at) == offset and str(kind).lower().startswith("gtid") and kind != "Gtid_list":
+                matched = _GTID.search(str(told))
+                return matched[0] if matched is not None else None
+        return None
+
+    async def gtids_at(self, place: FilePlace) -> GtidPosition | None:
+        """MariaDB: what stands in the log before a place; None where there is no such place."""
+        ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
+        return None if text is None else GtidPosition.parse(text)
+
+    async def files(self) -> Sequence[LogFile]:
+        """The files of the log, oldest first."""
+        return [
+            LogFile(str(name), int(size)) for name, size, *_ in await self._session.query("SHOW BINARY LOGS")
+        ]
+
+    async def reader(self, server_id: int, server: Server) -> str | None:
+        """How the replica with this number calls itself; None where there is none, or the account may not
+        look."""
+        statement = "SHOW REPLICAS" if server.flavor == "mysql" else "SHOW SLAVE HOSTS"
+        try:
+            found = await self._session.query(statement)
+        except Stop:  # a right that is missing, or a statement that the version does not know
+            return None
+        for number, host, *_ in found:
+            if int(number) == server_id:
+                return str(host)
+        return None
+
+    async def follows(self) -> bool | None:
+        """Whether it is itself a replica; None where the account may not see that."""
+        statement = "SHOW REPLICA STATUS" if self._flavor == "mysql" else "SHOW ALL SLAVES STATUS"
+        try:
+            return bool(await self._session.query(statement))
+        except Stop:
+            return None
+
+    def no_log(self) -> TailraceError:
+        """The error of a server without a log."""
+        return NotReady(
+            NO_LOG,
+            "log_bin is OFF",
+            "Set log_bin in the server's configuration (it is on by default in MySQL; in MariaDB: log_bin = "
+            "mysqld-bin under [mysqld]) and restart it.",
+            where=str(self._session.address),
+        )

@@ -1,0 +1,257 @@
+"""The MySQL and MariaDB sources: follow a server's binary log as a replica does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final
+from zlib import crc32
+
+import structlog
+
+from connectors.mysql import channel, continuity
+from connectors.mysql.assembler import Assembler
+from connectors.mysql.channel import Channel, Dump, Reader
+from connectors.mysql.checks import Checks
+from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettings
+from connectors.mysql.discovery import discover
+from connectors.mysql.dump import dump
+from connectors.mysql.extent import Extent
+from connectors.mysql.messages import Flavor
+from connectors.mysql.position import BinlogPosition, Proof, after, before
+from connectors.mysql.protocol import Decoder
+from connectors.mysql.server import Catalogue, Server
+from connectors.mysql.stream import Goal, Stream
+from connectors.mysql.tables import Tables
+from tailrace.abc import Explanation, Finding, SourceContext
+from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.clients.mysql.connection import Connection, Session, abandon
+from tailrace.errors import TailraceError
+from tailrace.events import Batch, Change, Origin, Position, SourceField
+from tailrace.patterns import Pattern, TableFilter
+from tailrace.types import Kind, LogicalType
+from tailrace.worker_thread import WorkerThread
+
+_OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
+_OBSERVE_SECONDS: Final = 10.0
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+
+def origin(flavor: Flavor, pipeline: str) -> Origin:
+    """The origin of this connector's tables, with the fields it adds to the source block."""
+    number, text = LogicalType(Kind.INT64, "bigint"), LogicalType(Kind.STRING, "text")
+    fields = (
+        SourceField("server_id", number, optional=False),
+        SourceField("gtid", text, optional=True),
+        SourceField("file", text, optional=False),
+        SourceField("pos", number, optional=False),
+        SourceField("row", LogicalType(Kind.INT32, "int"), optional=False),
+        SourceField("thread", number, optional=True),
+        SourceField("query", text, optional=True),
+    )
+    return Origin(flavor, pipeline, None, fields)
+
+
+class BinlogSource:
+    """`tailrace.abc.Source` for one server. Positions are those of `position.py`."""
+
+    flavor: ClassVar[Flavor]
+
+    def __init__(self, settings: BinlogSettings, context: SourceContext) -> None:
+        self.fingerprint = continuity.FINGERPRINT
+        self._settings = settings
+        self._address = settings.address
+        self._redeliver = context.redeliver_transaction
+        self._redelivered: list[Position] = []  # these count as the last commit's end before them
+        name = f"tailrace {context.pipeline}"
+        server_id = settings.server_id or _OWN_IDS | crc32(context.pipeline.encode())
+        self._reader = Reader(server_id, name, min(settings.silence_timeout / 3, 30.0))
+        self._session = Session(self._address, name)
+        self._catalogue = Catalogue(self._session, self.flavor)
+        filter = TableFilter(
+            [Pattern.parse(text) for text in settings.tables],
+            [Pattern.parse(text) for text in settings.exclude],
+        )
+        self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
+        self._server: Server | None = None
+        self._stream: Stream | None = None
+        self._extent = Extent()
+        self._observer: asyncio.Task[None] | None = None
+        self._goal = Goal()
+
+    async def check(self) -> Sequence[Finding]:
+        """The findings of `checks.py`, in the order in which a person would mend them."""
+        return await Checks(self._session, self._catalogue, self._reader, self._tables.filter).run()
+
+    async def identify(self) -> Identity:
+        """See `continuity.identity`."""
+        self._server = await self._catalogue.server()
+        return continuity.identity(self._server)
+
+    async def anchored(self) -> None:
+        """A server keeps its log as long as it likes, for nobody."""
+        return
+
+    async def anchor(self) -> Position:
+        """Where the log ends now; nothing is made on the server."""
+        return (await self._end()).document()
+
+    async def verify(self, checkpoint: Checkpoint) -> None:
+        """Every rule of `continuity.py`."""
+        if checkpoint.position is None:
+            return
+        position, where = BinlogPosition.from_document(checkpoint.position), str(self._address)
+        server = await self._known()
+        await continuity.check(position, self._catalogue, server, where)
+        try:
+            continuity.check_inside(position, checkpoint.fingerprint, self.fingerprint, server, where)
+        except TailraceError:
+            if not self._redeliver:
+                raise
+            self._redelivered.append(checkpoint.position)
+
+    async def open(self, resume: Position) -> None:
+        """Retry while another reader has the same server_id."""
+        position, server = self._standing(resume), await self._known()
+        await self._refuse_taken(server)
+        self._extent.listed(await self._catalogue.files())
+        connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
+        decode = Decoder(server.flavor).feed
+        assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
+        self._stream = Stream(
+            Channel(connection, self._address),
+            assembler,
+            self._extent,
+            self._settings.silence_timeout,
+            self._goal,
+        )
+        self._observer = asyncio.create_task(self._observe())
+
+    def read(self) -> AsyncIterator[Batch]:
+        """Batches of about 1 MiB at most; one row event is never cut."""
+        assert self._stream is not None  # the contract: open comes first
+        return self._stream.batches()
+
+    async def acknowledge(self, position: Position) -> None:
+        """The server does not ask."""
+
+    def covers(self, position: Position, other: Position) -> bool:
+        """By number and ordinal."""
+        return BinlogPosition.from_document(position).reached >= BinlogPosition.from_document(other).reached
+
+    def after(self, batch: Batch, position: Position) -> Batch:
+        """Cut between row events."""
+        return after(batch, self._standing(position))
+
+    def before(self, batch: Batch, change: Change) -> Batch | None:
+        """See `tailrace.abc.Divides`."""
+        return before(batch, change)
+
+    def parse(self, text: str) -> Position:
+        """GTIDs as the server writes them, or `binlog.000003:1234`."""
+        return BinlogPosition.parse(text, self.flavor).document()
+
+    async def current(self) -> Position:
+        """Where the log ends now; the stream hands out a position when it has come there."""
+        end = await self._end()
+        self._goal.number = end.reached[0]
+        if self._stream is not None:
+            self._stream.wake()
+        return end.document()
+
+    def lag(self, position: Position) -> int | None:
+        """Bytes of log behind the position's last commit."""
+        proof = BinlogPosition.from_document(position).proof
+        server = self._server
+        if proof is None or server is None or proof.server != server.name:
+            return None
+        return self._extent.behind(proof.place)
+
+    async def close(self) -> None:
+        """Ends the stream and the session."""
+        stream, self._stream = self._stream, None
+        observer, self._observer = self._observer, None
+        if stream is not None:
+            stream.close()
+        if observer is not None:
+            observer.cancel()
+            await asyncio.gather(observer, return_exceptions=True)
+        await self._session.close()
+
+    async def teardown(self, *, dry_run: bool) -> Sequence[str]:
+        """Nothing was made."""
+        return []
+
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        place = f"server_id {self._reader.server_id} among the server's replicas"
+        return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
+
+    def _standing(self, position: Position) -> BinlogPosition:
+        """Where a position stands for this run."""
+        found = BinlogPosition.from_document(position)
+        if position in self._redelivered:
+            return BinlogPosition(found.executed, proof=found.proof)
+        return found
+
+    async def _known(self) -> Server:
+        if self._server is None:
+            self._server = await self._catalogue.server()
+        return self._server
+
+    async def _end(self) -> BinlogPosition:
+        server = await self._known()
+        executed, place = await self._catalogue.executed(server)
+        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
+
+    async def _refuse_taken(self, server: Server) -> None:
+        taken = await self._catalogue.reader(self._reader.server_id, server)
+        if taken is not None and taken != self._reader.name:
+            raise channel.taken(self._reader.server_id, taken, str(self._address))
+
+    async def _begin(self, dump: Dump, server: Server) -> Connection:
+        """Cancelled, the connection is closed as soon as it is there."""
+        thread = WorkerThread("mysql-log")
+        beginning = asyncio.ensure_future(
+            thread.call(channel.begin, self._address, self._reader, dump, (server.named_by, server.name))
+        )
+        thread.end()
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            beginning.add_done_callback(_abandon)
+            raise
+
+    async def _observe(self) -> None:
+        """Look at the end of the server's log for the lag."""
+        while True:
+            await asyncio.sleep(_OBSERVE_SECONDS)
+            try:
+                self._extent.listed(await self._catalogue.files())
+            except TailraceError as error:  # what is wrong the stream will tell
+                _log.debug("the end of the log is not to be seen", error=str(error))
+
+
+def _abandon(beginning: asyncio.Future[Connection]) -> None:
+    if not beginning.cancelled() and beginning.exception() is None:
+        abandon(beginning.result())
+
+
+class MySqlSource(BinlogSource):
+    """Follows a MySQL server."""
+
+    Settings: ClassVar[type[MySqlSettings]] = MySqlSettings
+    schemes: ClassVar[tuple[str, ...]] = ("mysql",)
+    discover = staticmethod(partial(discover, flavor="mysql"))  # see tailrace.abc.DiscoverPlugin
+    flavor = "mysql"
+
+
+class MariaDbSource(BinlogSource):
+    """Follows a MariaDB server."""
+
+    Settings: ClassVar[type[MariaDbSettings]] = MariaDbSettings
+    schemes: ClassVar[tuple[str, ...]] = ("mariadb",)
+    discover = staticmethod(partial(discover, flavor="mariadb"))  # see tailrace.abc.DiscoverPlugin
+    flavor = "mariadb"

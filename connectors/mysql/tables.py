@@ -1,0 +1,145 @@
+"""The tables of one pipeline as table maps tell them: their versions, and how the rows of each are read."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from connectors.mysql import types
+from connectors.mysql.messages import Flavor, Rows, TableMap
+from connectors.mysql.rows import RowReader
+from connectors.mysql.type_options import TypeOptions
+from tailrace.errors import NotReady, code
+from tailrace.events import Origin, Row, Table
+from tailrace.patterns import TableFilter
+
+KEYLESS: Final = code(
+    "TR-MY-320",
+    "a table without a primary key",
+    "Rows of a captured table have nothing by which they are told apart.",
+)
+ROW_IMAGE: Final = code(
+    "TR-MY-321",
+    "rows are not logged whole",
+    "A session has set binlog_row_image to MINIMAL: of the rows that it inserts the log lacks the columns "
+    "that have their default.",
+)
+
+SYSTEM: Final = ("mysql", "sys", "information_schema", "performance_schema")
+"""Databases of the server itself."""
+
+_SEQUENCE: Final = (
+    "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size",
+    "cycle_option", "cycle_count",
+)  # fmt: skip
+
+Pair: TypeAlias = tuple[Row | None, Row | None]
+
+
+def keyless(table: str) -> NotReady:
+    """The error of a table without a primary key."""
+    return NotReady(
+        KEYLESS,
+        f"{table} has no primary key",
+        f"ALTER TABLE {table} ADD PRIMARY KEY …, or leave it out: exclude: [{table}].",
+        where=table,
+    )
+
+
+class Version:
+    """One version of a table, and what the rows that a log holds of it need beside it."""
+
+    def __init__(self, table: Table, raw: bytes | None, read: Callable[[Rows], list[Pair]] | None) -> None:
+        self.table: Final = table
+        self.raw: Final = raw  # of its table map; None: the log has not told it
+        self.changes_key: Final = _key_comparison(table.key)
+        self.announced: tuple[int, int] | None = None
+        """(number, ordinal) where its schema change stands."""
+        self._read = read
+        self._whole = -(-len(table.columns) // 8) * b"\xff"
+        if rest := len(table.columns) % 8:
+            self._whole = self._whole[:-1] + bytes(((1 << rest) - 1,))
+
+    def read(self, rows: Rows) -> list[Pair]:
+        """The rows before and after each change of an event. Raises Malformed and NotReady."""
+        assert self._read is not None  # rows come behind their table map
+        if rows.op == "c" and rows.after != self._whole:
+            raise NotReady(
+                ROW_IMAGE,
+                f"inserted rows of {self.table} lack columns",
+                "SET GLOBAL binlog_row_image = FULL, and let no session change it. What the log lacks is "
+                "nowhere else: bring the targets up to date by other means, then begin anew behind it: "
+                "tailrace offsets reset FILE, and run it again.",
+                where=str(self.table),
+            )
+        return self._read(rows)
+
+
+class Tables:
+    """Lives as long as the source, across connections: a table that did not change keeps its version."""
+
+    def __init__(self, origin: Origin, filter: TableFilter, options: TypeOptions) -> None:
+        self.filter = filter
+        self._origin = origin
+        self._flavor: Flavor = "mariadb" if origin.connector == "mariadb" else "mysql"
+        self._options = options
+        self._versions: dict[tuple[str, str], Version | None] = {}  # the newest of each; None: not captured
+
+    def captured(self, schema: str, table: str) -> bool:
+        """Whether the pipeline wants this table. Those of the server itself are never meant."""
+        return schema not in SYSTEM and self.filter.captured(schema, table)
+
+    def version(self, map: TableMap) -> Version | None:
+        """The version that a table map describes; None where the table is not captured. NotReady for a table
+        that cannot be delivered."""
+        name = map.schema, map.table
+        known = self._versions.get(name)
+        if known is None:
+            if name in self._versions:
+                return None
+            if not self.captured(*name) or _is_sequence(map):
+                self._versions[name] = None
+                return None
+        elif known.raw == map.raw:
+            return known
+        columns = types.columns(map, self._options)
+        if not map.key:
+            raise keyless(f"{map.schema}.{map.table}")
+        table = Table(self._origin, map.schema, map.table, columns, map.key, _split)
+        reader = RowReader(map, self._options, flavor=self._flavor)
+        version = self._versions[name] = Version(table, map.raw, reader.read)
+        return version
+
+    def truncated(self, schema: str, name: str) -> Version | None:
+        """The version of a table that was emptied, as far as the log has told it; None where the table is not
+        captured. One of which no row has come yet has no columns."""
+        if not self.captured(schema, name):
+            return None
+        known = self._versions.get((schema, name))
+        if known is None:
+            table = Table(self._origin, schema, name, (), (), _split)
+            known = self._versions[schema, name] = Version(table, None, None)
+        return known
+
+
+def _is_sequence(map: TableMap) -> bool:
+    """MariaDB keeps a sequence as a table of one row, which stands in the log as such."""
+    return not map.key and tuple([column.name for column in map.columns]) == _SEQUENCE
+
+
+def _split(raw: Any) -> Pair:
+    """Changes keep both rows as they were read."""
+    pair: Pair = raw
+    return pair
+
+
+def _key_comparison(key: Sequence[int]) -> Callable[[Pair], bool]:
+    """Whether an update changes the key."""
+    pick: Callable[[Any], Any] = operator.itemgetter(*key) if key else lambda row: None
+
+    def changes(pair: Pair) -> bool:
+        before, after = pair
+        return bool(pick(before) != pick(after))
+
+    return changes

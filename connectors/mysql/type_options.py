@@ -1,0 +1,26 @@
+"""The settings that choose what MySQL's types are mapped to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from connectors.mysql.zero_dates import Mode
+from tailrace.abc import Declaration
+
+
+class TypeOptions(Declaration):
+    """Settings of MySQL and MariaDB sources, of how types are mapped."""
+
+    bigint_unsigned_handling_mode: Literal["long", "precise"] = Field(
+        default="long",
+        description="What bigint unsigned becomes, as Debezium's setting of that name. `long`: a number of "
+        "64 bits with a sign; 9223372036854775808 and above are refused. `precise`: a decimal.",
+    )
+    zero_dates: Mode = Field(
+        default="refuse",
+        description="What becomes of dates that no calendar has (`0000-00-00`, `2026-01-00`, `2026-02-31`). "
+        "`refuse`: the pipeline stops before the event. `null`: NULL, which makes every column of dates "
+        "optional. `epoch`: 1970-01-01, as Debezium writes them where a column is not optional.",
+    )

@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: connecting, and what their errors mean."""

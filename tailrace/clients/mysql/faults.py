@@ -1,0 +1,161 @@
+"""What a failed connection or statement means: pass by itself, or needs a person.
+
+Both servers number their errors alike up to 1900; what only one of them has is marked. Numbers from 2000 on
+are the client library's.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import pymysql
+
+from tailrace.clients.mysql.address import TLS, Address
+from tailrace.errors import Code, NotReady, Retry, Stop, TailraceError, code
+
+UNREACHABLE = code(
+    "TR-MY-001",
+    "MySQL cannot be reached",
+    "No connection came about: host, port, network or firewall. It is tried again until it works.",
+)
+UNAVAILABLE = code(
+    "TR-MY-002",
+    "MySQL takes no connections now",
+    "The server is starting up or shutting down. It is tried again until it works.",
+)
+TOO_MANY = code(
+    "TR-MY-003",
+    "too many connections",
+    "The server or the account has no connection to spare. It is tried again until it works.",
+)
+LOST = code(
+    "TR-MY-004",
+    "connection lost",
+    "An open connection broke or was ended by the server. What was not yet delivered is read again.",
+)
+BUSY = code(
+    "TR-MY-005",
+    "the server could not do it now",
+    "A lock, a deadlock, a statement that was interrupted, or a lack of memory or disk: it is tried again.",
+)
+PASSWORD = code(
+    "TR-MY-010",
+    "login refused",
+    "User or password are wrong, or the server has no account for this user at the host that it sees.",
+)
+NO_DATABASE = code("TR-MY-011", "no such database", "The URL names a database that the server does not have.")
+PERMISSION = code(
+    "TR-MY-014", "permission denied", "The account lacks a privilege that this operation needs."
+)
+REFUSED = code(
+    "TR-MY-015",
+    "MySQL refuses",
+    "The server answered with an error that trying again does not mend; its own words are shown.",
+)
+
+_NOTHING: Final = "Nothing: the connection is made again."
+
+_LOST: Final = (Retry, LOST, _NOTHING)
+_BUSY: Final = (Retry, BUSY, "Nothing, if it passes; else look at what the server says.")
+_ENDING: Final = (Retry, UNAVAILABLE, "Nothing, if the server comes back by itself; else start it.")
+_FULL: Final = (
+    Retry,
+    TOO_MANY,
+    "End connections that nobody needs, or raise max_connections or the account's limit.",
+)
+_LOGIN: Final = (
+    NotReady,
+    PASSWORD,
+    "Check user and password, and on the server from where the account may come: SELECT user, host, plugin "
+    "FROM mysql.user;",
+)
+_GRANT: Final = (NotReady, PERMISSION, "Grant the account {user} what it lacks, as docs/mysql.md has it.")
+_ENCRYPT: Final = (
+    NotReady,
+    TLS,
+    "Correct ssl_mode, ssl_ca, ssl_cert or ssl_key, or TLS on the server; the certificate must be signed by "
+    "an authority in ssl_ca and, with verify_identity, name the host of the URL.",
+)
+
+_MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
+    **dict.fromkeys((1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2014, 2027, 2055, 4031), _LOST),
+    **dict.fromkeys((1021, 1037, 1041, 1205, 1213, 1317, 1028, 3024, 1969), _BUSY),
+    **dict.fromkeys((1053, 1077, 1079, 3032, 3169), _ENDING),
+    **dict.fromkeys((1040, 1203, 1226), _FULL),
+    # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked.
+    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
+    1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
+    3159: (NotReady, TLS, "The server takes encrypted connections only: ssl_mode: required."),
+    2026: _ENCRYPT,
+}
+
+_DENIED: Final = 1045  # of a login, or of a command of the protocol
+_CANNOT_CONNECT: Final = (2002, 2003, 2005)
+
+
+@contextmanager
+def connecting(address: Address) -> Iterator[None]:
+    """Turns PyMySQL's errors into tailrace's while a connection is being made."""
+    try:
+        yield
+    except pymysql.err.MySQLError as error:
+        raise _refusal(error, address) from None
+    except UnicodeError as error:  # a host's name that is none
+        raise Retry(UNREACHABLE, str(error), "Check the host in the URL.", where=str(address)) from None
+
+
+@contextmanager
+def talking(address: Address) -> Iterator[None]:
+    """Turns PyMySQL's errors into tailrace's while an open connection is used."""
+    try:
+        yield
+    except pymysql.err.MySQLError as error:
+        number, text = numbered(error)
+        raise fault(number, text, address) from None
+    except (OSError, ValueError) as error:
+        # A file object that another thread has closed raises ValueError.
+        raise fault(2013, str(error), address) from None
+
+
+def fault(number: int, text: str, address: Address) -> TailraceError:
+    """What an error that the server (or the client library, from 2000 on) has numbered means."""
+    where, words = str(address), f"{' '.join(text.split())} (error {number})"
+    if number in _CANNOT_CONNECT:
+        remedy = "Check host and port in the URL, and that the server runs and listens there."
+        return Retry(UNREACHABLE, words, remedy, where=where)
+    if number == 0:  # PyMySQL's own, of a connection that is closed
+        return Retry(LOST, "the connection is closed", _NOTHING, where=where)
+    meaning = _MEANINGS.get(number)
+    if meaning is None:
+        return Stop(REFUSED, words, "Mend what the server says, then start again.", where=where)
+    kind, code, remedy = meaning
+    return kind(code, words, remedy.format(user=address.user), where=where)
+
+
+def numbered(error: BaseException) -> tuple[int, str]:
+    """Number and text of an error of PyMySQL's."""
+    arguments = error.args
+    number = arguments[0] if arguments and isinstance(arguments[0], int) else 2027
+    return number, str(arguments[1] if len(arguments) > 1 else error) or type(error).__name__
+
+
+def _refusal(error: pymysql.err.MySQLError, address: Address) -> TailraceError:
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        kind, code, remedy = _ENCRYPT
+        return kind(code, f"the server's certificate: {cause.verify_message}", remedy, where=str(address))
+    if isinstance(cause, ssl.SSLError):
+        # An end of the line in the middle of the handshake is a server that starts or ends.
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return fault(2003, str(cause), address)
+        return fault(2026, str(cause), address)
+    number, text = numbered(error)
+    if number == _DENIED:
+        kind, code, remedy = _LOGIN
+        return kind(code, f"{text} (error {number})", remedy, where=str(address))
+    # Before the login a line that ends is a server that starts, or a proxy without one.
+    return fault(2003 if number in (2006, 2013) else number, text, address)

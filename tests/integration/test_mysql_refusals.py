@@ -1,0 +1,293 @@
+"""What stands in the way of a MySQL or MariaDB source: named, with what to do, before anything is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from connectors.mysql import continuity
+from connectors.mysql.channel import AHEAD, PURGED, TAKEN
+from connectors.mysql.checks import NO_TABLE, SETTING
+from connectors.mysql.server import OTHER_FLAVOR
+from connectors.mysql.source import MariaDbSource, MySqlSource
+from connectors.mysql.tables import KEYLESS
+from tailrace.abc import Finding, SourceContext
+from tailrace.clients.mysql.address import TLS
+from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
+from tailrace.errors import Diverged, Gap, NotReady, Retry, Stop
+from tests.integration.mysql_following import Follower, told
+from tests.servers import MySql, MySqlServer
+from tests.servers.process import free_port
+
+
+@pytest.fixture
+def database(every_mysql: MySql, make_database: Callable[[MySql], str]) -> str:
+    """With an empty table `t`."""
+    name = make_database(every_mysql)
+    every_mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=name)
+    return name
+
+
+@pytest.fixture
+def account(every_mysql: MySql, database: str) -> Iterator[Callable[[str], str]]:
+    """Makes an account with some rights: (what is granted on *.*); returns a URL with its password."""
+    name = f"a{uuid.uuid4().hex[:8]}"
+
+    def make(rights: str) -> str:
+        every_mysql.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'sécret'")
+        if rights:
+            every_mysql.execute(f"GRANT {rights} ON *.* TO {name}@'%'")
+        every_mysql.execute(f"GRANT SELECT ON {database}.* TO {name}@'%'")
+        return every_mysql.url(user=name, password="sécret")
+
+    yield make
+    every_mysql.execute(f"DROP USER IF EXISTS {name}@'%'")
+
+
+@contextlib.contextmanager
+def changed(server: MySql, name: str, value: str) -> Iterator[None]:
+    """With a global setting of the server changed, for sessions that begin meanwhile."""
+    ((before,),) = server.execute(f"SELECT @@GLOBAL.{name}")
+    server.execute(f"SET GLOBAL {name} = '{value}'")
+    try:
+        yield
+    finally:
+        server.execute(f"SET GLOBAL {name} = '{before}'")
+
+
+async def findings(server: MySql, database: str, **settings: Any) -> Sequence[Finding]:
+    async with Follower(server, database, **settings) as follower:
+        return await follower.source.check()
+
+
+def codes(found: Sequence[Finding]) -> list[object]:
+    return [finding.error.code for finding in found if finding.error is not None]
+
+
+async def test_nothing_is_at_fault(every_mysql: MySql, database: str) -> None:
+    found = await findings(every_mysql, database)
+    assert codes(found) == []
+    assert [finding.title for finding in found if finding.warning] == []
+    assert found[-1].found == f"{database}.t"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("binlog_format", "MIXED"), ("binlog_row_metadata", "MINIMAL"), ("binlog_row_image", "MINIMAL")],
+)
+async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, name: str, value: str) -> None:
+    with changed(every_mysql, name, value):
+        found = await findings(every_mysql, database)
+    [finding] = [one for one in found if one.error is not None]
+    assert finding.error is not None
+    assert (finding.title, finding.error.code) == (name, SETTING)
+    assert f"SET GLOBAL {name}" in finding.error.remedy
+
+
+async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
+    for statement in (
+        "CREATE TABLE child (id int PRIMARY KEY, t int, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)",
+        "CREATE TABLE made (id int PRIMARY KEY, twice int AS (id * 2))",
+    ):
+        every_mysql.execute(statement, database=database)
+    found = {one.title: one.found for one in await findings(every_mysql, database) if one.warning}
+    titles = {"mysql": [], "mariadb": ["foreign keys"]}[every_mysql.flavor]
+    if every_mysql.version.startswith("11."):
+        titles.append("generated columns")
+    assert list(found) == titles
+    assert f"{database}.child" in found.get("foreign keys", f"{database}.child")
+    assert f"{database}.made.twice" in found.get("generated columns", f"{database}.made.twice")
+
+
+async def test_tables(every_mysql: MySql, database: str) -> None:
+    every_mysql.execute("CREATE TABLE k (id int)", database=database)
+    found = await findings(every_mysql, database, tables=[f"{database}.gone", f"{database}.*"])
+    assert codes(found) == [NO_TABLE, KEYLESS]
+    found = await findings(every_mysql, database, exclude=[f"{database}.k"])
+    assert codes(found) == []
+    [finding] = [
+        one for one in await findings(every_mysql, database, tables=[f"{database}.x*"]) if one.warning
+    ]
+    assert "no table matches yet" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda url: url.replace("root@", "root:wrong@"), PASSWORD),
+        (lambda url: url.replace("root@", "nobody@"), PASSWORD),
+        (lambda url: f"{url}nosuch", NO_DATABASE),
+        (lambda url: f"mysql://root@127.0.0.1:{free_port()}/", UNREACHABLE),
+        (lambda url: "mysql://root@no.such.host.invalid/", UNREACHABLE),
+    ],
+    ids=["password", "user", "database", "port", "host"],
+)
+async def test_the_way_to_the_server(
+    every_mysql: MySql, database: str, change: Callable[[str], str], code: object
+) -> None:
+    found = await findings(every_mysql, database, url=change(every_mysql.url()))
+    assert codes(found) == [code]
+    assert isinstance(found[-1].error, Retry if code is UNREACHABLE else NotReady)
+    assert "wrong" not in str(found[-1].error)
+
+
+async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_database: str) -> None:
+    """Its own authority has signed it, for no name: what is asked decides."""
+    assert codes(await findings(mysql, mysql_database, ssl_mode="required")) == []
+    found = await findings(mysql, mysql_database, ssl_mode="verify_identity")
+    assert codes(found) == [TLS]
+    assert "self-signed" in found[-1].found
+    if isinstance(mysql, MySqlServer):
+        authority = str(mysql.data / "ca.pem")
+        assert codes(await findings(mysql, mysql_database, ssl_mode="verify_ca", ssl_ca=authority)) == []
+        found = await findings(mysql, mysql_database, ssl_mode="verify_identity", ssl_ca=authority)
+        assert codes(found) == [TLS]
+        assert "127.0.0.1" in found[-1].found
+
+
+async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:
+    kind = MariaDbSource if every_mysql.flavor == "mysql" else MySqlSource
+    settings = kind.Settings.model_validate(
+        {"url": every_mysql.url(), "tables": ["shop.*"], "snapshot": "never"}
+    )
+    source = kind(settings, SourceContext("other"))
+    try:
+        assert codes(await source.check()) == [OTHER_FLAVOR]
+    finally:
+        await source.close()
+
+
+async def test_the_rights_that_an_account_needs(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    url = account("REPLICATION SLAVE, REPLICATION CLIENT")
+    async with Follower(every_mysql, database, url=url) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)")
+        batches = await follower.until()
+        assert told(batches) == [("c", "t", None, {"id": 1})]
+        await follower.resume(batches[-1].end)
+
+
+@pytest.mark.parametrize("rights", ["REPLICATION CLIENT", "REPLICATION SLAVE"])
+async def test_a_right_that_is_missing(
+    every_mysql: MySql, database: str, account: Callable[[str], str], rights: str
+) -> None:
+    found = await findings(every_mysql, database, url=account(rights))
+    assert PERMISSION in codes(found)
+
+
+async def test_a_server_id_is_one_readers_alone(
+    every_mysql: MySql, database: str, make_database: Callable[[MySql], str]
+) -> None:
+    """The one that came first goes on; the server's own is nobody's."""
+    other = make_database(every_mysql)
+    async with (
+        Follower(every_mysql, database, server_id=4711) as first,
+        Follower(every_mysql, other, server_id=4711) as second,
+    ):
+        await first.start()
+        assert codes(await second.source.check()) == [TAKEN]
+        await second.source.identify()
+        with pytest.raises(Retry) as raised:
+            await second.source.open(await second.source.anchor())
+        assert raised.value.code is TAKEN
+        assert f"tailrace {database}" in raised.value.found
+        first.sql("INSERT INTO t VALUES (1)")
+        assert len(await first.told()) == 1
+    ((own,),) = every_mysql.execute("SELECT @@GLOBAL.server_id")
+    assert codes(await findings(every_mysql, database, server_id=own)) == [TAKEN]
+
+
+@pytest.mark.parametrize("release", ["mysql9", "mariadb11"])
+async def test_a_failover_and_a_log_that_was_reset(
+    make_mysql: Callable[..., MySqlServer], release: str
+) -> None:
+    """A replica that has everything goes on, between transactions; one that lacks something is refused, and
+    so is a server whose log was reset."""
+    primary, replica = make_mysql(release), make_mysql(release)
+    replica.follow(primary)
+    primary.execute("CREATE DATABASE shop")
+    primary.execute("CREATE TABLE shop.t (id int PRIMARY KEY, x text)")
+    async with Follower(primary, "shop") as before:
+        await before.start()
+        before.sql("INSERT INTO t VALUES (1, NULL)")
+        large = ", ".join(f"({n}, repeat('x', 1000))" for n in range(10, 3000))
+        before.sql(f"INSERT INTO t VALUES {large}")
+        batches = [batch for batch in await before.until() if batch.events]
+        inside = next(batch.end for batch in batches if not batch.commit)
+        end = batches[-1].end
+    replica.wait_for(primary.gtids())
+    replica.promote()
+    async with Follower(replica, "shop") as after:
+        after.sql("INSERT INTO t VALUES (2, NULL)")
+        await after.resume(end)
+        assert await after.told() == [("c", "t", None, {"id": 2, "x": None})]
+        with pytest.raises(NotReady) as counted:
+            await after.resume(inside)
+        assert counted.value.code is continuity.INSIDE_TRANSACTION
+        newest = (await _end(after))["gtids" if release == "mysql9" else "domains"]
+    async with Follower(replica, "shop", redeliver=True) as again:
+        await again.resume(inside)
+        assert len(told(await again.until())) == 2991
+    async with Follower(primary, "shop") as old:
+        with pytest.raises(Diverged) as lacking:
+            await old.resume(old.source.parse(str(newest)))
+        assert lacking.value.code is AHEAD
+        primary.execute("RESET BINARY LOGS AND GTIDS" if release == "mysql9" else "RESET MASTER")
+        with pytest.raises(Diverged) as reset:
+            await old.resume(end)
+        assert reset.value.code is AHEAD
+
+
+async def _end(follower: Follower) -> dict[str, object]:
+    return dict(await follower.source.current())
+
+
+async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"log_slave_updates": "OFF"})
+    server.execute("CREATE DATABASE shop")
+    server.execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    alone = await findings(server, "shop")
+    assert codes(alone) == []
+    [told] = [one.found for one in alone if one.title == "log_slave_updates"]
+    assert "replicates from nobody" in told
+    server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'nobody', MASTER_PORT = 1")
+    [fault] = [one.error for one in await findings(server, "shop") if one.error is not None]
+    assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
+
+
+async def test_a_log_that_was_purged_names_what_is_missing(mysql: MySql, mysql_database: str) -> None:
+    mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=mysql_database)
+    async with Follower(mysql, mysql_database) as follower:
+        origin = await follower.start()
+        await follower.close()
+        follower.sql("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)", "FLUSH BINARY LOGS")
+        lost = mysql.gtids()
+        mysql.execute(f"PURGE BINARY LOGS TO '{mysql.execute('SHOW BINARY LOGS')[-1][0]}'")
+        with pytest.raises(Gap) as raised:
+            await follower.resume(origin)
+    assert raised.value.code is PURGED
+    newest = int(lost.rpartition("-")[2])
+    assert f"{newest - 1}-{newest}" in raised.value.found
+
+
+async def test_the_same_gtids_in_another_log_are_refused(make_mysql: Callable[..., MySqlServer]) -> None:
+    """A server that was reset and has come as far again: MariaDB's numbers are the same then."""
+    server = make_mysql("mariadb10")
+    server.execute("CREATE DATABASE shop")
+    server.execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    async with Follower(server, "shop") as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)")
+        end = (await follower.until())[-1].end
+        await follower.close()
+        server.execute("RESET MASTER")
+        follower.sql(*[f"INSERT INTO t VALUES ({n})" for n in range(10, 20)])
+        with pytest.raises((Diverged, Stop)) as raised:
+            await follower.resume(end)
+    assert raised.value.code is AHEAD

@@ -1,0 +1,166 @@
+"""GTID sets and positions: the server's text and bytes, and the arithmetic against plain sets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.mysql.gtid import GtidPosition, GtidSet
+
+A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+B = "4f22fb58-82db-22f2-0f44-d91bb0530673"
+SOURCES = (A, f"{A}:_east", f"{A}:west", B, f"{B}:w2")
+
+gtids = st.builds(lambda source, number: f"{source}:{number}", st.sampled_from(SOURCES), st.integers(1, 24))
+members = st.sets(gtids, max_size=60)
+
+
+def made(found: set[str]) -> GtidSet:
+    """As it comes to be in a stream: one after the other."""
+    result = GtidSet()
+    for gtid in found:
+        result = result.add(gtid)
+    return result
+
+
+@given(members)
+def test_a_set_holds_what_was_added_and_nothing_else(found: set[str]) -> None:
+    result = made(found)
+    every = {f"{source}:{number}" for source in SOURCES for number in range(1, 30)}
+    assert {gtid for gtid in every if gtid in result} == found
+    assert result.count == len(found)
+    assert bool(result) is bool(found)
+
+
+@given(members)
+def test_a_set_has_one_text_and_one_encoding(found: set[str]) -> None:
+    result = made(found)
+    assert GtidSet.parse(str(result)) == result
+    assert GtidSet.parse(",".join(found).upper()) == result
+    assert GtidSet.decode(result.encode()) == result
+    assert hash(GtidSet.parse(str(result))) == hash(result)
+    assert GtidSet.parse(str(result)).count == result.count
+
+
+@given(members, members)
+def test_sets_are_added_and_subtracted_as_sets_are(one: set[str], other: set[str]) -> None:
+    first, second = made(one), made(other)
+    assert first | second == made(one | other)
+    assert (first | second).count == len(one | other)
+    assert first - second == made(one - other)
+    assert first & second == made(one & other)
+    assert first.covers(second) is (one >= other)
+    assert first.add(next(iter(other), f"{A}:1")).covers(first)
+
+
+@given(st.binary(max_size=80))
+def test_bytes_are_a_set_or_refused(data: bytes) -> None:
+    try:
+        result = GtidSet.decode(data)
+    except ValueError:
+        return
+    assert result.encode() == data
+
+
+@given(members.filter(bool), st.data())
+def test_an_encoding_that_is_cut_off_is_refused(found: set[str], data: st.DataObject) -> None:
+    encoded = made(found).encode()
+    with pytest.raises(ValueError, match=r"GTID set|UUID"):
+        GtidSet.decode(encoded[: data.draw(st.integers(0, len(encoded) - 1))])
+
+
+def test_the_text_is_the_servers() -> None:
+    result = GtidSet.parse(f"{B}:5:1-3:4 , {A.upper()}:WEST:1:3 - 4:_east:7,\n{A}:9,, {A}:10")
+    assert str(result) == f"{A}:9-10:_east:7:west:1:3-4,{B}:1-5"
+    assert repr(result) == f"GtidSet.parse('{result}')"
+    assert [source for source, _ in result.sources()] == [A, f"{A}:_east", f"{A}:west", B]
+    assert GtidSet.parse(f"{A}:3-2") == GtidSet.parse(A) == GtidSet()
+
+
+def test_the_encoding_is_the_servers() -> None:
+    uuid = bytes.fromhex(A.replace("-", ""))
+    one = (1).to_bytes(8, "little")
+    plain = one + uuid + one + one + (4).to_bytes(8, "little")
+    assert GtidSet.parse(f"{A}:1-3").encode() == plain
+    tagged = bytes.fromhex("01 01 00 00 00 00 00 01") + uuid + b"\x08west" + plain[24:]
+    assert GtidSet.parse(f"{A}:west:1-3").encode() == tagged
+    assert GtidSet().encode() == bytes(8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1-5",
+        f"{A}:0",
+        f"{A}:1-2-3",
+        f"{A}:1 2",
+        f"{A}:te-st",
+        f"{A}x:1",
+        f"{A}:{'t' * 33}:1",
+        f"{A}:{2**63}",
+    ],
+)
+def test_what_is_no_set_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"UUID|tag|number"):
+        GtidSet.parse(text)
+
+
+@pytest.mark.parametrize(
+    "gtid", ["", A, f"{A}:", f"{A}:0", f"{A}:1-2", f"{A.upper()}:1", f"{A}:a:b:1", f"{A}:¹"]
+)
+def test_what_is_no_gtid_is_refused(gtid: str) -> None:
+    with pytest.raises(ValueError, match="not a GTID"):
+        GtidSet().add(gtid)
+
+
+def test_a_set_is_told_shortly() -> None:
+    result = GtidSet.parse(f"{A}:1-5:7:9-10,{B}:1-4")
+    assert result.brief(2) == f"{A}:1-5:7 and 6 more"
+    assert result.brief(4) == str(result)
+    assert GtidSet().brief() == "none"
+
+
+class TestPositions:
+    def test_the_text_is_the_servers_in_the_order_of_the_domains(self) -> None:
+        position = GtidPosition.parse("2-1-9, 0-1-7")
+        assert str(position) == "0-1-7,2-1-9"
+        assert repr(position) == "GtidPosition.parse('0-1-7,2-1-9')"
+        assert list(position.domains()) == [(0, 1, 7), (2, 1, 9)]
+        assert not GtidPosition.parse("")
+        assert str(GtidPosition()) == ""
+
+    def test_a_transaction_is_the_last_of_its_domain(self) -> None:
+        position = GtidPosition.parse("0-1-7").add("0-2-8").add("3-1-1")
+        assert str(position) == "0-2-8,3-1-1"
+        assert "0-1-8" in position
+        assert "0-1-9" not in position
+        assert "1-1-1" not in position
+
+    def test_what_has_come_further_covers(self) -> None:
+        position = GtidPosition.parse("0-1-7,1-1-2")
+        assert position.covers(GtidPosition.parse("0-2-6"))
+        assert position.covers(position)
+        assert position.covers(GtidPosition())
+        assert not position.covers(GtidPosition.parse("0-2-7"))  # another transaction of this number
+        assert not position.covers(GtidPosition.parse("0-1-8"))
+        assert not position.covers(GtidPosition.parse("2-1-1"))
+
+    def test_what_is_missing_is_told(self) -> None:
+        position = GtidPosition.parse("0-1-7")
+        assert position.missing(GtidPosition.parse("0-2-9,1-1-3")) == "0-2-8 to 0-2-9, 1-1-1 to 1-1-3"
+        assert position.missing(GtidPosition.parse("0-2-7")) == "0-2-7"
+        assert position.missing(position) == "none"
+
+    @pytest.mark.parametrize(
+        "text", ["0-1", "0-1-7,0-2-8", "a-1-1", f"{2**32}-1-1", "0-1-7,,1-1-1", f"0-1-{2**64}"]
+    )
+    def test_what_is_no_position_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"GTID|domain"):
+            GtidPosition.parse(text)
+
+    @given(st.dictionaries(st.integers(0, 3), st.tuples(st.integers(1, 2), st.integers(1, 3)), max_size=4))
+    def test_a_position_is_its_text(self, domains: dict[int, tuple[int, int]]) -> None:
+        position = GtidPosition(domains)
+        assert GtidPosition.parse(str(position)) == position
+        assert hash(GtidPosition.parse(str(position))) == hash(position)

@@ -1,0 +1,44 @@
+"""A transaction's row events, kept until its end is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.mysql.messages import Place, Rows
+from connectors.mysql.spool import Entry, Spool
+
+
+def entry(ordinal: int, size: int = 100) -> Entry:
+    rows = Rows(Place(0, 1, 1, 0), "u", 7, b"\x01", b"\x01", 1, bytes([ordinal % 256]) * size, False, True)
+    return 0, ordinal, ordinal * 10, rows
+
+
+@pytest.mark.parametrize("memory", [0, 250, 10_000])
+def test_entries_come_back_in_order(memory: int) -> None:
+    spool = Spool(memory)
+    entries = [entry(ordinal) for ordinal in range(1, 9)]
+    for one in entries:
+        spool.append(one)
+    assert list(spool) == entries
+    spool.clear()
+    assert not spool
+    spool.append(entries[3])
+    assert list(spool) == [entries[3]]
+    spool.clear()
+
+
+@pytest.mark.parametrize("memory", [0, 250, 10_000])
+@pytest.mark.parametrize("marked", [0, 1, 2, 5])
+def test_what_stands_behind_a_mark_is_forgotten(memory: int, marked: int) -> None:
+    spool = Spool(memory)
+    entries = [entry(ordinal) for ordinal in range(1, 9)]
+    for one in entries[:marked]:
+        spool.append(one)
+    mark = spool.mark()
+    for one in entries[marked:7]:
+        spool.append(one)
+    spool.truncate(mark)
+    assert bool(spool) is (marked > 0)
+    spool.append(entries[7])
+    assert list(spool) == [*entries[:marked], entries[7]]
+    spool.clear()

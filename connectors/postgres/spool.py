@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 from array import array
 from bisect import bisect_left, insort
@@ -96,6 +97,8 @@ class Spooled:
         current, left_out, kept = -1, False, b""
         rest, missing, left = b"", 0, self._size
         with _told(self._path), self._path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != self._size:
+                raise self._changed()  # before any of it is taken for the transaction's beginning
             while data := file.read(max(_READ_BYTES, missing)):
                 left -= len(data)
                 data = rest + data
@@ -117,17 +120,20 @@ class Spooled:
                 rest = data[offset:]
                 yield found
         if left or rest:
-            raise Retry(
-                NOT_NOW,
-                f"the file does not hold the {self._size} bytes that were written",
-                "Leave the folder to the pipeline. It goes on by itself.",
-                where=str(self._path),
-            )
+            raise self._changed()
 
     def remove(self) -> None:
         """Give its room back."""
         with _told(self._path):
             self._path.unlink(missing_ok=True)
+
+    def _changed(self) -> Retry:
+        return Retry(
+            NOT_NOW,
+            f"the file does not hold the {self._size} bytes that were written",
+            "Leave the folder to the pipeline. It goes on by itself.",
+            where=str(self._path),
+        )
 
 
 class Spool:

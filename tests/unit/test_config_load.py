@@ -292,3 +292,14 @@ def test_no_secret_is_in_the_configuration_s_repr(write: Write) -> None:
     assert SECRET not in repr(config)
     assert SECRET not in str(config.source.settings)
     assert "file://me:***@host/x" in repr(config)
+
+
+def test_a_traceback_shows_every_fault(tmp_path: Path) -> None:
+    """Where nobody looks into `faults`, the error's text is all that a program's author sees."""
+    (tmp_path / "p.yaml").write_text(
+        VALID.replace("name: orders", "name: Orders").replace("path: out", "pth: out")
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path / "p.yaml")
+    assert len(caught.value.faults) > 1
+    assert all(str(fault) in str(caught.value) for fault in caught.value.faults)

@@ -244,6 +244,21 @@ def test_lists_of_somebody_elses_are_no_settings_of_before() -> None:
     assert _membership(publication, {1: Extent(("id", "n"))}).unfit([_T, _ODD]) is None
 
 
+def test_a_condition_that_could_not_be_tried_is_to_be_written_as_it_stands() -> None:
+    """The statement that is named would bring about what stands already."""
+    publication = _publication(_T, _ODD, extents={_T: Extent(where="(n > 0)")})
+    error = _membership(publication, {1: Extent(where="n>0", written="n>0")}).unfit([_T, _ODD])
+    assert error is not None
+    assert (
+        "all columns, the rows WHERE (n > 0), the file says all columns, the rows WHERE (n>0)" in error.found
+    )
+    assert "write it as it stands there" in error.found
+    assert _membership(publication, {1: Extent(where="n > 0", written="n > 0")}).unfit([_T, _ODD]) is None
+    tried = _membership(publication, {1: Extent(where="(n > 1)", written="n>1")}).unfit([_T, _ODD])
+    assert tried is not None
+    assert "tried" not in tried.found
+
+
 def test_a_publication_of_somebody_elses_is_compared_where_the_file_says_something() -> None:
     publication = _publication(_T, _ODD, extents={_T: Extent(("id", "n"), "(n > 0)")})
     for said in (None, Extent(("id", "n")), Extent(where="n > 0"), Extent(("id", "n"), "(n > 0)")):

@@ -20,6 +20,7 @@ from tests.servers import MySql
 from tests.waiting import wait_until
 
 LIMIT = 1000  # seconds
+SIZE = 2**30
 
 
 @pytest.fixture
@@ -83,6 +84,26 @@ async def test_from_the_file_that_is_written_to_one_that_is_removed(
         follower.sql("INSERT INTO t VALUES (5)")
         await follower.source.acknowledge((await follower.until())[-1].end)
         assert (await until(follower, lambda found: found.kept == 0)).level == "ok"
+
+
+async def test_a_limit_of_all_files_together(limited: MySql, make_database: Callable[[MySql], str]) -> None:
+    """Of MariaDB, from 11.4 on."""
+    if not limited.execute("SHOW GLOBAL VARIABLES LIKE 'max_binlog_total_size'"):
+        return
+    limited.execute(f"SET GLOBAL max_binlog_total_size = {SIZE}")
+    try:
+        database = make_database(limited)
+        limited.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+        async with Follower(limited, database) as follower:
+            begin = await follower.start()
+            await follower.source.acknowledge(begin)
+            follower.sql("INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)")
+            assert len(await follower.told()) == 2
+            found = await until(follower, lambda found: found.free is not None)
+            assert found.level == "ok"
+            assert SIZE // 2 < (found.free or 0) < SIZE - found.kept
+    finally:
+        limited.execute("SET GLOBAL max_binlog_total_size = 0")
 
 
 async def test_a_file_that_is_read_to_its_end_is_not_missed(

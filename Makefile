@@ -13,7 +13,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-memory clean-room java programs
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for 
 
 bench: $(INSTALLED) java ## The standard workload beside pg_recvlogical
 	$(VENV)/bin/python -m bench
+
+bench-mysql: $(INSTALLED) java ## The same from MySQL, beside mysqlbinlog
+	$(VENV)/bin/python -m bench.mysql
 
 bench-memory: $(INSTALLED) java ## A transaction of a million rows, with the peak of memory
 	$(VENV)/bin/python -m bench.memory

@@ -121,12 +121,13 @@ class Explains(Protocol):
 class Retention:
     """What the server keeps of its log because this pipeline has not acknowledged it yet."""
 
-    name: str  # of what keeps it: a slot
+    name: str  # of what keeps it: a slot; the log where nothing does
     kept: int  # bytes
     free: int | None  # bytes until the server's limit, behind which it throws away; None: it has none
     level: Literal["ok", "warning", "error", "lost"]
     found: str  # in words: what is kept, the limit, the threshold that was passed
     remedy: str = ""
+    seconds: float | None = None  # until the server may throw it away because of its age; None: never
 
 
 class Retains(Protocol):

@@ -62,6 +62,10 @@ class Pipeline:
             failpoints=failpoints,
         )
 
+    def moved(self, url: str) -> None:
+        """From the next process on the source is elsewhere."""
+        self._document["source"]["url"] = url
+
     def run_until_current(self, timeout: float = 90) -> None:
         """Run it until every sink has durably reached the log's end."""
         with self.start("--until-current") as process:

@@ -124,6 +124,7 @@ class Assembler:
         self._sought = resume if resume.inside else None  # until its transaction has begun
         self._by_file = isinstance(resume.executed, FilePlace)
         self._file = ""
+        self._begun: int | None = None  # when that file was, where transactions have no GTIDs
         self._offset = 0  # behind the newest event that told where it ends
         self._size = 0  # of the event that is being read
         self._open: _Open | None = None
@@ -349,8 +350,13 @@ class Assembler:
             if self._ending is not None:
                 place, self._ending = self._ending, None
                 yield from self._commit(msgspec.structs.replace(place, end=self._offset))
+        elif isinstance(message, Format):
+            if self._by_file and message.place.timestamp:
+                self._begun = message.place.timestamp
+                if self._open is None and self._gtid is None and self._sought is None:
+                    self._proof = Proof(self._file, self._offset, self._server, begun=self._begun)
         else:
-            assert isinstance(message, Format | KnownGtids | RowsQuery | Ignorable)
+            assert isinstance(message, KnownGtids | RowsQuery | Ignorable)
 
     def _rest(self, heartbeat: Heartbeat) -> None:
         """The server has sent all it has."""
@@ -394,7 +400,7 @@ class Assembler:
         gtid = opened.gtid.gtid
         self._reach(FilePlace(self._file, self._offset) if self._by_file else self._with_it)
         at = None if gtid is None else opened.begin
-        self._proof = Proof(self._file, self._offset, self._server, at, gtid or "")
+        self._proof = Proof(self._file, self._offset, self._server, at, gtid or "", self._begun)
         self._inside = None
         if self._delivery.size >= _BATCH_BYTES:
             yield self._batch(more=True)

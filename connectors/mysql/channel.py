@@ -47,6 +47,12 @@ LOST_BY_SERVER: Final = (
     "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
 )
 
+CHECKSUM: Final = (
+    "SET @master_binlog_checksum = @@global.binlog_checksum, "
+    "@source_binlog_checksum = @@global.binlog_checksum"
+)
+"""Says that checksums are known here: a log that has them is not sent to others."""
+
 # What the servers say of a position, in small letters.
 _PURGED: Final = ("purged", "could not find first log file")
 _AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
@@ -118,8 +124,7 @@ def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str
             )
         nanoseconds = int(reader.heartbeat * 1e9)
         for statement in (
-            "SET @master_binlog_checksum = @@global.binlog_checksum, "
-            "@source_binlog_checksum = @@global.binlog_checksum",
+            CHECKSUM,
             f"SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}",
             f"SET SESSION net_write_timeout = {_PATIENT_SECONDS}",
             *dump.statements,

@@ -128,14 +128,19 @@ async def _check_domains(
 
 
 async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:
-    """That the last transaction before the position stands where it stood; of another server's log, and of a
-    file that is gone, that is not to be told."""
+    """That the last transaction before the position stands where it stood, or without GTIDs that its file is
+    the same; of another server's log, and of a file that is gone, that is not to be told."""
     proof = position.proof
-    if proof is None or proof.begin is None or proof.server != server.name:
+    if proof is None or proof.server != server.name or (proof.begin is None and proof.begun is None):
         return
     file = proof.file
     if file not in {one.name for one in await catalogue.files()}:
         return
+    if proof.begun is not None:
+        if (begun := await catalogue.begun(file)) != proof.begun:
+            raise _ahead(f"{file} was read as one begun at {proof.begun}, this one was at {begun}", where)
+        return
+    assert proof.begin is not None
     there = await catalogue.transaction_at(file, proof.begin)
     if there != proof.gtid:
         raise _ahead(

@@ -14,6 +14,8 @@ _BINLOG_DUMP: Final = 0x12
 _BINLOG_DUMP_GTID: Final = 0x1E
 _THROUGH_GTID: Final = 0x04
 _FILE_BEGIN: Final = 4
+_TO_THE_END: Final = 0x01
+_NOBODY: Final = 0  # a server id that no replica has: no other reader is thrown out
 
 # MariaDB: we know all of its events; a GTID that it does not have is an error, not a guess.
 _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 1"
@@ -33,3 +35,9 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
     else:
         file, offset = executed.file, executed.offset
     return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
+
+
+def whole(file: str) -> Dump:
+    """A file from its begin, for a reader that is no replica."""
+    payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
+    return Dump((), _BINLOG_DUMP, payload)

@@ -31,7 +31,7 @@ from connectors.mysql.messages import Flavor
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
 
 _FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")
-_PROOF: Final = re.compile(r"(\S+):(?:([0-9]+)-)?([0-9]+) (?:(\S+) )?of (\S+)")
+_PROOF: Final = re.compile(r"(\S+):(?:([0-9]+)-)?([0-9]+) (?:begun ([0-9]+) |(\S+) )?of (\S+)")
 _FILE_STEP: Final = 10**12  # more than a file is long
 
 NUMBER_WIDTH: Final = 20
@@ -86,8 +86,11 @@ class Proof(msgspec.Struct, frozen=True, gc=False):
     server: str  # MySQL's UUID, MariaDB's server id
     begin: int | None = None  # offset of its GTID; None: nothing is known of it
     gtid: str = ""
+    begun: int | None = None  # without GTIDs: when the file was begun, in seconds since the epoch
 
     def __str__(self) -> str:
+        if self.begun is not None:
+            return f"{self.file}:{self.end} begun {self.begun} of {self.server}"
         if self.begin is None:
             return f"{self.file}:{self.end} of {self.server}"
         return f"{self.file}:{self.begin}-{self.end} {self.gtid} of {self.server}"
@@ -101,10 +104,11 @@ class Proof(msgspec.Struct, frozen=True, gc=False):
     def parse(cls, text: str) -> Proof:
         """Read what `str` made. Raises ValueError for anything else."""
         matched = _PROOF.fullmatch(text)
-        if matched is None or (matched[2] is None) != (matched[4] is None):
+        if matched is None or (matched[2] is None) != (matched[5] is None):
             raise ValueError(f"not where a transaction stands: {text[:80]!r}")
         begin = None if matched[2] is None else int(matched[2])
-        return cls(matched[1], int(matched[3]), matched[5], begin, matched[4] or "")
+        begun = None if matched[4] is None else int(matched[4])
+        return cls(matched[1], int(matched[3]), matched[6], begin, matched[5] or "", begun)
 
 
 @dataclass(frozen=True, slots=True)

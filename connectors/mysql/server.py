@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from connectors.mysql.file_begin import begun
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import Flavor
 from connectors.mysql.position import Executed, FilePlace
@@ -33,6 +34,12 @@ _NAMES: Final = (
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
     "lower_case_table_names", "innodb_native_foreign_keys",
+)  # fmt: skip
+
+
+_LIMITS: Final = (
+    "binlog_expire_logs_seconds", "expire_logs_days", "binlog_expire_logs_auto_purge",
+    "max_binlog_total_size",
 )  # fmt: skip
 
 
@@ -148,6 +155,21 @@ class Catalogue:
         """MariaDB: what stands in the log before a place; None where there is no such place."""
         ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
         return None if text is None else GtidPosition.parse(text)
+
+    @property
+    def where(self) -> str:
+        """Which server is asked."""
+        return str(self._session.address)
+
+    async def begun(self, file: str) -> int:
+        """See `file_begin.py`."""
+        return await begun(self._session.address, file)
+
+    async def limits(self) -> tuple[Mapping[str, str], int]:
+        """The settings by which it removes files of its log, as they are now, and its clock: seconds since
+        the epoch."""
+        ((now,),) = await self._session.query("SELECT UNIX_TIMESTAMP()")
+        return await self._session.variables(*_LIMITS), int(now)
 
     async def files(self) -> Sequence[LogFile]:
         """The files of the log, oldest first."""

@@ -22,10 +22,11 @@ from connectors.mysql.extent import Extent
 from connectors.mysql.messages import Flavor
 from connectors.mysql.position import BinlogPosition, Proof, after, before
 from connectors.mysql.protocol import Decoder
+from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
-from tailrace.abc import Explanation, Finding, SourceContext
+from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import TailraceError
@@ -79,6 +80,8 @@ class BinlogSource:
         self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
         self._server: Server | None = None
         self._stream: Stream | None = None
+        self._headroom = Headroom(self._catalogue)
+        self._acknowledged: Position | None = None  # or where the first stream began
         self._extent = Extent()
         self._observer: asyncio.Task[None] | None = None
         self._goal = Goal()
@@ -119,6 +122,7 @@ class BinlogSource:
         position, server = self._standing(resume), await self._known()
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
+        self._acknowledged = self._acknowledged or resume
         connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
         decode = Decoder(server.flavor).feed
         assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
@@ -137,7 +141,17 @@ class BinlogSource:
         return self._stream.batches()
 
     async def acknowledge(self, position: Position) -> None:
-        """The server does not ask."""
+        """Of use for `retention` alone: the server does not ask."""
+        self._acknowledged = position
+
+    async def retention(self) -> Retention | None:
+        """See `retention.py`. Of the files as they were listed last, for the lag."""
+        acknowledged, server = self._acknowledged, self._server
+        if acknowledged is None or server is None or self._stream is None:
+            return None
+        return await self._headroom.look(
+            BinlogPosition.from_document(acknowledged), server, self._extent.files
+        )
 
     def covers(self, position: Position, other: Position) -> bool:
         """By number and ordinal."""
@@ -207,7 +221,8 @@ class BinlogSource:
     async def _end(self) -> BinlogPosition:
         server = await self._known()
         executed, place = await self._catalogue.executed(server)
-        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
+        begun = None if server.by_gtids else await self._catalogue.begun(place.file)
+        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name, begun=begun))
 
     async def _refuse_taken(self, server: Server) -> None:
         reader = self._reader

@@ -55,6 +55,9 @@ class RetentionWatch:
             self._status.full_in = 0.0  # whether it grows or not: the next look may find it lost
         elif found.free and grown > 0:
             self._status.full_in = found.free * (now - then) / grown
+        if found.seconds is not None:
+            forecast = self._status.full_in
+            self._status.full_in = found.seconds if forecast is None else min(forecast, found.seconds)
         if found.level != self._level:
             self._level = found.level
             tell = {"ok": _log.info, "warning": _log.warning}.get(found.level, _log.error)

@@ -168,8 +168,8 @@ DECLARED: Final = (
     Declared(
         "tailrace_kept_log_full_seconds",
         "gauge",
-        "Seconds until that happens, as the log grows now; 0 where no room is left, else absent while it "
-        "does not grow.",
+        "Seconds until that happens, as the log grows and ages now; 0 where no room is left, else absent "
+        "while it does neither.",
         (),
         _kept(lambda kept: kept.full_in_seconds),
     ),

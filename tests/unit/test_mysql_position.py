@@ -40,7 +40,9 @@ IN_ORDER = {
     "files": [
         BinlogPosition(FilePlace("binlog.000099", 10_000_000_000)),
         BinlogPosition(FilePlace("binlog.000100", 4)),
-        BinlogPosition(FilePlace("binlog.000100", 157)),
+        BinlogPosition(
+            FilePlace("binlog.000100", 157), proof=Proof("binlog.000100", 157, "s", begun=1_790_000_000)
+        ),
         BinlogPosition(FilePlace("binlog.000100", 157), "", 2),
         BinlogPosition(FilePlace("binlog.000100", 500)),
         BinlogPosition(FilePlace("binlog.1000000", 4)),

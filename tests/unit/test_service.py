@@ -128,10 +128,11 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once() -> None:
         (200, Retention("s", 100, 900, "ok", "keeps 100")),
         (300, Retention("s", 1000, 0, "error", "keeps 1000")),  # now, when it matters most
         (301, Retention("s", 0, 0, "lost", "is lost")),
+        (400, Retention("s", 0, None, "ok", "ages", seconds=50.0)),
     ):
         watch.note(looked, second)
         forecasts.append(source.full_in)
-    assert forecasts == [None, 0, None]
+    assert forecasts == [None, 0, None, 50]
 
 
 @pytest.fixture

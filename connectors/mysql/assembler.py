@@ -14,6 +14,7 @@ import msgspec
 
 from connectors.mysql import meaning, refusals
 from connectors.mysql.delivery import Delivery
+from connectors.mysql.event import TEMPORARY
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.meaning import Meaning, Statement, may_change
 from connectors.mysql.messages import (
@@ -323,7 +324,7 @@ class Assembler:
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
         self._passed(query.place)
         version = None
-        if statement.meaning is Meaning.TRUNCATE:
+        if statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
             schema, name = statement.schema or query.schema, statement.name
             if self._folded:
                 schema, name = schema.lower(), name.lower()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -59,10 +60,14 @@ _FRAMES: Final = {
 _XA: Final = {"START": "BEGIN", "BEGIN": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
 _NOTHING: Final = Statement(Meaning.NOTHING)
 _CHANGE: Final = Statement(Meaning.CHANGE)
-# `SELECT f()`, `DO f()` and `CALL p()` are logged where what they call changes rows.
-_CHANGES: Final = frozenset(
-    ("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL", "DO", "SELECT", "VALUES", "TABLE", "(")
-)
+# DDL and administration. Every other statement may change rows: `SELECT f()`, `DO f()` and `CALL p()` are
+# logged where what they call does, `ANALYZE UPDATE …` is MariaDB's.
+_HARMLESS: Final = frozenset(
+    (
+        "", "ALTER", "CREATE", "DROP", "FLUSH", "GRANT", "IMPORT", "INSTALL", "OPTIMIZE", "RELEASE", "RENAME",
+        "REPAIR", "REVOKE", "SET", "UNINSTALL",
+    )
+)  # fmt: skip
 
 
 def read(sql: str) -> Statement:
@@ -71,8 +76,8 @@ def read(sql: str) -> Statement:
         return frame
     tokens = _tokens(sql)
     first = next(tokens, "").upper()
-    if first in _CHANGES:
-        return _CHANGE
+    if first == "SET" and next(tokens, "").upper() == "STATEMENT":
+        first = _behind_settings(tokens).upper()
     if first == "XA":
         return _FRAMES.get(_XA.get(next(tokens, "").upper(), ""), _NOTHING)
     if first == "SAVEPOINT":
@@ -84,19 +89,46 @@ def read(sql: str) -> Statement:
         return Statement(Meaning.ROLLBACK_TO, name=_unquoted(rest[0])) if rest else _FRAMES[first]
     if first == "TRUNCATE":
         return _truncated(tokens)
+    if first == "ANALYZE":
+        words = {next(tokens, "").upper(), next(tokens, "").upper()}
+        return _NOTHING if words & {"TABLE", "TABLES"} else _CHANGE
     if first == "CREATE":
-        words = [word.upper() for word in tokens]
-        before_table = words[: words.index("TABLE")] if "TABLE" in words[:3] else None
-        if before_table is not None and "TEMPORARY" not in before_table and "SELECT" in words:
-            return _CHANGE
-    return _NOTHING
+        return _CHANGE if _fills([word.upper() for word in tokens]) else _NOTHING
+    return _NOTHING if first in _HARMLESS else _CHANGE
 
 
 def may_change(query: Query, tables: TableFilter) -> bool:
-    """Whether a statement that changes rows may change those of captured tables: whether their database is
-    the session's, or is named in it."""
-    names = {query.schema, *(_unquoted(token) for token in _tokens(query.sql))}
-    return any(pattern.schema.fullmatch(name) for pattern in tables.include for name in names)
+    """Whether a statement that changes rows may change those of captured tables: whether their database is one
+    that it opens. Its text does not tell, as views, triggers and functions lead elsewhere; where the server
+    does not tell either, it may."""
+    if query.databases is None:
+        return True
+    return any(pattern.schema.fullmatch(name) for pattern in tables.include for name in query.databases)
+
+
+def _behind_settings(tokens: Iterator[str]) -> str:
+    """MariaDB: the first word of the statement behind `SET STATEMENT name = value, … FOR`."""
+    depth = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        if token.upper() == "FOR" and not depth:
+            break
+    return next(tokens, "")
+
+
+def _fills(words: Sequence[str]) -> bool:
+    """Whether what stands behind CREATE makes a table with rows in it, by a query: in the row format these
+    come as rows, and the statement is without its query."""
+    if "TABLE" not in words[:3]:
+        return False
+    at = words.index("TABLE") + 1
+    rest = words[at:]
+    if "TEMPORARY" in words[:at]:
+        return False
+    of_values = any(
+        word == "VALUES" and following not in ("LESS", "IN") for word, following in pairwise(rest)
+    )  # else of a partition
+    return "SELECT" in rest or "TABLE" in rest or of_values
 
 
 def _truncated(tokens: Iterator[str]) -> Statement:

@@ -24,7 +24,9 @@ AS_STATEMENT: Final = code(
     "TR-MY-312",
     "changes were logged as a statement",
     "A session has set binlog_format to STATEMENT or MIXED: the log holds the statement in place of the rows "
-    "that it changed, perhaps of captured tables.",
+    "that it changed, perhaps of captured tables. Views, triggers and functions lead to other tables than a "
+    "statement names. MySQL tells in which databases these are, and goes on where none is captured; MariaDB "
+    "does not.",
 )
 INCIDENT: Final = code(
     "TR-MY-313",

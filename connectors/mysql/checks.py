@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from connectors.mysql import channel
 from connectors.mysql.channel import Reader
@@ -13,7 +14,7 @@ from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
-from tailrace.errors import NotReady, TailraceError, code
+from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
 from tailrace.worker_thread import WorkerThread
 
@@ -43,6 +44,9 @@ _WANTED: Final = {
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
+_Table: TypeAlias = tuple[str, str, int]
+"""Schema, name, columns of the primary key."""
+
 _TABLES: Final = """
     SELECT t.table_schema, t.table_name,
            (SELECT COUNT(*) FROM information_schema.statistics s
@@ -53,6 +57,11 @@ _TABLES: Final = """
       AND t.table_schema NOT IN %s
     ORDER BY t.table_schema, t.table_name
     """
+
+# As information_schema has it MariaDB hides it from an account that may only read.
+_CASCADE: Final = re.compile(
+    r"^\s*CONSTRAINT .* FOREIGN KEY .* ON (DELETE|UPDATE) (CASCADE|SET NULL)", re.MULTILINE
+)
 
 
 class Checks:
@@ -87,8 +96,12 @@ class Checks:
         yield await self._log(server)
         yield await self._reader_id(server)
         yield _retention(server)
-        async for finding in self._found():
+        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
+        captured = [table for table in tables if self._tables.captured(*table[:2])]
+        for finding in self._found(tables, captured):
             yield finding
+        if not server.logs_cascades and (cascades := await self._cascades(captured)):
+            yield cascades
 
     def _version(self, server: Server) -> Finding:
         if server.number >= _OLDEST[server.flavor]:
@@ -136,18 +149,36 @@ class Checks:
         title, own = "server_id", self._reader.server_id
         if str(own) == server.variables.get("server_id"):
             return _fault(title, channel.taken(own, "the server itself", self._where))
-        holder = await self._catalogue.reader(own, server)
+        try:
+            holder = await self._catalogue.reader(own, server)
+        except NotReady as error:
+            return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
         if holder != self._reader.name:
             return _fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
 
-    async def _found(self) -> AsyncIterator[Finding]:
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
-        captured = [
-            (schema, name, keys) for schema, name, keys in tables if self._tables.captured(schema, name)
-        ]
+    async def _cascades(self, captured: Sequence[_Table]) -> Finding | None:
+        changed: list[str] = []
+        for schema, name, _ in captured:
+            try:
+                words = await self._session.query(f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
+            except (NotReady, Stop):  # gone meanwhile, or some of its columns alone may be read
+                continue
+            if words and _CASCADE.search(str(words[0][1])):
+                changed.append(f"{schema}.{name}")
+        if not changed:
+            return None
+        return Finding(
+            "foreign keys",
+            f"the log does not hold the rows that foreign keys delete or change in {_listed(changed)}",
+            warning=True,
+            remedy="Let statements or a trigger change these rows before those that they refer to, as "
+            "docs/mysql.md has it.",
+        )
+
+    def _found(self, tables: Sequence[_Table], captured: Sequence[_Table]) -> Iterator[Finding]:
         there = {(schema, name) for schema, name, _ in tables}
         absent = [
             pattern.text
@@ -216,6 +247,10 @@ def _retention(server: Server) -> Finding:
         warning=True,
         remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
     )
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def _listed(names: Sequence[str]) -> str:

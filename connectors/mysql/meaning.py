@@ -98,8 +98,8 @@ def read(sql: str) -> Statement:
 
 
 def may_change(query: Query, tables: TableFilter) -> bool:
-    """Whether a statement that changes rows may change those of captured tables: whether their database is one
-    that it opens. Its text does not tell, as views, triggers and functions lead elsewhere; where the server
+    """Whether a statement that changes rows may change those of captured tables: whether it opens tables in
+    their database. Its text does not tell, as views, triggers and functions lead elsewhere; where the server
     does not tell either, it may."""
     if query.databases is None:
         return True

@@ -32,7 +32,7 @@ _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
-    "lower_case_table_names", "read_only",
+    "lower_case_table_names", "read_only", "innodb_native_foreign_keys",
 )  # fmt: skip
 
 
@@ -76,6 +76,12 @@ class Server:
     def by_gtids(self) -> bool:
         """Whether positions in its log are told by GTIDs. MariaDB always has them."""
         return self.flavor == "mariadb" or self.variables.get("gtid_mode") == "ON"
+
+    @property
+    def logs_cascades(self) -> bool:
+        """Whether its log holds the rows that foreign keys change."""
+        native = self.is_on("innodb_native_foreign_keys")
+        return self.flavor == "mysql" and self.number >= (9, 6) and not native
 
     @property
     def folded(self) -> bool:
@@ -156,14 +162,10 @@ class Catalogue:
         ]
 
     async def reader(self, server_id: int, server: Server) -> str | None:
-        """How the replica with this number calls itself; None where there is none, or the account may not
-        look."""
+        """How the replica with this number calls itself; None where there is none. NotReady where the account
+        may not look."""
         statement = "SHOW REPLICAS" if server.flavor == "mysql" else "SHOW SLAVE HOSTS"
-        try:
-            found = await self._session.query(statement)
-        except NotReady:
-            return None
-        for number, host, *_ in found:
+        for number, host, *_ in await self._session.query(statement):
             if int(number) == server_id:
                 return str(host)
         return None

@@ -27,7 +27,7 @@ from connectors.mysql.tables import Tables
 from tailrace.abc import Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
-from tailrace.errors import TailraceError
+from tailrace.errors import NotReady, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.types import Kind, LogicalType
@@ -202,7 +202,10 @@ class BinlogSource:
         return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
 
     async def _refuse_taken(self, server: Server) -> None:
-        taken = await self._catalogue.reader(self._reader.server_id, server)
+        try:
+            taken = await self._catalogue.reader(self._reader.server_id, server)
+        except NotReady:  # the account may not look: the server tells one of both readers
+            return
         if taken is not None and taken != self._reader.name:
             raise channel.taken(self._reader.server_id, taken, str(self._address))
 

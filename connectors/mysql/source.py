@@ -142,8 +142,10 @@ class BinlogSource:
         return BinlogPosition.from_document(position).reached >= BinlogPosition.from_document(other).reached
 
     def after(self, batch: Batch, position: Position) -> Batch:
-        """Cut between row events."""
-        return after(batch, self._standing(position))
+        """Cut between row events. Raises Stop where the log's order is not the one of the position."""
+        standing = self._standing(position)
+        continuity.check_order(batch, standing, str(self._address))
+        return after(batch, standing)
 
     def before(self, batch: Batch, change: Change) -> Batch | None:
         """See `tailrace.abc.Divides`."""

@@ -98,11 +98,13 @@ class Tables:
         if known is None:
             if name in self._versions:
                 return None
-            if not self.captured(*name) or _is_sequence(map):
+            if not self.captured(*name):
                 self._versions[name] = None
                 return None
         elif known.raw == map.raw:
             return known
+        if _is_sequence(map):  # not kept: a table may have the name later
+            return None
         columns = types.columns(map, self._options)
         if not map.key:
             raise keyless(f"{map.schema}.{map.table}")

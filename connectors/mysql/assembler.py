@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.mysql import meaning, refusals
+from connectors.mysql import meaning, refusals, untold
 from connectors.mysql.delivery import Delivery
 from connectors.mysql.event import TEMPORARY
 from connectors.mysql.gtid import GtidPosition, GtidSet
@@ -321,6 +321,8 @@ class Assembler:
             raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
+        if statement.meaning is Meaning.UNTOLD:
+            untold.tell(query, statement, self._tables, self._where())
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
         self._passed(query.place)
         version = None

@@ -40,6 +40,7 @@ class Meaning(enum.Enum):
     ROLLBACK_TO = "rollback to"
     TRUNCATE = "truncate"
     CHANGE = "change"  # rows, in statement format
+    UNTOLD = "untold"  # DDL by which rows come or go, of which the log has none
     NOTHING = "nothing"  # DDL: the next table map tells
 
 
@@ -49,6 +50,7 @@ class Statement(msgspec.Struct, frozen=True):
     meaning: Meaning
     schema: str = ""  # of a table; empty: the session's
     name: str = ""
+    exchanged: tuple[str, str] | None = None  # schema and name of a table that gives or takes rows
 
 
 _FRAMES: Final = {
@@ -92,6 +94,8 @@ def read(sql: str) -> Statement:
     if first == "ANALYZE":
         words = {next(tokens, "").upper(), next(tokens, "").upper()}
         return _NOTHING if words & {"TABLE", "TABLES"} else _CHANGE
+    if first == "ALTER":
+        return _altered(list(tokens))
     if first == "CREATE":
         return _CHANGE if _fills([word.upper() for word in tokens]) else _NOTHING
     return _NOTHING if first in _HARMLESS else _CHANGE
@@ -135,9 +139,35 @@ def _truncated(tokens: Iterator[str]) -> Statement:
     names = list(tokens)
     if names and names[0].upper() == "TABLE" and len(names) > 1 and names[1] != ".":
         del names[0]
-    if len(names) > 2 and names[1] == ".":
-        return Statement(Meaning.TRUNCATE, _unquoted(names[0]), _unquoted(names[2]))
-    return Statement(Meaning.TRUNCATE, name=_unquoted(names[0])) if names else _NOTHING
+    return Statement(Meaning.TRUNCATE, *_table(names)) if names else _NOTHING
+
+
+_ROWS_GO: Final = frozenset(
+    (
+        ("TRUNCATE", "PARTITION"), ("DROP", "PARTITION"), ("EXCHANGE", "PARTITION"), ("CONVERT", "PARTITION"),
+        ("CONVERT", "TABLE"), ("DISCARD", "PARTITION"), ("IMPORT", "PARTITION"), ("DISCARD", "TABLESPACE"),
+        ("IMPORT", "TABLESPACE"),
+    )
+)  # fmt: skip
+"""Words of an ALTER TABLE by which rows come or go."""
+
+
+def _altered(tokens: Sequence[str]) -> Statement:
+    words = [token.upper() for token in tokens]
+    if "TABLE" not in words[:3] or _ROWS_GO.isdisjoint(pairwise(words)):
+        return _NOTHING
+    at = words.index("TABLE") + 1
+    at += 2 * (words[at : at + 2] == ["IF", "EXISTS"])
+    other = next((n for n, word in enumerate(words) if word == "TABLE" and n > at), None)
+    exchanged = None if other is None else _table(tokens[other + 1 :])
+    return Statement(Meaning.UNTOLD, *_table(tokens[at:]), exchanged)
+
+
+def _table(tokens: Sequence[str]) -> tuple[str, str]:
+    """Schema and name of the table with which tokens begin; without a schema that is empty."""
+    if len(tokens) > 2 and tokens[1] == ".":
+        return _unquoted(tokens[0]), _unquoted(tokens[2])
+    return "", _unquoted(tokens[0]) if tokens else ""
 
 
 def _tokens(sql: str) -> Iterator[str]:

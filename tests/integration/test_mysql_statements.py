@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.mysql.refusals import AS_STATEMENT
 from tailrace.errors import Stop
@@ -99,3 +100,26 @@ async def test_a_truncate_is_that_of_a_captured_table(follower: Follower) -> Non
         assert await follower.told() == emptied
         follower.sql(f"{settings}TRUNCATE TABLE t")
         assert await follower.told() == emptied
+
+
+async def test_rows_that_go_with_a_partition_are_told_of(follower: Follower) -> None:
+    """Of captured tables: an event of them there is not."""
+    follower.sql(
+        "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id) "
+        "(PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))",
+        "CREATE TABLE apart (id int PRIMARY KEY)",
+    )
+    async with follower:
+        await follower.start()
+        follower.sql("INSERT INTO parts VALUES (1), (11)")
+        await follower.until()
+        with capture_logs() as lines:
+            follower.sql(
+                "ALTER TABLE parts EXCHANGE PARTITION a WITH TABLE apart",
+                "ALTER TABLE parts TRUNCATE PARTITION b",
+                "ALTER TABLE apart ADD COLUMN x int",
+            )
+            assert await follower.told() == []
+    warned = [line["tables"] for line in lines if line["log_level"] == "warning"]
+    name = follower.database
+    assert warned == [[f"{name}.parts", f"{name}.apart"], [f"{name}.parts"]]

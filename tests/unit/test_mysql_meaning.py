@@ -8,6 +8,8 @@ from connectors.mysql.meaning import Meaning, Statement, may_change, read
 from connectors.mysql.messages import Place, Query
 from tailrace.patterns import Pattern, TableFilter
 
+NOTHING = Statement(Meaning.NOTHING)
+
 
 @pytest.mark.parametrize(
     ("sql", "meaning"),
@@ -104,3 +106,25 @@ def test_statements_that_may_change_captured_tables(
     tables = TableFilter([Pattern.parse("shop.orders")], [])
     query = Query(Place(0, 0, 0, 0), "other", "UPDATE t SET a = 1", 1, 0, databases)
     assert may_change(query, tables) is captured
+
+
+@pytest.mark.parametrize(
+    ("sql", "statement"),
+    [
+        ("ALTER TABLE t TRUNCATE PARTITION p0", Statement(Meaning.UNTOLD, "", "t")),
+        ("alter table if exists `shop`.`a b` drop partition p", Statement(Meaning.UNTOLD, "shop", "a b")),
+        (
+            "ALTER ONLINE TABLE t EXCHANGE PARTITION p WITH TABLE shop.u",
+            Statement(Meaning.UNTOLD, "", "t", ("shop", "u")),
+        ),
+        ("ALTER TABLE t CONVERT TABLE u TO PARTITION p", Statement(Meaning.UNTOLD, "", "t", ("", "u"))),
+        ("ALTER TABLE t CONVERT PARTITION p TO TABLE u", Statement(Meaning.UNTOLD, "", "t", ("", "u"))),
+        ("ALTER TABLE shop.t IMPORT TABLESPACE", Statement(Meaning.UNTOLD, "shop", "t")),
+        ("ALTER TABLE t REORGANIZE PARTITION p INTO (PARTITION q VALUES LESS THAN (9))", NOTHING),
+        ("ALTER TABLE t ADD COLUMN x varchar(9) COMMENT 'DROP PARTITION'", NOTHING),
+        ("ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4", NOTHING),
+        ("ALTER DATABASE shop CHARACTER SET utf8mb4", NOTHING),
+    ],
+)
+def test_ddl_by_which_rows_go(sql: str, statement: Statement) -> None:
+    assert read(sql) == statement

@@ -366,7 +366,10 @@ class Assembler:
 
     def _rotate(self, rotate: Rotate) -> None:
         if self._open is not None or self._gtid is not None:
-            raise self._out_of_order("another file begins inside of a transaction")
+            found = "another file begins inside of a transaction"
+            if isinstance(self.executed, GtidPosition):  # MySQL mends its log after a crash
+                raise refusals.cut_off(found, self._where())
+            raise self._out_of_order(found)
         self._file, self._offset = rotate.file, rotate.position
         place = FilePlace(rotate.file, rotate.position)
         if self._by_file and not self._sought and place.number > self.number:

@@ -25,11 +25,11 @@ from connectors.mysql.messages import (
     Xid,
 )
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.refusals import INCIDENT, NOT_FOUND_AGAIN, OUT_OF_ORDER
+from connectors.mysql.refusals import CUT_OFF, INCIDENT, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
 from connectors.mysql.tables import Tables
 from connectors.mysql.type_options import TypeOptions
-from tailrace.errors import Code, TailraceError
+from tailrace.errors import Code, Retry, TailraceError
 from tailrace.events import Batch, Change, SchemaChange
 from tailrace.patterns import Pattern, TableFilter
 
@@ -166,6 +166,21 @@ def test_a_number_of_mariadb_that_goes_back_is_refused() -> None:
     with pytest.raises(TailraceError) as raised:
         feed(found, Gtid(at(0), "0-2-8", None, begins=True))
     assert raised.value.code is OUT_OF_ORDER
+
+
+def test_a_transaction_of_mariadb_that_is_cut_off_is_asked_for_anew() -> None:
+    """As a crash leaves it: what stands before it is handed out, and nothing of it."""
+    found = assembler(BinlogPosition(GtidPosition.parse("0-1-7")))
+    before = [Gtid(at(0), "0-1-8", None, begins=True), table(), rows(1), commit()]
+    with pytest.raises(Retry) as raised:
+        feed(
+            found, *before, Gtid(at(0), "0-1-9", None, begins=True), table(), rows(2),
+            Rotate(at(0, flags=ARTIFICIAL), "binlog.000002", 4),
+        )  # fmt: skip
+    assert raised.value.code is CUT_OFF
+    batch = found.cut()
+    assert batch is not None
+    assert (ids([batch]), batch.end["domains"], batch.commit) == ([1], "0-1-8", True)
 
 
 def test_a_table_map_does_not_outlive_its_transaction() -> None:

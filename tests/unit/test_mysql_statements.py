@@ -8,6 +8,7 @@ import pytest
 
 from connectors.mysql import statements
 from connectors.mysql.messages import Place
+from connectors.mysql.refusals import shortened
 
 FLAGS = b"\x00\x01\x02\x03\x04"
 MODE = b"\x01" + bytes(8)
@@ -33,3 +34,16 @@ def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | No
     head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
     query = statements.query(head + status + b"db\0" + b"UPDATE t SET a = 1", Place(0, 0, 0, 0))
     assert (query.schema, query.sql, query.databases) == ("db", "UPDATE t SET a = 1", databases)
+
+
+@pytest.mark.parametrize(
+    ("sql", "shown"),
+    [
+        ("UPDATE  t\nSET a = 1", "UPDATE t SET a = 1"),
+        ("INSERT INTO t VALUES (1, 'hunter2')", "INSERT INTO t VALUES (1, …"),
+        ("INSERT INTO t VALUES (\"\\\", 'hunter2')", "INSERT INTO t VALUES ( …"),
+        ("UPDATE t SET " + 40 * "abc, ", "UPDATE t SET " + 21 * "abc, " + "ab…"),
+    ],
+)
+def test_a_statement_is_shown_without_the_texts_in_it(sql: str, shown: str) -> None:
+    assert shortened(sql) == shown

@@ -112,12 +112,15 @@ class Checks:
 
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
-        if found in wanted:
-            return Finding(name, found)
         remedy = (
             f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
             "Sessions that are open keep what they have: let them connect again."
         )
+        if found == "NOBLOB":
+            told = "NOBLOB: unchanged blobs and texts are not delivered, and inserts without them stop"
+            return Finding(name, told, warning=True, remedy=remedy)
+        if found in wanted:
+            return Finding(name, found)
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return _fault(name, error)
 

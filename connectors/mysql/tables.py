@@ -22,8 +22,8 @@ KEYLESS: Final = code(
 ROW_IMAGE: Final = code(
     "TR-MY-321",
     "rows are not logged whole",
-    "A session has set binlog_row_image to MINIMAL: of the rows that it inserts the log lacks the columns "
-    "that have their default.",
+    "A session, or the server, has binlog_row_image set to MINIMAL or NOBLOB: of inserted rows the log lacks "
+    "the columns, or the blobs and texts, that have their default.",
 )
 
 SYSTEM: Final = ("mysql", "sys", "information_schema", "performance_schema")

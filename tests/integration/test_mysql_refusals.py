@@ -14,7 +14,7 @@ from connectors.mysql.channel import AHEAD, PURGED, TAKEN
 from connectors.mysql.checks import NO_TABLE, SETTING
 from connectors.mysql.server import OTHER_FLAVOR
 from connectors.mysql.source import MariaDbSource, MySqlSource
-from connectors.mysql.tables import KEYLESS
+from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS
 from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
@@ -86,6 +86,23 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     assert finding.error is not None
     assert (finding.title, finding.error.code) == (name, SETTING)
     assert f"SET GLOBAL {name}" in finding.error.remedy
+
+
+async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: str) -> None:
+    """They arrive as far as they are logged; an insert that leaves a blob out does not."""
+    every_mysql.execute("CREATE TABLE b (id int PRIMARY KEY, x blob)", database=database)
+    with changed(every_mysql, "binlog_row_image", "NOBLOB"):
+        found = await findings(every_mysql, database)
+        assert codes(found) == []
+        [finding] = [one for one in found if one.warning]
+        assert (finding.title, "NOBLOB" in finding.found) == ("binlog_row_image", True)
+        async with Follower(every_mysql, database) as follower:
+            await follower.start()
+            follower.sql("INSERT INTO b VALUES (1, 'x')", "INSERT INTO b (id) VALUES (2)")
+            assert told([await follower.batch()]) == [("c", "b", None, {"id": 1, "x": b"x"})]
+            with pytest.raises(NotReady) as raised:
+                await follower.batch()
+    assert raised.value.code is ROW_IMAGE
 
 
 async def test_tables(every_mysql: MySql, database: str) -> None:

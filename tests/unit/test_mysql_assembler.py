@@ -171,7 +171,7 @@ def test_a_number_of_mariadb_that_goes_back_is_refused() -> None:
 def test_a_transaction_of_mariadb_that_is_cut_off_is_asked_for_anew() -> None:
     """As a crash leaves it: what stands before it is handed out, and nothing of it."""
     found = assembler(BinlogPosition(GtidPosition.parse("0-1-7")))
-    before = [Gtid(at(0), "0-1-8", None, begins=True), table(), rows(1), commit()]
+    before: list[Message] = [Gtid(at(0), "0-1-8", None, begins=True), table(), rows(1), commit()]
     with pytest.raises(Retry) as raised:
         feed(
             found, *before, Gtid(at(0), "0-1-9", None, begins=True), table(), rows(2),

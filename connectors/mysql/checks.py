@@ -98,6 +98,9 @@ class Checks:
         yield _retention(server)
         tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
         captured = [table for table in tables if self._tables.captured(*table[:2])]
+        if server.folded:
+            for finding in self._capitals():
+                yield finding
         for finding in self._found(tables, captured):
             yield finding
         if not server.logs_cascades and (cascades := await self._cascades(captured)):
@@ -161,6 +164,19 @@ class Checks:
         if holder != self._reader.name:
             return _fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
+
+    def _capitals(self) -> Iterator[Finding]:
+        """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""
+        for pattern in (*self._tables.include, *self._tables.exclude):
+            if pattern.text != pattern.text.lower():
+                error = NotReady(
+                    NO_TABLE,
+                    f"{pattern.text} has capitals, and the server keeps names in lower case "
+                    "(lower_case_table_names = 1)",
+                    f"Write {pattern.text.lower()} under tables: or exclude:.",
+                    where=self._where,
+                )
+                yield _fault("tables", error)
 
     async def _cascades(self, captured: Sequence[_Table]) -> Finding | None:
         changed: list[str] = []

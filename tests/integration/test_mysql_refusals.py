@@ -88,6 +88,18 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     assert f"SET GLOBAL {name}" in finding.error.remedy
 
 
+async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., MySqlServer]) -> None:
+    """A pattern under `exclude` that can match nothing would let through what it is to leave out."""
+    server = make_mysql("mariadb10", {"lower_case_table_names": 1})
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.Orders (id int PRIMARY KEY)")
+    server.execute("CREATE TABLE shop.Secret (id int PRIMARY KEY)")
+    assert codes(await findings(server, "shop", exclude=["shop.Secret"])) == [NO_TABLE]
+    async with Follower(server, "shop", exclude=["shop.secret"]) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO SECRET VALUES (1)", "INSERT INTO ORDERS VALUES (1)", "TRUNCATE Orders")
+        assert await follower.told() == [("c", "orders", None, {"id": 1}), ("t", "orders", None, None)]
+
+
 async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: str) -> None:
     """They arrive as far as they are logged; an insert that leaves a blob out does not."""
     every_mysql.execute("CREATE TABLE b (id int PRIMARY KEY, x blob)", database=database)

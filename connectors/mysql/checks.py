@@ -41,6 +41,11 @@ _WANTED: Final = {
     "binlog_row_metadata": ("FULL",),
     "binlog_row_image": ("FULL", "FULL_NODUP", "NOBLOB"),
 }
+_UPDATES: Final = ("log_replica_updates", "log_slave_updates")
+_REPLICA: Final = (
+    "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
+    "configuration and restart it; what it has applied until then is in no log of its own."
+)
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
@@ -62,6 +67,13 @@ _TABLES: Final = """
 _CASCADE: Final = re.compile(
     r"^\s*CONSTRAINT .* FOREIGN KEY .* ON (DELETE|UPDATE) (CASCADE|SET NULL)", re.MULTILINE
 )
+
+
+_GENERATED: Final = """
+    SELECT table_schema, table_name, column_name FROM information_schema.columns
+    WHERE extra LIKE '%GENERATED%'
+    """
+_GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
 
 
 class Checks:
@@ -92,6 +104,8 @@ class Checks:
         for name, wanted in _WANTED.items():
             yield self._setting(server, name, wanted)
         yield _gtids(server)
+        for finding in await self._replicated(server):
+            yield finding
         yield await self._replication()
         yield await self._log(server)
         yield await self._reader_id(server)
@@ -103,8 +117,8 @@ class Checks:
                 yield finding
         for finding in self._found(tables, captured):
             yield finding
-        if not server.logs_cascades and (cascades := await self._cascades(captured)):
-            yield cascades
+        async for finding in self._warnings(server, captured):
+            yield finding
 
     def _version(self, server: Server) -> Finding:
         if server.number >= _OLDEST[server.flavor]:
@@ -126,6 +140,21 @@ class Checks:
             return Finding(name, found)
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return _fault(name, error)
+
+    async def _replicated(self, server: Server) -> Sequence[Finding]:
+        """Whether what a replica applies is in its own log."""
+        name = next((one for one in _UPDATES if one in server.variables), _UPDATES[0])
+        if server.is_on(name):
+            return []
+        found = f"{name} is OFF: what the server replicates from another one is not in its log"
+        if not (follows := await self._catalogue.follows()):
+            unless = "; it replicates from nobody" if follows is False else ""
+            return [
+                Finding(
+                    name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
+                )
+            ]
+        return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
     async def _replication(self) -> Finding:
         title = "replication"
@@ -157,7 +186,7 @@ class Checks:
             return _fault(title, channel.taken(own, "the server itself", self._where))
         try:
             holder = await self._catalogue.reader(own, server)
-        except NotReady as error:
+        except Stop as error:  # or the version does not know the statement
             return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
@@ -183,7 +212,7 @@ class Checks:
         for schema, name, _ in captured:
             try:
                 words = await self._session.query(f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
-            except (NotReady, Stop):  # gone meanwhile, or some of its columns alone may be read
+            except Stop:  # gone meanwhile, or some of its columns alone may be read
                 continue
             if words and _CASCADE.search(str(words[0][1])):
                 changed.append(f"{schema}.{name}")
@@ -224,6 +253,21 @@ class Checks:
             )
         elif not absent and not without:
             yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
+
+    async def _warnings(self, server: Server, captured: Sequence[_Table]) -> AsyncIterator[Finding]:
+        """What the log lacks of captured tables."""
+        if not server.logs_cascades and (cascades := await self._cascades(captured)):
+            yield cascades
+        if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
+            found = await self._session.query(_GENERATED)
+            columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
+            if columns:
+                yield Finding(
+                    "generated columns",
+                    f"{_listed(columns)}: the log of updates lacks them, so that formats stop there",
+                    warning=True,
+                    remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
+                )
 
 
 def _gtids(server: Server) -> Finding:

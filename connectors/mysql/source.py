@@ -24,10 +24,10 @@ from connectors.mysql.protocol import Decoder
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
-from tailrace.errors import NotReady, TailraceError
+from tailrace.errors import Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.types import Kind, LogicalType
@@ -186,6 +186,11 @@ class BinlogSource:
         """Nothing was made."""
         return []
 
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        place = f"server_id {self._reader.server_id} among the server's replicas"
+        return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
+
     def _standing(self, position: Position) -> BinlogPosition:
         """Where a position stands for this run."""
         found = BinlogPosition.from_document(position)
@@ -206,7 +211,9 @@ class BinlogSource:
     async def _refuse_taken(self, server: Server) -> None:
         try:
             taken = await self._catalogue.reader(self._reader.server_id, server)
-        except NotReady:  # the account may not look: the server tells one of both readers
+        except (
+            Stop
+        ):  # the account may not look, or not by that statement: the server tells one of both readers
             return
         if taken is not None and taken != self._reader.name:
             raise channel.taken(self._reader.server_id, taken, str(self._address))

@@ -279,20 +279,24 @@ class Membership:
             if publication is None:
                 continue
             found = marks(publication.comment)
-            tables, again = [], []
+            tables, again, shown = [], [], []
             for qualified, (quoted, extent) in publication.extents.items():
                 relation = captured.get(qualified)
                 wanted = WHOLE if relation is None else self._target(publication, relation)
                 if same(extent, wanted) or set_here(found.get(quoted), extent):
                     continue
                 tables.append(quoted)
+                if relation is not None and wanted != WHOLE:
+                    shown.append(f"; of {quoted} it publishes {extent}, the file says {wanted}")
+                if wanted.where is not None and wanted.where == wanted.written:
+                    shown.append(" (the role may not have conditions tried: write it as it stands there)")
                 again.append(entry(relation, wanted).as_string() if relation else f"ONLY {quoted}")
             if tables:
                 name, listed = Identifier(publication.name).as_string(), ", ".join(tables)
                 return NotReady(
                     UNFIT,
                     f"publication {publication.name}: {listed} stands in it with a row filter or a column "
-                    "list that the pipeline has not set",
+                    f"list that the pipeline has not set{''.join(shown)}",
                     f"BEGIN; ALTER PUBLICATION {name} DROP TABLE {listed}; "
                     f"ALTER PUBLICATION {name} ADD TABLE {', '.join(again)}; COMMIT;",
                     where=publication.name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 from array import array
 from bisect import bisect_left, insort
@@ -89,13 +90,15 @@ class Spooled:
         insort(self._left_out, subxid)
 
     def messages(self) -> Iterator[list[bytes]]:
-        """What has not been rolled back, in order, as without streaming; in lists of some hundred kilobytes,
-        or of one message that is larger."""
+        """What has not been rolled back, in order, as without streaming; a list for some hundred kilobytes of
+        the file each, or for one message that is larger. One is empty where all of it was rolled back."""
         if not self._size:
             return
         current, left_out, kept = -1, False, b""
         rest, missing, left = b"", 0, self._size
         with _told(self._path), self._path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != self._size:
+                raise self._changed()  # before any of it is taken for the transaction's beginning
             while data := file.read(max(_READ_BYTES, missing)):
                 left -= len(data)
                 data = rest + data
@@ -115,20 +118,22 @@ class Spooled:
                         found.append(data[offset + _LENGTH.size : offset + _XID] + data[offset + _REST : end])
                     offset = end
                 rest = data[offset:]
-                if found:
-                    yield found
+                yield found
         if left or rest:
-            raise Retry(
-                NOT_NOW,
-                f"the file does not hold the {self._size} bytes that were written",
-                "Leave the folder to the pipeline. It goes on by itself.",
-                where=str(self._path),
-            )
+            raise self._changed()
 
     def remove(self) -> None:
         """Give its room back."""
         with _told(self._path):
             self._path.unlink(missing_ok=True)
+
+    def _changed(self) -> Retry:
+        return Retry(
+            NOT_NOW,
+            f"the file does not hold the {self._size} bytes that were written",
+            "Leave the folder to the pipeline. It goes on by itself.",
+            where=str(self._path),
+        )
 
 
 class Spool:

@@ -19,7 +19,7 @@ pipeline_argument = click.argument("pipeline", metavar="FILE|NAME")
 
 def ask(pipeline: str, command: str) -> Report:
     """Tell a running pipeline something; its report. A word that is a name and no file is a name."""
-    if _NAME.fullmatch(pipeline) and not Path(pipeline).exists():
+    if _NAME.fullmatch(pipeline) and not Path(pipeline).is_file():
         return control.ask(control.find(pipeline), pipeline, command)
     config = load(pipeline)
     return control.ask(control.path_of(config.name, config.data_dir), config.name, command)

@@ -44,6 +44,6 @@ class Faults:
         faults = tuple(fault for _, fault in sorted(self._faults, key=lambda entry: entry[0]))
         if len(faults) == 1:
             return faults[0]
-        return ConfigurationError(
-            SEVERAL_FAULTS, f"{len(faults)} faults", "Mend each of them.", where=file, faults=faults
-        )
+        # All that a traceback shows is the text.
+        found = f"{len(faults)} faults" + "".join(f"\n  {fault}" for fault in faults)
+        return ConfigurationError(SEVERAL_FAULTS, found, "Mend each of them.", where=file, faults=faults)

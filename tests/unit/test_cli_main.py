@@ -62,6 +62,13 @@ def test_wrong_usage_is_exit_code_2(words: list[str]) -> None:
     assert result.stderr.startswith("Usage: ")
 
 
+def test_a_slip_in_a_command_is_guessed() -> None:
+    result = CliRunner().invoke(main, ["valdate", "p.yaml"])
+    assert result.exit_code == 2
+    assert "Did you mean validate?" in result.stderr
+    assert "Did you mean" not in CliRunner().invoke(main, ["xyz"]).stderr
+
+
 def test_an_error_has_code_place_finding_and_remedy(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["run", str(tmp_path / "none.yaml")])
     assert result.exit_code == 2

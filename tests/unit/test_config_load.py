@@ -129,6 +129,8 @@ REFUSED: list[tuple[str, Code, str, str, str]] = [
     ("snapshot: never => snapshot: initial", WRONG_VALUE, "2:47", "snapshot is 'initial'", "'never'"),
     ("snapshot: never => snapshot: nevr", WRONG_VALUE, "2:47", "'nevr'", "Did you mean never?"),
     (", snapshot: never => ''", MISSING_KEY, "2:9", "snapshot", "present rows"),
+    ("never} => never, tables.include.list: a}", UNKNOWN_KEY, "2:54", "tables.i", "Did you mean tables?"),
+    ("path: out.json => path: a, pa.th: b", UNKNOWN_KEY, "4:27", "pa.th", "Did you mean path?"),
     ("never} => never, port: 0}", WRONG_VALUE, "2:60", "port is '0'", "greater than or equal to 1"),
     ("never} => never, port: '${PORT}'}", WRONG_VALUE, "2:60", "port is '${PORT}'", "integer"),
     ("never} => never, url: 'host'}", WRONG_VALUE, "2:59", "host has no scheme", "Write file://"),
@@ -290,3 +292,14 @@ def test_no_secret_is_in_the_configuration_s_repr(write: Write) -> None:
     assert SECRET not in repr(config)
     assert SECRET not in str(config.source.settings)
     assert "file://me:***@host/x" in repr(config)
+
+
+def test_a_traceback_shows_every_fault(tmp_path: Path) -> None:
+    """Where nobody looks into `faults`, the error's text is all that a program's author sees."""
+    (tmp_path / "p.yaml").write_text(
+        VALID.replace("name: orders", "name: Orders").replace("path: out", "pth: out")
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path / "p.yaml")
+    assert len(caught.value.faults) > 1
+    assert all(str(fault) in str(caught.value) for fault in caught.value.faults)

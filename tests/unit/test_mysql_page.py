@@ -54,13 +54,14 @@ def test_what_the_file_may_not_say(line: str, instead: str, told: str) -> None:
 
 
 def test_the_server_id_is_made_from_the_pipelines_name() -> None:
-    """High, so as not to be a server's, and the same at each start."""
+    """High, so as not to be a server's, and the same at each start; `explain` shows it."""
 
     def made(name: str) -> int:
         settings = MySqlSettings.model_validate(
             {"url": "mysql://a@b/", "tables": ["shop.*"], "snapshot": "never"}
         )
-        return MySqlSource(settings, SourceContext(name))._reader.server_id
+        [shown] = MySqlSource(settings, SourceContext(name)).explain().made
+        return int(shown.split()[1])
 
     assert made("orders") == made("orders") != made("shop")
     assert all(1 << 31 <= made(name) < 1 << 32 for name in ("orders", "shop", "a"))

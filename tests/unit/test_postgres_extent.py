@@ -16,8 +16,8 @@ from connectors.postgres.wanted import named
 from tailrace.errors import NotReady
 from tailrace.patterns import NamePattern
 
-_T = Relation(1, "s", "t", "s.t", "r", "p", True, (), ())
-_ODD = Relation(2, 'a"b', "My Table", '"a""b"."My Table"', "r", "p", True, (), ())
+_T = Relation(1, "s", "t", "s.t", "r", "p", True, "o", (), ())
+_ODD = Relation(2, 'a"b', "My Table", '"a""b"."My Table"', "r", "p", True, "o", (), ())
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,10 @@ def test_as_sql(relation: Relation, extent: Extent, sql: str) -> None:
         ("(n > 0) OR (n < 9)", "((n > 0) OR (n < 9))", True),
         ("n > 0", "n > 1", False),
         ("(x = '(') OR (x = ')')", "x = '(') OR (x = ')'", False),
+        ("(x = 'a b')", "(x  = 'a b')", True),
+        ("(x = 'a b')", "(x = 'a  b')", False),
+        ("(x = 'it''s\n')", "(x = 'it''s ')", False),
+        ('("a b" > 0)', '("a  b" > 0)', False),
         ("n > 0", None, False),
         (None, None, True),
     ],
@@ -240,6 +244,21 @@ def test_lists_of_somebody_elses_are_no_settings_of_before() -> None:
     assert _membership(publication, {1: Extent(("id", "n"))}).unfit([_T, _ODD]) is None
 
 
+def test_a_condition_that_could_not_be_tried_is_to_be_written_as_it_stands() -> None:
+    """The statement that is named would bring about what stands already."""
+    publication = _publication(_T, _ODD, extents={_T: Extent(where="(n > 0)")})
+    error = _membership(publication, {1: Extent(where="n>0", written="n>0")}).unfit([_T, _ODD])
+    assert error is not None
+    assert (
+        "all columns, the rows WHERE (n > 0), the file says all columns, the rows WHERE (n>0)" in error.found
+    )
+    assert "write it as it stands there" in error.found
+    assert _membership(publication, {1: Extent(where="n > 0", written="n > 0")}).unfit([_T, _ODD]) is None
+    tried = _membership(publication, {1: Extent(where="(n > 1)", written="n>1")}).unfit([_T, _ODD])
+    assert tried is not None
+    assert "tried" not in tried.found
+
+
 def test_a_publication_of_somebody_elses_is_compared_where_the_file_says_something() -> None:
     publication = _publication(_T, _ODD, extents={_T: Extent(("id", "n"), "(n > 0)")})
     for said in (None, Extent(("id", "n")), Extent(where="n > 0"), Extent(("id", "n"), "(n > 0)")):
@@ -251,8 +270,8 @@ def test_a_publication_of_somebody_elses_is_compared_where_the_file_says_somethi
 
 
 def test_of_several_patterns_the_first_counts() -> None:
-    root = Relation(5, "s", "root", "s.root", "p", "p", True, (5,), ())
-    leaf = Relation(6, "s", "leaf", "s.leaf", "r", "p", True, (6, 5), ())
+    root = Relation(5, "s", "root", "s.root", "p", "p", True, "o", (5,), ())
+    leaf = Relation(6, "s", "leaf", "s.leaf", "r", "p", True, "o", (6, 5), ())
     wishes = [(Pattern.parse(text), text) for text in ("s.t", "s.roo?", "s.*")]
     found = {str(table): text for table, text in named(wishes, [_T, _ODD, root, leaf], [_ODD, _T, leaf])}
     assert found == {"s.t": "s.t", "s.leaf": "s.roo?"}

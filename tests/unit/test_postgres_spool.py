@@ -115,6 +115,17 @@ def test_a_file_that_somebody_has_cut_or_removed(tmp_path: Path) -> None:
         held(spooled)
 
 
+def test_a_file_that_somebody_has_removed_between_two_pieces(tmp_path: Path) -> None:
+    """What came later is not the transaction's beginning: nothing of it may be handed out, to be counted from
+    there."""
+    spooled = Spool(tmp_path).transaction(7)
+    spooled.append([piece(7, b"one")])
+    (tmp_path / "7").unlink()
+    spooled.append([piece(7, b"two")])
+    with pytest.raises(Retry, match="bytes that were written"):
+        next(spooled.messages())
+
+
 def test_no_room(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from tailrace.abc import Retention
+from tailrace.cli.control import ask
 from tailrace.cli.status import lines
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
@@ -209,6 +210,16 @@ async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
         with pytest.raises(Stop) as refused:
             await asyncio.to_thread(control.find, "orders")
     assert refused.value.code is control.AMBIGUOUS
+
+
+def test_a_folder_that_is_called_as_a_pipeline_is_no_file(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "orders").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Stop) as refused:
+        ask("orders", "status")
+    assert refused.value.code is control.NOT_RUNNING
 
 
 def test_a_path_that_is_too_long_for_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

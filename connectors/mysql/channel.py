@@ -20,7 +20,7 @@ from connectors.mysql.framing import Framing, LogEnd, ServerError
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, fault
-from tailrace.errors import Diverged, Gap, Retry, TailraceError, code
+from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError, code
 
 PURGED: Final = code(
     "TR-MY-330",
@@ -52,6 +52,7 @@ LOST_BY_SERVER: Final = (
 _PURGED: Final = ("purged", "could not find first log file")
 _AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
 
+_HOST: Final = 60
 _REGISTER: Final = 0x15
 _RECEIVE: Final = 256 * 1024  # bytes at a time
 _PATIENT_SECONDS: Final = 30 * 86_400
@@ -73,13 +74,22 @@ class Reader:
     """How the pipeline shows itself among the server's replicas."""
 
     server_id: int
-    name: str
+    name: str  # of all processes of the pipeline
+    run: str  # of this one: few letters
     heartbeat: float  # seconds of an idle log between two signs of life
 
+    @property
+    def host(self) -> str:
+        """How the server lists it: it takes 60 bytes."""
+        return f"{self.name[: _HOST - 1 - len(self.run)]} {self.run}"
+
+    def is_same_pipeline(self, host: str) -> bool:
+        """Whether a replica that is listed so is a process of this pipeline."""
+        return host.rpartition(" ")[0] == self.host.rpartition(" ")[0]
+
     def registration(self) -> bytes:
-        """COM_REGISTER_SLAVE without its first byte: as a host the name is shown; user and password are
-        none."""
-        name = self.name.encode()[:60]
+        """COM_REGISTER_SLAVE without its first byte: user and password are none."""
+        name = self.host.encode()
         return struct.pack("<IB", self.server_id, len(name)) + name + struct.pack("<BBHII", 0, 0, 0, 0, 0)
 
 
@@ -178,6 +188,11 @@ class Channel:
                 self._loop.remove_reader(self._socket)
                 self._waiter = None
 
+    @property
+    def failure(self) -> TailraceError | None:
+        """How the stream has ended."""
+        return self._failure
+
     def wake(self) -> None:
         """Let `readable` return."""
         if self._waiter is not None:
@@ -202,6 +217,16 @@ class Channel:
 
     def _lost(self, found: str) -> Retry:
         return Retry(LOST, found, "Nothing: the connection is made again.", where=str(self._address))
+
+
+def taken_over(holder: str, where: str) -> NotReady:
+    """The error of a process whose place another one of the same pipeline has taken."""
+    return NotReady(
+        TAKEN,
+        f"{holder}, another process of this pipeline, reads the log now",
+        "Stop one of both.",
+        where=where,
+    )
 
 
 def taken(server_id: int, holder: str, where: str) -> Retry:

@@ -190,7 +190,7 @@ class Checks:
             return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
-        if holder != self._reader.name:
+        if not self._reader.is_same_pipeline(holder):
             return _fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -67,7 +68,8 @@ class BinlogSource:
         self._redelivered: list[Position] = []  # these count as the last commit's end before them
         name = f"tailrace {context.pipeline}"
         server_id = settings.server_id or _OWN_IDS | crc32(context.pipeline.encode())
-        self._reader = Reader(server_id, name, min(settings.silence_timeout / 3, 30.0))
+        self._reader = Reader(server_id, name, secrets.token_hex(2), min(settings.silence_timeout / 3, 30.0))
+        self._thrown_out = False  # of the last stream
         self._session = Session(self._address, name)
         self._catalogue = Catalogue(self._session, self.flavor)
         filter = TableFilter(
@@ -176,6 +178,7 @@ class BinlogSource:
         stream, self._stream = self._stream, None
         observer, self._observer = self._observer, None
         if stream is not None:
+            self._thrown_out = stream.thrown_out
             stream.close()
         if observer is not None:
             observer.cancel()
@@ -209,14 +212,18 @@ class BinlogSource:
         return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
 
     async def _refuse_taken(self, server: Server) -> None:
+        reader = self._reader
         try:
-            taken = await self._catalogue.reader(self._reader.server_id, server)
-        except (
-            Stop
-        ):  # the account may not look, or not by that statement: the server tells one of both readers
+            holder = await self._catalogue.reader(reader.server_id, server)
+        except Stop:  # it is not to be seen, for want of a right: the server throws one of both out
             return
-        if taken is not None and taken != self._reader.name:
-            raise channel.taken(self._reader.server_id, taken, str(self._address))
+        if holder is None or holder == reader.host:
+            return
+        if not reader.is_same_pipeline(holder):
+            raise channel.taken(reader.server_id, holder, str(self._address))
+        if self._thrown_out:
+            # To throw it out in turn would go on without end: whose the pipeline is the sinks tell.
+            raise channel.taken_over(holder, str(self._address))
 
     async def _begin(self, dump: Dump, server: Server) -> Connection:
         """Cancelled, the connection is closed as soon as it is there."""

@@ -39,6 +39,18 @@ def create(server: MySql, database: str) -> None:
         server.execute(f"CREATE TABLE `{name}` ({columns}) ENGINE = InnoDB", database=database)
 
 
+def through(cursor: Any, statement: str) -> None:
+    """Run a statement that is a transaction of its own, again where it meets others in a deadlock."""
+    while True:
+        try:
+            cursor.execute(statement)
+        except pymysql.err.OperationalError as error:
+            if error.args[0] not in _PASSING:
+                raise
+        else:
+            return
+
+
 class Client:
     """One connection and what it has done. `committed` counts by table and operation as an event tells it."""
 

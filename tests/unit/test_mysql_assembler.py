@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +27,7 @@ from connectors.mysql.messages import (
     Xid,
 )
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.refusals import CUT_OFF, INCIDENT, NOT_FOUND_AGAIN, OUT_OF_ORDER
+from connectors.mysql.refusals import CUT_OFF, INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
 from connectors.mysql.tables import Tables
 from connectors.mysql.type_options import TypeOptions
@@ -201,6 +203,19 @@ def test_what_stands_before_a_row_event_that_cannot_be_read_is_handed_out() -> N
     assert batch is not None
     assert ids([batch]) == [1, 2]
     assert (batch.commit, batch.end["transaction"], batch.end["ordinal"]) == (False, f"{UUID}:2", 1)
+
+
+def test_a_large_transaction_without_room_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed before it is handed out."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    found = assembler(executed())
+    half = Rows(at(0), "c", 1, None, b"\x01", 1, bytes(5) * 2_000_000, False, True)
+    with pytest.raises(TailraceError) as raised:
+        feed(found, begin(1), table(), rows(1), commit(), begin(2), table(), half, half, commit())
+    assert raised.value.code is NO_ROOM
+    batch = found.cut()
+    assert batch is not None
+    assert (ids([batch]), batch.end["gtids"]) == ([1], f"{UUID}:1")
 
 
 class TestWithoutGtids:

@@ -308,12 +308,20 @@ class Assembler:
             elif what is Meaning.SAVEPOINT:
                 opened.savepoints[statement.name.lower()] = opened.spool.mark()
             elif what is Meaning.ROLLBACK_TO:
-                mark = opened.savepoints.get(statement.name.lower())
-                if mark is None:
-                    raise self._out_of_order(f"{shortened(query.sql)}: no such savepoint")
-                opened.spool.truncate(mark)
+                opened.spool.truncate(self._savepoint(opened, statement.name, query.sql))
         else:
             yield from self._standalone(query, statement)
+
+    def _savepoint(self, opened: _Open, name: str, sql: str) -> Mark:
+        """What stood there when the savepoint was set."""
+        names = opened.savepoints
+        mark = names.get(name.lower())
+        if mark is None:
+            raise self._out_of_order(f"{shortened(sql)}: no such savepoint")
+        if len(names) > 1 and not all(map(str.isascii, names)):
+            # To MariaDB 10 `é` and `e` are one savepoint, to MariaDB 11 two.
+            raise self._out_of_order(f"{shortened(sql)}: of {len(names)} savepoints, not all named in ASCII")
+        return mark
 
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch]:
         """A transaction of one statement: DDL."""

@@ -185,6 +185,21 @@ def test_a_transaction_of_mariadb_that_is_cut_off_is_asked_for_anew() -> None:
     assert (ids([batch]), batch.end["domains"], batch.commit) == ([1], "0-1-8", True)
 
 
+def test_savepoints_that_one_server_takes_for_the_same_and_another_does_not() -> None:
+    def undone(*names: str) -> list[Message]:
+        found = [*begin(1), table(), rows(1)]
+        for number, name in enumerate(names, 2):
+            found += [Query(at(0), "", f"SAVEPOINT `{name}`", 1, 0), rows(number)]
+        return [*found, Query(at(0), "", f"ROLLBACK TO `{names[0]}`", 1, 0), commit()]
+
+    assert ids(feed(assembler(executed()), undone("é"))) == [1]
+    assert ids(feed(assembler(executed()), undone("a", "b"))) == [1]
+    for names in (("é", "e"), ("e", "é")):
+        with pytest.raises(TailraceError) as raised:
+            feed(assembler(executed()), undone(*names))
+        assert raised.value.code is OUT_OF_ORDER
+
+
 def test_a_table_map_does_not_outlive_its_transaction() -> None:
     found = assembler(executed())
     feed(found, begin(1), table(), rows(1), commit())

@@ -107,7 +107,8 @@ class Checks:
         for finding in await self._replicated(server):
             yield finding
         yield await self._replication()
-        yield await self._log(server)
+        log = await self._log(server)
+        yield log
         yield await self._reader_id(server)
         yield _retention(server)
         tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
@@ -117,6 +118,9 @@ class Checks:
                 yield finding
         for finding in self._found(tables, captured):
             yield finding
+        for database in sorted({schema for schema, *_ in captured} if log.error is None else ()):
+            if not await self._catalogue.logs(server, database):
+                yield _fault("logged databases", self._not_logged(database))
         async for finding in self._warnings(server, captured):
             yield finding
 
@@ -193,6 +197,15 @@ class Checks:
         if not self._reader.is_same_pipeline(holder):
             return _fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
+
+    def _not_logged(self, database: str) -> NotReady:
+        return NotReady(
+            SETTING,
+            f"nothing that happens in database {database} is in the log",
+            "Take it out of binlog_ignore_db or into binlog_do_db in the server's configuration and restart "
+            "it, or leave its tables out.",
+            where=self._where,
+        )
 
     def _capitals(self) -> Iterator[Finding]:
         """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import Flavor
@@ -114,13 +114,7 @@ class Catalogue:
 
     async def executed(self, server: Server) -> tuple[Executed, FilePlace]:
         """How far the log goes now, and where its newest commit ends, or one right before."""
-        statement = "SHOW MASTER STATUS"
-        if server.flavor == "mysql" and server.number >= (8, 2):
-            statement = "SHOW BINARY LOG STATUS"
-        found = await self._session.query(statement)
-        if not found:
-            raise self.no_log()
-        file, offset, *_ = found[0]
+        file, offset, *_ = await self._status(server)
         place = FilePlace(str(file), int(offset))
         if server.flavor == "mariadb":
             # What the log holds at that very place; @@gtid_binlog_pos may be further by now.
@@ -130,6 +124,21 @@ class Catalogue:
             return place, place
         ((text,),) = await self._session.query("SELECT @@global.gtid_executed")
         return GtidSet.parse(text), place
+
+    async def logs(self, server: Server, database: str) -> bool:
+        """Whether the log holds what happens in a database: binlog_do_db and binlog_ignore_db say so."""
+        _, _, alone, never, *_ = await self._status(server)
+        within = str(alone).split(",") if alone else [database]
+        return database in within and database not in str(never or "").split(",")
+
+    async def _status(self, server: Server) -> tuple[Any, ...]:
+        statement = "SHOW MASTER STATUS"
+        if server.flavor == "mysql" and server.number >= (8, 2):
+            statement = "SHOW BINARY LOG STATUS"
+        found = await self._session.query(statement)
+        if not found:
+            raise self.no_log()
+        return found[0]
 
     async def purged(self) -> GtidSet:
         """MySQL: what is in the log no more."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from connectors.mysql.checks import SETTING
 from tests.integration.mysql_following import Follower
 from tests.servers import MySql, MySqlServer
 
@@ -99,6 +100,10 @@ async def test_what_is_kept_out_of_the_log(make_mysql: Callable[..., MySqlServer
     async with Follower(server, "shop") as follower:
         warned = [one.found for one in await follower.source.check() if one.title == "foreign keys"]
     assert [told.rpartition(" in ")[2] for told in warned] == ["shop.items"]
+    async with Follower(server, "hidden") as follower:
+        [error] = [one.error for one in await follower.source.check() if one.error is not None]
+    assert error.code is SETTING
+    assert "database hidden" in error.found
 
 
 def test_what_a_session_keeps_out_of_the_log(every_mysql: MySql, every_mysql_database: str) -> None:

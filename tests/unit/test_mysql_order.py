@@ -10,6 +10,8 @@ import pytest
 from connectors.mysql.continuity import OTHER_ORDER, check_order
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, SourceBlock, number
+from connectors.mysql.source import MySqlSource
+from tailrace.abc import SourceContext
 from tailrace.errors import Stop
 from tailrace.events import Batch, Change, Origin, Table, Transaction
 
@@ -78,3 +80,14 @@ def test_a_position_inside_a_transaction() -> None:
     check_order(log(BEGIN, [f"{A}:5", f"{A}:6"]), inside, "here")
     with pytest.raises(Stop):
         check_order(log(BEGIN, [f"{A}:5", f"{B}:1"]), inside, "here")
+
+
+def test_the_source_asks_before_it_cuts() -> None:
+    settings = MySqlSource.Settings.model_validate(
+        {"url": "mysql://a@127.0.0.1/", "tables": ["shop.*"], "snapshot": "never"}
+    )
+    source = MySqlSource(settings, SourceContext("p"))
+    batch = source.after(log(BEGIN, [f"{A}:5", f"{B}:1", f"{A}:6"]), THERE.document())
+    assert [event.transaction.id for event in batch.events] == [f"{A}:6"]
+    with pytest.raises(Stop):
+        source.after(log(BEGIN, [f"{A}:5", f"{A}:6", f"{B}:1"]), THERE.document())

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from connectors.mysql import meaning, refusals
+from connectors.mysql import meaning, refusals, untold
 from connectors.mysql.delivery import Delivery
+from connectors.mysql.event import TEMPORARY
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.meaning import Meaning, Statement, may_change
 from connectors.mysql.messages import (
@@ -308,12 +309,20 @@ class Assembler:
             elif what is Meaning.SAVEPOINT:
                 opened.savepoints[statement.name.lower()] = opened.spool.mark()
             elif what is Meaning.ROLLBACK_TO:
-                mark = opened.savepoints.get(statement.name.lower())
-                if mark is None:
-                    raise self._out_of_order(f"{shortened(query.sql)}: no such savepoint")
-                opened.spool.truncate(mark)
+                opened.spool.truncate(self._savepoint(opened, statement.name, query.sql))
         else:
             yield from self._standalone(query, statement)
+
+    def _savepoint(self, opened: _Open, name: str, sql: str) -> Mark:
+        """What stood there when the savepoint was set."""
+        names = opened.savepoints
+        mark = names.get(name.lower())
+        if mark is None:
+            raise self._out_of_order(f"{shortened(sql)}: no such savepoint")
+        if len(names) > 1 and not all(map(str.isascii, names)):
+            # To MariaDB 10 `é` and `e` are one savepoint, to MariaDB 11 two.
+            raise self._out_of_order(f"{shortened(sql)}: of {len(names)} savepoints, not all named in ASCII")
+        return mark
 
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch]:
         """A transaction of one statement: DDL."""
@@ -321,10 +330,12 @@ class Assembler:
             raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
+        if statement.meaning is Meaning.UNTOLD:
+            untold.tell(query, statement, self._tables, self._where())
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
         self._passed(query.place)
         version = None
-        if statement.meaning is Meaning.TRUNCATE:
+        if statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
             schema, name = statement.schema or query.schema, statement.name
             if self._folded:
                 schema, name = schema.lower(), name.lower()
@@ -369,7 +380,10 @@ class Assembler:
 
     def _rotate(self, rotate: Rotate) -> None:
         if self._open is not None or self._gtid is not None:
-            raise self._out_of_order("another file begins inside of a transaction")
+            found = "another file begins inside of a transaction"
+            if isinstance(self.executed, GtidPosition):  # MySQL mends its log after a crash
+                raise refusals.cut_off(found, self._where())
+            raise self._out_of_order(found)
         self._file, self._offset = rotate.file, rotate.position
         place = FilePlace(rotate.file, rotate.position)
         if self._by_file and not self._sought and place.number > self.number:

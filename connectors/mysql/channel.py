@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from connectors.mysql import refusals
 from connectors.mysql.framing import Framing, LogEnd, ServerError
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
@@ -257,6 +258,8 @@ def ended(error: ServerError, address: Address) -> TailraceError:
         )
     if error.number != _LOG_ERROR:
         return fault(error.number, words, address)
+    if "truncated in the middle of event" in text:
+        return refusals.cut_off(words, where)
     if any(part in text for part in _PURGED):
         return Gap(PURGED, words, BEGIN_ANEW, where=where)
     if any(part in text for part in _AHEAD):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from connectors.mysql import channel
 from connectors.mysql.channel import Reader
@@ -13,7 +14,7 @@ from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
-from tailrace.errors import NotReady, TailraceError, code
+from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
 from tailrace.worker_thread import WorkerThread
 
@@ -48,6 +49,9 @@ _REPLICA: Final = (
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
+_Table: TypeAlias = tuple[str, str, int]
+"""Schema, name, columns of the primary key."""
+
 _TABLES: Final = """
     SELECT t.table_schema, t.table_name,
            (SELECT COUNT(*) FROM information_schema.statistics s
@@ -59,11 +63,12 @@ _TABLES: Final = """
     ORDER BY t.table_schema, t.table_name
     """
 
+# As information_schema has it MariaDB hides it from an account that may only read.
+_CASCADE: Final = re.compile(
+    r"^\s*CONSTRAINT .* FOREIGN KEY .* ON (DELETE|UPDATE) (CASCADE|SET NULL)", re.MULTILINE
+)
 
-_CASCADES: Final = """
-    SELECT constraint_schema, table_name FROM information_schema.referential_constraints
-    WHERE delete_rule IN ('CASCADE', 'SET NULL') OR update_rule IN ('CASCADE', 'SET NULL')
-    """
+
 _GENERATED: Final = """
     SELECT table_schema, table_name, column_name FROM information_schema.columns
     WHERE extra LIKE '%GENERATED%'
@@ -102,12 +107,21 @@ class Checks:
         for finding in await self._replicated(server):
             yield finding
         yield await self._replication()
-        yield await self._log(server)
+        log = await self._log(server)
+        yield log
         yield await self._reader_id(server)
         yield _retention(server)
-        async for finding in self._found():
+        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
+        captured = [table for table in tables if self._tables.captured(*table[:2])]
+        if server.folded:
+            for finding in self._capitals():
+                yield finding
+        for finding in self._found(tables, captured):
             yield finding
-        async for finding in self._warnings(server):
+        for database in sorted({schema for schema, *_ in captured} if log.error is None else ()):
+            if not await self._catalogue.logs(server, database):
+                yield _fault("logged databases", self._not_logged(database))
+        async for finding in self._warnings(server, captured):
             yield finding
 
     def _version(self, server: Server) -> Finding:
@@ -119,12 +133,15 @@ class Checks:
 
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
-        if found in wanted:
-            return Finding(name, found)
         remedy = (
             f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
             "Sessions that are open keep what they have: let them connect again."
         )
+        if found == "NOBLOB":
+            told = "NOBLOB: unchanged blobs and texts are not delivered, and inserts without them stop"
+            return Finding(name, told, warning=True, remedy=remedy)
+        if found in wanted:
+            return Finding(name, found)
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return _fault(name, error)
 
@@ -171,18 +188,58 @@ class Checks:
         title, own = "server_id", self._reader.server_id
         if str(own) == server.variables.get("server_id"):
             return _fault(title, channel.taken(own, "the server itself", self._where))
-        holder = await self._catalogue.reader(own, server)
+        try:
+            holder = await self._catalogue.reader(own, server)
+        except Stop as error:  # or the version does not know the statement
+            return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
         if not self._reader.is_same_pipeline(holder):
             return _fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
 
-    async def _found(self) -> AsyncIterator[Finding]:
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
-        captured = [
-            (schema, name, keys) for schema, name, keys in tables if self._tables.captured(schema, name)
-        ]
+    def _not_logged(self, database: str) -> NotReady:
+        return NotReady(
+            SETTING,
+            f"nothing that happens in database {database} is in the log",
+            "Take it out of binlog_ignore_db or into binlog_do_db in the server's configuration and restart "
+            "it, or leave its tables out.",
+            where=self._where,
+        )
+
+    def _capitals(self) -> Iterator[Finding]:
+        """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""
+        for pattern in (*self._tables.include, *self._tables.exclude):
+            if pattern.text != pattern.text.lower():
+                error = NotReady(
+                    NO_TABLE,
+                    f"{pattern.text} has capitals, and the server keeps names in lower case "
+                    "(lower_case_table_names = 1)",
+                    f"Write {pattern.text.lower()} under tables: or exclude:.",
+                    where=self._where,
+                )
+                yield _fault("tables", error)
+
+    async def _cascades(self, captured: Sequence[_Table]) -> Finding | None:
+        changed: list[str] = []
+        for schema, name, _ in captured:
+            try:
+                words = await self._session.query(f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
+            except Stop:  # gone meanwhile, or some of its columns alone may be read
+                continue
+            if words and _CASCADE.search(str(words[0][1])):
+                changed.append(f"{schema}.{name}")
+        if not changed:
+            return None
+        return Finding(
+            "foreign keys",
+            f"the log does not hold the rows that foreign keys delete or change in {_listed(changed)}",
+            warning=True,
+            remedy="Let statements or a trigger change these rows before those that they refer to, as "
+            "docs/mysql.md has it.",
+        )
+
+    def _found(self, tables: Sequence[_Table], captured: Sequence[_Table]) -> Iterator[Finding]:
         there = {(schema, name) for schema, name, _ in tables}
         absent = [
             pattern.text
@@ -210,18 +267,10 @@ class Checks:
         elif not absent and not without:
             yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
 
-    async def _warnings(self, server: Server) -> AsyncIterator[Finding]:
+    async def _warnings(self, server: Server, captured: Sequence[_Table]) -> AsyncIterator[Finding]:
         """What the log lacks of captured tables."""
-        if server.flavor == "mariadb" or server.is_on("innodb_native_foreign_keys"):
-            found = await self._session.query(_CASCADES)
-            children = sorted({f"{s}.{t}" for s, t in found if self._tables.captured(str(s), str(t))})
-            if children:
-                yield Finding(
-                    "foreign keys",
-                    f"{_listed(children)}: rows that a foreign key deletes or changes are not in the log",
-                    warning=True,
-                    remedy="Let statements, or a trigger before the parent's delete, change these rows.",
-                )
+        if not server.logs_cascades and (cascades := await self._cascades(captured)):
+            yield cascades
         if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
             found = await self._session.query(_GENERATED)
             columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
@@ -274,6 +323,10 @@ def _retention(server: Server) -> Finding:
         warning=True,
         remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
     )
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
 from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.position import BinlogPosition, FilePlace
+from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.checkpoint import Identity
-from tailrace.errors import Diverged, Gap, NotReady, code
+from tailrace.errors import Diverged, Gap, NotReady, Stop, code
+from tailrace.events import Batch
 
 OTHER_FORM: Final = code(
     "TR-MY-333",
@@ -24,6 +26,13 @@ INSIDE_TRANSACTION: Final = code(
     "the checkpoint stands inside a transaction of another server's log",
     "Changes in a transaction are told apart by counting row events, and another server, or another version, "
     "may have put its rows into other events: going on could leave out or repeat some of them.",
+)
+
+OTHER_ORDER: Final = code(
+    "TR-MY-336",
+    "sinks stand in another order of transactions",
+    "Several sinks stand at different places, and between these the server's log has its transactions in "
+    "another order than the log from which they were delivered. What a sink has cannot be told by counting.",
 )
 
 _PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
@@ -147,6 +156,55 @@ async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: S
             f"{proof.gtid} was read at {file}:{proof.begin}, where {there or 'no transaction'} stands now",
             where,
         )
+
+
+def check_order(batch: Batch, position: BinlogPosition, where: str) -> None:
+    """Stop if the log's transactions do not part where a sink's position parts them: a server that was not
+    read before may have those of several servers or domains in another order."""
+    executed, end = position.executed, BinlogPosition.from_document(batch.end)
+    cut = bisect_right(batch.events, position.reached, key=place)
+    within: list[Executed] = []  # of the position
+    beyond: list[Executed] = []  # have all of it
+    if position.reached >= end.reached:
+        within.append(end.executed)
+    elif cut == len(batch.events):
+        beyond.append(end.executed)
+    if cut > 0:
+        last = batch.events[cut - 1].transaction
+        within.append(executed_before(last))
+        if last.id != position.transaction and not _holds(executed, last.id):
+            raise _other_order(position, f"{last.id} stands before its end", where)
+    if cut < len(batch.events):
+        beyond.append(executed_before(batch.events[cut].transaction))
+    for found in within:
+        if not _covers(executed, found):
+            raise _other_order(position, f"as many transactions are {found}", where)
+    for found in beyond:
+        if not _covers(found, executed):
+            raise _other_order(position, f"as many transactions are {found}", where)
+
+
+def _holds(executed: Executed, transaction: str) -> bool:
+    return isinstance(executed, FilePlace) or transaction in executed
+
+
+def _covers(one: Executed, other: Executed) -> bool:
+    if isinstance(one, GtidSet) and isinstance(other, GtidSet):
+        return one.covers(other)
+    if isinstance(one, GtidPosition) and isinstance(other, GtidPosition):
+        return one.covers(other)
+    return number(one) >= number(other)
+
+
+def _other_order(position: BinlogPosition, found: str, where: str) -> Stop:
+    return Stop(
+        OTHER_ORDER,
+        f"a sink stands at {position}, and in this log {found}",
+        "Let the URL lead to the server that was read before until all sinks have come equally far. Else let "
+        "all sinks go on from the earliest of their places, so that some changes arrive twice: tailrace "
+        "offsets set FILE --sink NAME --at POSITION.",
+        where=where,
+    )
 
 
 def _ahead(found: str, where: str) -> Diverged:

@@ -16,6 +16,9 @@ CHECKSUM: Final = 4
 IN_USE: Final = 0x01
 """A header's flag in FORMAT_DESCRIPTION: the file is being written. Its checksum is that without the flag."""
 
+TEMPORARY: Final = 0x04
+"""A header's flag of statements: temporary tables are among those that it opens."""
+
 ARTIFICIAL: Final = 0x20
 """A header's flag: made up by the server for the connection, in no file."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -39,6 +40,7 @@ class Meaning(enum.Enum):
     ROLLBACK_TO = "rollback to"
     TRUNCATE = "truncate"
     CHANGE = "change"  # rows, in statement format
+    UNTOLD = "untold"  # DDL by which rows come or go, of which the log has none
     NOTHING = "nothing"  # DDL: the next table map tells
 
 
@@ -48,6 +50,7 @@ class Statement(msgspec.Struct, frozen=True):
     meaning: Meaning
     schema: str = ""  # of a table; empty: the session's
     name: str = ""
+    exchanged: tuple[str, str] | None = None  # schema and name of a table that gives or takes rows
 
 
 _FRAMES: Final = {
@@ -59,10 +62,14 @@ _FRAMES: Final = {
 _XA: Final = {"START": "BEGIN", "BEGIN": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
 _NOTHING: Final = Statement(Meaning.NOTHING)
 _CHANGE: Final = Statement(Meaning.CHANGE)
-# `SELECT f()`, `DO f()` and `CALL p()` are logged where what they call changes rows.
-_CHANGES: Final = frozenset(
-    ("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL", "DO", "SELECT", "VALUES", "TABLE", "(")
-)
+# DDL and administration. Every other statement may change rows: `SELECT f()`, `DO f()` and `CALL p()` are
+# logged where what they call does, `ANALYZE UPDATE …` is MariaDB's.
+_HARMLESS: Final = frozenset(
+    (
+        "", "ALTER", "CREATE", "DROP", "FLUSH", "GRANT", "IMPORT", "INSTALL", "OPTIMIZE", "RELEASE", "RENAME",
+        "REPAIR", "REVOKE", "SET", "UNINSTALL",
+    )
+)  # fmt: skip
 
 
 def read(sql: str) -> Statement:
@@ -71,8 +78,8 @@ def read(sql: str) -> Statement:
         return frame
     tokens = _tokens(sql)
     first = next(tokens, "").upper()
-    if first in _CHANGES:
-        return _CHANGE
+    if first == "SET" and next(tokens, "").upper() == "STATEMENT":
+        first = _behind_settings(tokens).upper()
     if first == "XA":
         return _FRAMES.get(_XA.get(next(tokens, "").upper(), ""), _NOTHING)
     if first == "SAVEPOINT":
@@ -84,28 +91,83 @@ def read(sql: str) -> Statement:
         return Statement(Meaning.ROLLBACK_TO, name=_unquoted(rest[0])) if rest else _FRAMES[first]
     if first == "TRUNCATE":
         return _truncated(tokens)
+    if first == "ANALYZE":
+        words = {next(tokens, "").upper(), next(tokens, "").upper()}
+        return _NOTHING if words & {"TABLE", "TABLES"} else _CHANGE
+    if first == "ALTER":
+        return _altered(list(tokens))
     if first == "CREATE":
-        words = [word.upper() for word in tokens]
-        before_table = words[: words.index("TABLE")] if "TABLE" in words[:3] else None
-        if before_table is not None and "TEMPORARY" not in before_table and "SELECT" in words:
-            return _CHANGE
-    return _NOTHING
+        return _CHANGE if _fills([word.upper() for word in tokens]) else _NOTHING
+    return _NOTHING if first in _HARMLESS else _CHANGE
 
 
 def may_change(query: Query, tables: TableFilter) -> bool:
-    """Whether a statement that changes rows may change those of captured tables: whether their database is
-    the session's, or is named in it."""
-    names = {query.schema, *(_unquoted(token) for token in _tokens(query.sql))}
-    return any(pattern.schema.fullmatch(name) for pattern in tables.include for name in names)
+    """Whether a statement that changes rows may change those of captured tables: whether it opens tables in
+    their database. Its text does not tell, as views, triggers and functions lead elsewhere; where the server
+    does not tell either, it may."""
+    if query.databases is None:
+        return True
+    return any(pattern.schema.fullmatch(name) for pattern in tables.include for name in query.databases)
+
+
+def _behind_settings(tokens: Iterator[str]) -> str:
+    """MariaDB: the first word of the statement behind `SET STATEMENT name = value, … FOR`."""
+    depth = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        if token.upper() == "FOR" and not depth:
+            break
+    return next(tokens, "")
+
+
+def _fills(words: Sequence[str]) -> bool:
+    """Whether what stands behind CREATE makes a table with rows in it, by a query: in the row format these
+    come as rows, and the statement is without its query."""
+    if "TABLE" not in words[:3]:
+        return False
+    at = words.index("TABLE") + 1
+    rest = words[at:]
+    if "TEMPORARY" in words[:at]:
+        return False
+    of_values = any(
+        word == "VALUES" and following not in ("LESS", "IN") for word, following in pairwise(rest)
+    )  # else of a partition
+    return "SELECT" in rest or "TABLE" in rest or of_values
 
 
 def _truncated(tokens: Iterator[str]) -> Statement:
     names = list(tokens)
     if names and names[0].upper() == "TABLE" and len(names) > 1 and names[1] != ".":
         del names[0]
-    if len(names) > 2 and names[1] == ".":
-        return Statement(Meaning.TRUNCATE, _unquoted(names[0]), _unquoted(names[2]))
-    return Statement(Meaning.TRUNCATE, name=_unquoted(names[0])) if names else _NOTHING
+    return Statement(Meaning.TRUNCATE, *_table(names)) if names else _NOTHING
+
+
+_ROWS_GO: Final = frozenset(
+    (
+        ("TRUNCATE", "PARTITION"), ("DROP", "PARTITION"), ("EXCHANGE", "PARTITION"), ("CONVERT", "PARTITION"),
+        ("CONVERT", "TABLE"), ("DISCARD", "PARTITION"), ("IMPORT", "PARTITION"), ("DISCARD", "TABLESPACE"),
+        ("IMPORT", "TABLESPACE"),
+    )
+)  # fmt: skip
+"""Words of an ALTER TABLE by which rows come or go."""
+
+
+def _altered(tokens: Sequence[str]) -> Statement:
+    words = [token.upper() for token in tokens]
+    if "TABLE" not in words[:3] or _ROWS_GO.isdisjoint(pairwise(words)):
+        return _NOTHING
+    at = words.index("TABLE") + 1
+    at += 2 * (words[at : at + 2] == ["IF", "EXISTS"])
+    other = next((n for n, word in enumerate(words) if word == "TABLE" and n > at), None)
+    exchanged = None if other is None else _table(tokens[other + 1 :])
+    return Statement(Meaning.UNTOLD, *_table(tokens[at:]), exchanged)
+
+
+def _table(tokens: Sequence[str]) -> tuple[str, str]:
+    """Schema and name of the table with which tokens begin; without a schema that is empty."""
+    if len(tokens) > 2 and tokens[1] == ".":
+        return _unquoted(tokens[0]), _unquoted(tokens[2])
+    return "", _unquoted(tokens[0]) if tokens else ""
 
 
 def _tokens(sql: str) -> Iterator[str]:

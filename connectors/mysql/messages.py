@@ -66,6 +66,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     sql: str  # bytes that are not UTF-8, from a client of another character set, stand there as \xe9
     thread: int
     error: int
+    databases: tuple[str, ...] | None = None  # of all tables that it opens; None: not told (never in MariaDB)
 
 
 class MappedColumn(msgspec.Struct, frozen=True, gc=False):

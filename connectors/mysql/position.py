@@ -223,6 +223,13 @@ def place(event: Event) -> tuple[int, int]:
     return int(event.transaction.position), event.ordinal
 
 
+def executed_before(transaction: Transaction) -> Executed:
+    """What stands before a transaction in the log that it was read from."""
+    block = transaction.source
+    assert isinstance(block, SourceBlock)
+    return block.executed
+
+
 def place_in(transaction: Transaction, ordinal: int) -> BinlogPosition:
     """The position behind the row event with this ordinal; 0: right before the transaction."""
     block = transaction.source

@@ -6,7 +6,7 @@ from typing import Final
 
 from connectors.mysql.messages import Incident, Query, XaPrepare
 from connectors.mysql.position import BinlogPosition
-from tailrace.errors import Gap, Malformed, Stop, code
+from tailrace.errors import Gap, Malformed, Retry, Stop, code
 
 NOT_FOUND_AGAIN: Final = code(
     "TR-MY-310",
@@ -24,7 +24,9 @@ AS_STATEMENT: Final = code(
     "TR-MY-312",
     "changes were logged as a statement",
     "A session has set binlog_format to STATEMENT or MIXED: the log holds the statement in place of the rows "
-    "that it changed, perhaps of captured tables.",
+    "that it changed, perhaps of captured tables. Views, triggers and functions lead to other tables than a "
+    "statement names. MySQL tells in which databases these are, and goes on where none is captured; MariaDB "
+    "does not.",
 )
 INCIDENT: Final = code(
     "TR-MY-313",
@@ -42,6 +44,13 @@ NO_ROOM: Final = code(
     "no room for a large transaction",
     "A transaction's rows are kept in a file of the system's temporary folder (TMPDIR) until its end is "
     "read, and that file could not be written.",
+)
+
+CUT_OFF: Final = code(
+    "TR-MY-316",
+    "a transaction is cut off in the log",
+    "A file of the log ends inside of a transaction. A MariaDB that crashed as it wrote leaves it so, rolls "
+    "the transaction back when it starts, and goes on in the next file.",
 )
 
 _LEAVE_OUT: Final = (
@@ -120,6 +129,18 @@ def prepared(message: XaPrepare, where: str) -> Stop:
     )
 
 
+def cut_off(found: str, where: str) -> Retry:
+    """A file of the log ends too early. Asked anew, the server begins with the file behind it once all before
+    that was read."""
+    return Retry(
+        CUT_OFF,
+        found,
+        "Nothing, if it passes: the log is read on in the next file. Else that file is damaged: read from "
+        "another server of the same data.",
+        where=where,
+    )
+
+
 def no_room(error: OSError) -> Stop:
     """The file of a large transaction cannot be written."""
     return Stop(
@@ -130,6 +151,8 @@ def no_room(error: OSError) -> Stop:
 
 
 def shortened(sql: str) -> str:
-    """A statement in one line, for people."""
-    text = " ".join(sql.split())
+    """A statement in one line, for people, up to its first text: what rows hold is not for everybody. Where a
+    text ends depends on what the session had set."""
+    shown, quote, _ = sql.replace('"', "'").partition("'")
+    text = " ".join(shown.split()) + (" …" if quote else "")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

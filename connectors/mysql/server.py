@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from connectors.mysql.file_begin import begun
 from connectors.mysql.gtid import GtidPosition, GtidSet
@@ -85,6 +85,12 @@ class Server:
         return self.flavor == "mariadb" or self.variables.get("gtid_mode") == "ON"
 
     @property
+    def logs_cascades(self) -> bool:
+        """Whether its log holds the rows that foreign keys change."""
+        native = self.is_on("innodb_native_foreign_keys")
+        return self.flavor == "mysql" and self.number >= (9, 6) and not native
+
+    @property
     def folded(self) -> bool:
         """Whether it keeps the names of tables in lower case."""
         return self.variables.get("lower_case_table_names") == "1"
@@ -115,13 +121,7 @@ class Catalogue:
 
     async def executed(self, server: Server) -> tuple[Executed, FilePlace]:
         """How far the log goes now, and where its newest commit ends, or one right before."""
-        statement = "SHOW MASTER STATUS"
-        if server.flavor == "mysql" and server.number >= (8, 2):
-            statement = "SHOW BINARY LOG STATUS"
-        found = await self._session.query(statement)
-        if not found:
-            raise self.no_log()
-        file, offset, *_ = found[0]
+        file, offset, *_ = await self._status(server)
         place = FilePlace(str(file), int(offset))
         if server.flavor == "mariadb":
             # What the log holds at that very place; @@gtid_binlog_pos may be further by now.
@@ -131,6 +131,21 @@ class Catalogue:
             return place, place
         ((text,),) = await self._session.query("SELECT @@global.gtid_executed")
         return GtidSet.parse(text), place
+
+    async def logs(self, server: Server, database: str) -> bool:
+        """Whether the log holds what happens in a database: binlog_do_db and binlog_ignore_db say so."""
+        _, _, alone, never, *_ = await self._status(server)
+        within = str(alone).split(",") if alone else [database]
+        return database in within and database not in str(never or "").split(",")
+
+    async def _status(self, server: Server) -> tuple[Any, ...]:
+        statement = "SHOW MASTER STATUS"
+        if server.flavor == "mysql" and server.number >= (8, 2):
+            statement = "SHOW BINARY LOG STATUS"
+        found = await self._session.query(statement)
+        if not found:
+            raise self.no_log()
+        return found[0]
 
     async def purged(self) -> GtidSet:
         """MySQL: what is in the log no more."""
@@ -178,14 +193,10 @@ class Catalogue:
         ]
 
     async def reader(self, server_id: int, server: Server) -> str | None:
-        """How the replica with this number calls itself; None where there is none, or the account may not
-        look."""
+        """How the replica with this number calls itself; None where there is none. Stop where the account may
+        not look, or the version does not know the statement."""
         statement = "SHOW REPLICAS" if server.flavor == "mysql" else "SHOW SLAVE HOSTS"
-        try:
-            found = await self._session.query(statement)
-        except Stop:  # a right that is missing, or a statement that the version does not know
-            return None
-        for number, host, *_ in found:
+        for number, host, *_ in await self._session.query(statement):
             if int(number) == server_id:
                 return str(host)
         return None

@@ -29,7 +29,7 @@ from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
-from tailrace.errors import TailraceError
+from tailrace.errors import Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.types import Kind, LogicalType
@@ -158,8 +158,10 @@ class BinlogSource:
         return BinlogPosition.from_document(position).reached >= BinlogPosition.from_document(other).reached
 
     def after(self, batch: Batch, position: Position) -> Batch:
-        """Cut between row events."""
-        return after(batch, self._standing(position))
+        """Cut between row events. Raises Stop where the log's order is not the one of the position."""
+        standing = self._standing(position)
+        continuity.check_order(batch, standing, str(self._address))
+        return after(batch, standing)
 
     def before(self, batch: Batch, change: Change) -> Batch | None:
         """See `tailrace.abc.Divides`."""
@@ -226,7 +228,10 @@ class BinlogSource:
 
     async def _refuse_taken(self, server: Server) -> None:
         reader = self._reader
-        holder = await self._catalogue.reader(reader.server_id, server)
+        try:
+            holder = await self._catalogue.reader(reader.server_id, server)
+        except Stop:  # it is not to be seen, for want of a right: the server throws one of both out
+            return
         if holder is None or holder == reader.host:
             return
         if not reader.is_same_pipeline(holder):

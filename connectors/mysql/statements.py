@@ -10,24 +10,50 @@ from struct import Struct
 from typing import Final
 
 from connectors.mysql import compressed
-from connectors.mysql.event import text
+from connectors.mysql.event import Reader, text
 from connectors.mysql.messages import Place, Query, RowsQuery
 
 _unpack_query: Final = Struct("<I4xBHH").unpack_from
 _QUERY: Final = 13
+_DATABASES: Final = 12  # of what a session had set: the databases of the tables that the statement opens
+_TOO_MANY: Final = 254  # databases: they are not told then
+# What may stand before them, with its bytes behind the number; in 6 and 5 as many as the first of them says.
+_FIXED: Final = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4}
+_PREFIXED: Final = {5: 1, 6: 1, 11: 2}
 _LOAD: Final = 26  # EXECUTE_LOAD_QUERY: behind the same fields, which part of the statement names the file
 
 
 def query(body: bytes, place: Place) -> Query:
-    """A statement as it was run; what the session had set for it is left out."""
+    """A statement as it was run; of what the session had set for it, the databases alone."""
     thread, length, error, status = _unpack_query(body)
     schema_at = _QUERY + status
     sql_at = schema_at + length + 1
     if body[sql_at - 1]:
         raise ValueError("no zero byte behind the schema")
-    sql = body[sql_at:]
-    told = "BEGIN" if sql == b"BEGIN" else text(sql)
-    return Query(place, body[schema_at : sql_at - 1].decode(), told, thread, error)
+    schema, sql = body[schema_at : sql_at - 1].decode(), body[sql_at:]
+    if sql == b"BEGIN":
+        return Query(place, schema, "BEGIN", thread, error)
+    return Query(place, schema, text(sql), thread, error, _databases(body[_QUERY:schema_at]))
+
+
+def _databases(status: bytes) -> tuple[str, ...] | None:
+    """None where they are not told, and where something stands before them that is not known."""
+    reader = Reader(status)
+    while reader.left:
+        variable = reader.byte()
+        if variable == _DATABASES:
+            count = reader.byte()
+            if count == _TOO_MANY:
+                return None
+            names = reader.rest().split(b"\0", count)[:count]
+            # One name that is empty: a foreign key leads to tables of which the server does not tell.
+            return tuple([name.decode() for name in names]) if all(names) else None
+        reader.take(_FIXED.get(variable, 0))
+        for _ in range(_PREFIXED.get(variable, 0)):
+            reader.take(reader.byte())
+        if variable not in _FIXED and variable not in _PREFIXED:
+            return None
+    return None
 
 
 def load_query(body: bytes, place: Place) -> Query:

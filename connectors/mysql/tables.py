@@ -22,8 +22,8 @@ KEYLESS: Final = code(
 ROW_IMAGE: Final = code(
     "TR-MY-321",
     "rows are not logged whole",
-    "A session has set binlog_row_image to MINIMAL: of the rows that it inserts the log lacks the columns "
-    "that have their default.",
+    "A session, or the server, has binlog_row_image set to MINIMAL or NOBLOB: of inserted rows the log lacks "
+    "the columns, or the blobs and texts, that have their default.",
 )
 
 SYSTEM: Final = ("mysql", "sys", "information_schema", "performance_schema")
@@ -98,11 +98,13 @@ class Tables:
         if known is None:
             if name in self._versions:
                 return None
-            if not self.captured(*name) or _is_sequence(map):
+            if not self.captured(*name):
                 self._versions[name] = None
                 return None
         elif known.raw == map.raw:
             return known
+        if _is_sequence(map):  # not kept: a table may have the name later
+            return None
         columns = types.columns(map, self._options)
         if not map.key:
             raise keyless(f"{map.schema}.{map.table}")

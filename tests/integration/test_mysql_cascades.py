@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from connectors.mysql.checks import SETTING
+from tests.integration.mysql_following import Follower
 from tests.servers import MySql, MySqlServer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mysql.md").read_text()
@@ -88,13 +90,20 @@ def test_a_trigger_before_the_delete_is_in_the_log(every_mysql: MySql, every_mys
     assert logged(every_mysql, "DELETE FROM orders WHERE id = 1", every_mysql_database) == DELETED
 
 
-def test_what_is_kept_out_of_the_log(make_mysql: Callable[..., MySqlServer]) -> None:
+async def test_what_is_kept_out_of_the_log(make_mysql: Callable[..., MySqlServer]) -> None:
     server = make_mysql("mysql9", {"innodb_native_foreign_keys": "ON", "binlog_ignore_db": "hidden"})
     server.script("CREATE DATABASE shop;\nCREATE DATABASE hidden;\nCREATE TABLE hidden.t (i int PRIMARY KEY)")
     assert changed_by_keys(server, "shop") == [
         [("Delete_rows", "orders")], [("Update_rows", "orders")], [("Update_rows", "orders")],
     ]  # fmt: skip
     assert logged(server, "INSERT INTO t VALUES (1)", "hidden") == []
+    async with Follower(server, "shop") as follower:
+        warned = [one.found for one in await follower.source.check() if one.title == "foreign keys"]
+    assert [told.rpartition(" in ")[2] for told in warned] == ["shop.items"]
+    async with Follower(server, "hidden") as follower:
+        [error] = [one.error for one in await follower.source.check() if one.error is not None]
+    assert error.code is SETTING
+    assert "database hidden" in error.found
 
 
 def test_what_a_session_keeps_out_of_the_log(every_mysql: MySql, every_mysql_database: str) -> None:

@@ -14,7 +14,7 @@ from connectors.mysql.channel import AHEAD, PURGED, TAKEN
 from connectors.mysql.checks import NO_TABLE, SETTING
 from connectors.mysql.server import OTHER_FLAVOR
 from connectors.mysql.source import MariaDbSource, MySqlSource
-from connectors.mysql.tables import KEYLESS
+from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS
 from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
@@ -86,6 +86,35 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     assert finding.error is not None
     assert (finding.title, finding.error.code) == (name, SETTING)
     assert f"SET GLOBAL {name}" in finding.error.remedy
+
+
+async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., MySqlServer]) -> None:
+    """A pattern under `exclude` that can match nothing would let through what it is to leave out."""
+    server = make_mysql("mariadb10", {"lower_case_table_names": 1})
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.Orders (id int PRIMARY KEY)")
+    server.execute("CREATE TABLE shop.Secret (id int PRIMARY KEY)")
+    assert codes(await findings(server, "shop", exclude=["shop.Secret"])) == [NO_TABLE]
+    async with Follower(server, "shop", exclude=["shop.secret"]) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO SECRET VALUES (1)", "INSERT INTO ORDERS VALUES (1)", "TRUNCATE Orders")
+        assert await follower.told() == [("c", "orders", None, {"id": 1}), ("t", "orders", None, None)]
+
+
+async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: str) -> None:
+    """They arrive as far as they are logged; an insert that leaves a blob out does not."""
+    every_mysql.execute("CREATE TABLE b (id int PRIMARY KEY, x blob)", database=database)
+    with changed(every_mysql, "binlog_row_image", "NOBLOB"):
+        found = await findings(every_mysql, database)
+        assert codes(found) == []
+        [finding] = [one for one in found if one.warning]
+        assert (finding.title, "NOBLOB" in finding.found) == ("binlog_row_image", True)
+        async with Follower(every_mysql, database) as follower:
+            await follower.start()
+            follower.sql("INSERT INTO b VALUES (1, 'x')", "INSERT INTO b (id) VALUES (2)")
+            assert told([await follower.batch()]) == [("c", "b", None, {"id": 1, "x": b"x"})]
+            with pytest.raises(NotReady) as raised:
+                await follower.batch()
+    assert raised.value.code is ROW_IMAGE
 
 
 async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
@@ -171,6 +200,42 @@ async def test_the_rights_that_an_account_needs(
         batches = await follower.until()
         assert told(batches) == [("c", "t", None, {"id": 1})]
         await follower.resume(batches[-1].end)
+
+
+async def test_who_reads_under_a_server_id_may_not_be_seen(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    """In MariaDB that takes a right of its own; what was not looked at is not said to be free."""
+    url = account("REPLICATION SLAVE, REPLICATION CLIENT")
+    [finding] = [
+        one
+        for one in await findings(every_mysql, database, url=url, server_id=4712)
+        if one.title == "server_id"
+    ]
+    seen = every_mysql.flavor == "mysql"
+    assert ("nobody reads under it" in finding.found) == seen
+    assert ("is not to be seen" in finding.found) == (not seen)
+
+
+async def test_rows_that_foreign_keys_change_and_no_log_holds(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    """To an account with no rights but those that it needs."""
+    every_mysql.execute("CREATE TABLE plain (id int PRIMARY KEY REFERENCES t (id))", database=database)
+    every_mysql.execute(
+        "CREATE TABLE child (id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES t (id) ON DELETE CASCADE)",
+        database=database,
+    )
+    url = account("REPLICATION SLAVE, REPLICATION CLIENT")
+    found = await findings(every_mysql, database, url=url)
+    warned = [one.found for one in found if one.title == "foreign keys"]
+    if every_mysql.flavor == "mysql":
+        assert warned == []  # see test_mysql_cascades.py
+    else:
+        [told] = warned
+        assert f" in {database}.child" in told
+        found = await findings(every_mysql, database, url=url, exclude=[f"{database}.child"])
+        assert [one for one in found if one.warning] == []
 
 
 @pytest.mark.parametrize("rights", ["REPLICATION CLIENT", "REPLICATION SLAVE"])

@@ -214,6 +214,8 @@ async def test_what_happens_to_other_tables_does_not_matter(
 ) -> None:
     """Statements, XA transactions, tables without keys: of a database that is not captured."""
     other = make_database(follower.server)
+    # MariaDB does not tell in which databases a statement has changed rows: see test_mysql_statements.py.
+    update = ["UPDATE t SET id = 2"] if follower.server.flavor == "mysql" else []
     async with follower:
         await follower.start()
         with follower.server.connect(other) as connection, connection.cursor() as cursor:
@@ -226,7 +228,7 @@ async def test_what_happens_to_other_tables_does_not_matter(
                 "XA PREPARE 'other'",
                 "XA COMMIT 'other'",
                 "SET SESSION binlog_format = STATEMENT",
-                "UPDATE t SET id = 2",
+                *update,
                 "TRUNCATE t",
             ):
                 cursor.execute(statement)

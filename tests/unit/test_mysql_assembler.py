@@ -27,11 +27,11 @@ from connectors.mysql.messages import (
     Xid,
 )
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.refusals import INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
+from connectors.mysql.refusals import CUT_OFF, INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
 from connectors.mysql.tables import Tables
 from connectors.mysql.type_options import TypeOptions
-from tailrace.errors import Code, TailraceError
+from tailrace.errors import Code, Retry, TailraceError
 from tailrace.events import Batch, Change, SchemaChange
 from tailrace.patterns import Pattern, TableFilter
 
@@ -168,6 +168,36 @@ def test_a_number_of_mariadb_that_goes_back_is_refused() -> None:
     with pytest.raises(TailraceError) as raised:
         feed(found, Gtid(at(0), "0-2-8", None, begins=True))
     assert raised.value.code is OUT_OF_ORDER
+
+
+def test_a_transaction_of_mariadb_that_is_cut_off_is_asked_for_anew() -> None:
+    """As a crash leaves it: what stands before it is handed out, and nothing of it."""
+    found = assembler(BinlogPosition(GtidPosition.parse("0-1-7")))
+    before: list[Message] = [Gtid(at(0), "0-1-8", None, begins=True), table(), rows(1), commit()]
+    with pytest.raises(Retry) as raised:
+        feed(
+            found, *before, Gtid(at(0), "0-1-9", None, begins=True), table(), rows(2),
+            Rotate(at(0, flags=ARTIFICIAL), "binlog.000002", 4),
+        )  # fmt: skip
+    assert raised.value.code is CUT_OFF
+    batch = found.cut()
+    assert batch is not None
+    assert (ids([batch]), batch.end["domains"], batch.commit) == ([1], "0-1-8", True)
+
+
+def test_savepoints_that_one_server_takes_for_the_same_and_another_does_not() -> None:
+    def undone(*names: str) -> list[Message]:
+        found = [*begin(1), table(), rows(1)]
+        for number, name in enumerate(names, 2):
+            found += [Query(at(0), "", f"SAVEPOINT `{name}`", 1, 0), rows(number)]
+        return [*found, Query(at(0), "", f"ROLLBACK TO `{names[0]}`", 1, 0), commit()]
+
+    assert ids(feed(assembler(executed()), undone("é"))) == [1]
+    assert ids(feed(assembler(executed()), undone("a", "b"))) == [1]
+    for names in (("é", "e"), ("e", "é")):
+        with pytest.raises(TailraceError) as raised:
+            feed(assembler(executed()), undone(*names))
+        assert raised.value.code is OUT_OF_ORDER
 
 
 def test_a_table_map_does_not_outlive_its_transaction() -> None:

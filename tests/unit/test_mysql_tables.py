@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.mysql import codes
+from connectors.mysql.messages import Place, TableMap
 from connectors.mysql.tables import Tables
 from connectors.mysql.type_options import TypeOptions
 from tailrace.events import ABSENT, UNCHANGED, Origin
@@ -25,3 +26,21 @@ def test_what_both_rows_of_an_update_lack_is_told_by_the_server(flavor: str, lac
     assert version
     event = rows("u", 2, image(columns, [1, 0], key) + image(columns, [2, 0], key), key, key)
     assert version.read(event) == [([1, ABSENT], [2, lacking])]
+
+
+def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:
+    """And one that had it before is no reason to refuse the sequence."""
+    tables = Tables(
+        Origin("mariadb", "orders", None, ()), TableFilter([Pattern.parse("shop.*")], []), TypeOptions()
+    )
+    names = (
+        "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size",
+        "cycle_option", "cycle_count",
+    )  # fmt: skip
+    columns = tuple([column(codes.LONGLONG, name=name) for name in names])
+    sequence = TableMap(Place(0, 0, 0, 0), 1, "shop", "orders", columns, (), b"sequence")
+    assert tables.version(sequence) is None
+    version = tables.version(table(column(codes.LONG)))
+    assert version
+    assert tables.version(sequence) is None
+    assert tables.version(table(column(codes.LONG))) is version

@@ -1,0 +1,29 @@
+"""DDL by which rows of captured tables come or go without an event of theirs: told to whoever runs the
+pipeline, as nothing can be delivered."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from connectors.mysql.meaning import Statement
+from connectors.mysql.messages import Query
+from connectors.mysql.refusals import shortened
+from connectors.mysql.tables import Tables
+
+_log: Final[Any] = structlog.get_logger(__name__)
+
+
+def tell(query: Query, statement: Statement, tables: Tables, where: str) -> None:
+    """Warn if the pipeline captures a table that the statement is about."""
+    about = [(statement.schema, statement.name), *([statement.exchanged] if statement.exchanged else [])]
+    named = [(schema or query.schema, name) for schema, name in about]
+    concerned = [f"{schema}.{name}" for schema, name in named if tables.captured(schema, name)]
+    if concerned:
+        _log.warning(
+            "rows have come or gone of which the binary log tells nothing",
+            tables=concerned,
+            statement=shortened(query.sql),
+            at=where,
+        )

@@ -41,8 +41,11 @@ class Identity(msgspec.Struct, frozen=True):
     """Which server a position belongs to."""
 
     system: str  # PostgreSQL's system identifier, MySQL's server uuid
-    database: str
+    database: str  # empty: positions are of the whole server
     timeline: int | None = None  # not compared here: only the source knows which timelines follow each other
+
+    def __str__(self) -> str:
+        return f"database {self.database} of system {self.system}" if self.database else self.system
 
     def same_system(self, other: Identity) -> bool:
         """Whether positions of both belong to one log, as far as can be told without the server."""

@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import platform
+import signal
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,10 @@ MYSQL_URLS: dict[Flavor, str | None] = {
     "mariadb": os.environ.get("TAILRACE_TEST_MARIADB_URL"),
 }
 MAJORS = (16, 18)
+
+# A shell has what it starts in the background ignore SIGINT, and so what that starts: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What an example takes says nothing on a machine that others share; `pytest-timeout` ends one that hangs.
 hypothesis.settings.register_profile("shared machine", deadline=None)

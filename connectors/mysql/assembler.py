@@ -42,6 +42,7 @@ from connectors.mysql.position import (
     Proof,
     SourceBlock,
     number,
+    place_in,
 )
 from connectors.mysql.refusals import shortened
 from connectors.mysql.spool import Mark, Spool
@@ -133,7 +134,7 @@ class Assembler:
         self._maps: dict[int, Version | None] = {}
         self._spool = Spool(_SPOOL_BYTES)
         self._delivery = Delivery(resume.reached)
-        self._inside: BinlogPosition | None = None  # behind the newest of the events, in its transaction
+        self._inside: tuple[Transaction, int] | None = None  # the newest event's, and its ordinal
         self._handed_out = self.number
 
     @property
@@ -185,20 +186,21 @@ class Assembler:
         """
         if not self._delivery and self.number == self._handed_out:
             return None
-        return self._batch(self._inside if self._delivery else None)
+        return self._batch()
 
     def idle(self) -> Batch:
         """The position of the last commit, without events."""
         assert not self._delivery
-        return self._batch(None)
+        return self._batch()
 
     def close(self) -> None:
         """Give up what was kept."""
         self._spool.clear()
 
-    def _batch(self, inside: BinlogPosition | None, *, more: bool = False) -> Batch:
+    def _batch(self, *, more: bool = False) -> Batch:
         events, size = self._delivery.take()
-        position = inside or BinlogPosition(self.executed, proof=self._proof)
+        inside = self._inside if events else None
+        position = BinlogPosition(self.executed, proof=self._proof) if inside is None else place_in(*inside)
         timestamp = events[-1].transaction.timestamp if events else None
         self._inside = None
         if inside is None:
@@ -380,24 +382,22 @@ class Assembler:
             raise self._not_found_again(sought, f"it has {opened.ordinal} row events now")
         if self._spool:
             transaction = self._transaction(opened, place)
-            versions, before = opened.versions, self._before()
+            versions = opened.versions
             for version, ordinal, offset, rows in self._spool:
                 if self._delivery.size >= _BATCH_BYTES:
-                    yield self._batch(self._inside, more=True)
+                    yield self._batch(more=True)
                 self._delivery.rows(versions[version], transaction, ordinal, offset, rows)
-                self._inside = BinlogPosition(
-                    before.executed, "" if self._by_file else transaction.id, ordinal, before.proof
-                )
+                self._inside = transaction, ordinal
             self._spool.clear()
         self._open = None
         self._maps.clear()
         gtid = opened.gtid.gtid
         self._reach(FilePlace(self._file, self._offset) if self._by_file else self._with_it)
         at = None if gtid is None else opened.begin
-        self._proof = Proof(FilePlace(self._file, self._offset), self._server, at, gtid or "")
+        self._proof = Proof(self._file, self._offset, self._server, at, gtid or "")
         self._inside = None
         if self._delivery.size >= _BATCH_BYTES:
-            yield self._batch(None, more=True)
+            yield self._batch(more=True)
 
     def _transaction(self, opened: _Open, place: Place) -> Transaction:
         gtid = opened.gtid
@@ -411,16 +411,13 @@ class Assembler:
             thread=opened.thread,
             query=None,
         )
-        block.before = self._before()
+        block.executed, block.proof = self.executed, self._proof
         return Transaction(
             gtid.gtid or f"{self._file}:{opened.begin}",
             f"{self.number:0{NUMBER_WIDTH}d}",
             place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
             block,
         )
-
-    def _before(self) -> BinlogPosition:
-        return BinlogPosition(self.executed, proof=self._proof)
 
     def _where(self) -> str:
         return f"binary log {self._file}:{self._offset}"

@@ -47,6 +47,10 @@ LOST_BY_SERVER: Final = (
     "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
 )
 
+# What the servers say of a position, in small letters.
+_PURGED: Final = ("purged", "could not find first log file")
+_AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
+
 _REGISTER: Final = 0x15
 _RECEIVE: Final = 256 * 1024  # bytes at a time
 _PATIENT_SECONDS: Final = 30 * 86_400
@@ -223,30 +227,9 @@ def ended(error: ServerError, address: Address) -> TailraceError:
         )
     if error.number != _LOG_ERROR:
         return fault(error.number, words, address)
-    if any(
-        part in text
-        for part in (
-            "purged",
-            "could not find first log file",
-            "could not find gtid state requested by slave in any binlog",
-            "no longer available",
-        )
-    ):
+    if any(part in text for part in _PURGED):
         return Gap(PURGED, words, BEGIN_ANEW, where=where)
-    if any(
-        part in text
-        for part in (
-            "more gtids than the",
-            "which is not in the",
-            "which is ahead of",
-            "diverged",
-            "client requested source to start replication from position >",
-            "client requested master to start replication from impossible position",
-            "client requested source to start replication from impossible position",
-            "impossible position",
-            "position > file size",
-        )
-    ):
+    if any(part in text for part in _AHEAD):
         return Diverged(AHEAD, words, LOST_BY_SERVER, where=where)
     return fault(error.number, words, address)
 

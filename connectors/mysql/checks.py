@@ -10,7 +10,7 @@ from typing import Final
 from connectors.mysql import channel
 from connectors.mysql.channel import Reader
 from connectors.mysql.server import Catalogue, Server
-from connectors.mysql.tables import keyless
+from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, TailraceError, code
@@ -40,6 +40,11 @@ _WANTED: Final = {
     "binlog_row_metadata": ("FULL",),
     "binlog_row_image": ("FULL", "FULL_NODUP", "NOBLOB"),
 }
+_UPDATES: Final = ("log_replica_updates", "log_slave_updates")
+_REPLICA: Final = (
+    "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
+    "configuration and restart it; what it has applied until then is in no log of its own."
+)
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
@@ -50,9 +55,20 @@ _TABLES: Final = """
               AND s.index_name = 'PRIMARY')
     FROM information_schema.tables t
     WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-      AND t.table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')
+      AND t.table_schema NOT IN %s
     ORDER BY t.table_schema, t.table_name
     """
+
+
+_CASCADES: Final = """
+    SELECT constraint_schema, table_name FROM information_schema.referential_constraints
+    WHERE delete_rule IN ('CASCADE', 'SET NULL') OR update_rule IN ('CASCADE', 'SET NULL')
+    """
+_GENERATED: Final = """
+    SELECT table_schema, table_name, column_name FROM information_schema.columns
+    WHERE extra LIKE '%GENERATED%'
+    """
+_GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
 
 
 class Checks:
@@ -83,11 +99,15 @@ class Checks:
         for name, wanted in _WANTED.items():
             yield self._setting(server, name, wanted)
         yield _gtids(server)
+        for finding in await self._replicated(server):
+            yield finding
         yield await self._replication()
         yield await self._log(server)
         yield await self._reader_id(server)
         yield _retention(server)
         async for finding in self._found():
+            yield finding
+        async for finding in self._warnings(server):
             yield finding
 
     def _version(self, server: Server) -> Finding:
@@ -107,6 +127,21 @@ class Checks:
         )
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return _fault(name, error)
+
+    async def _replicated(self, server: Server) -> Sequence[Finding]:
+        """Whether what a replica applies is in its own log."""
+        name = next((one for one in _UPDATES if one in server.variables), _UPDATES[0])
+        if server.is_on(name):
+            return []
+        found = f"{name} is OFF: what the server replicates from another one is not in its log"
+        if not (follows := await self._catalogue.follows()):
+            unless = "; it replicates from nobody" if follows is False else ""
+            return [
+                Finding(
+                    name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
+                )
+            ]
+        return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
     async def _replication(self) -> Finding:
         title = "replication"
@@ -144,7 +179,7 @@ class Checks:
         return Finding(title, f"{own}: this pipeline reads under it now")
 
     async def _found(self) -> AsyncIterator[Finding]:
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES)]
+        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
         captured = [
             (schema, name, keys) for schema, name, keys in tables if self._tables.captured(schema, name)
         ]
@@ -174,6 +209,29 @@ class Checks:
             )
         elif not absent and not without:
             yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
+
+    async def _warnings(self, server: Server) -> AsyncIterator[Finding]:
+        """What the log lacks of captured tables."""
+        if server.flavor == "mariadb" or server.is_on("innodb_native_foreign_keys"):
+            found = await self._session.query(_CASCADES)
+            children = sorted({f"{s}.{t}" for s, t in found if self._tables.captured(str(s), str(t))})
+            if children:
+                yield Finding(
+                    "foreign keys",
+                    f"{_listed(children)}: rows that a foreign key deletes or changes are not in the log",
+                    warning=True,
+                    remedy="Let statements, or a trigger before the parent's delete, change these rows.",
+                )
+        if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
+            found = await self._session.query(_GENERATED)
+            columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
+            if columns:
+                yield Finding(
+                    "generated columns",
+                    f"{_listed(columns)}: the log of updates lacks them, so that formats stop there",
+                    warning=True,
+                    remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
+                )
 
 
 def _gtids(server: Server) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,9 @@ INSIDE_TRANSACTION: Final = code(
     "may have put its rows into other events: going on could leave out or repeat some of them.",
 )
 
+_PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
+_POLL_SECONDS: Final = 0.1
+
 FINGERPRINT: Final = "binlog ordinals=1"
 """Version of the rule by which the row events of a transaction are counted; it stands in `position.py`."""
 
@@ -33,8 +37,8 @@ def identity(server: Server) -> Identity:
     """Whose positions are comparable: with GTIDs those of all servers that replicate from each other, of
     which only the log tells; without them those of one server."""
     if server.by_gtids:
-        return Identity(f"{server.flavor} gtids", "")
-    return Identity(server.name, "")
+        return Identity(f"GTIDs of {server.flavor}", "")
+    return Identity(f"server {server.name}", "")
 
 
 async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:
@@ -50,14 +54,28 @@ async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, 
             where=where,
         )
     if isinstance(executed, GtidSet):
-        now, _ = await catalogue.executed(server)
-        assert isinstance(now, GtidSet)
+        now = await _executed(position, executed, catalogue, server)
         check_executed(position, executed, now, await catalogue.purged(), where)
     elif isinstance(executed, GtidPosition):
         await _check_domains(position, executed, catalogue, server, where)
     else:
         check_file(position, executed, await catalogue.files(), where)
     await _check_proof(position, catalogue, server, where)
+
+
+async def _executed(
+    position: BinlogPosition, executed: GtidSet, catalogue: Catalogue, server: Server
+) -> GtidSet:
+    """What the server has executed; what it has sent it may still be about to execute, while it waits for its
+    disk or, with semi-synchronous replication, for a replica."""
+    seen = executed.add(position.transaction) if position.inside else executed
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        now, _ = await catalogue.executed(server)
+        assert isinstance(now, GtidSet)
+        if now.covers(seen) or asyncio.get_running_loop().time() > deadline:
+            return now
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def check_executed(
@@ -115,7 +133,7 @@ async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: S
     proof = position.proof
     if proof is None or proof.begin is None or proof.server != server.name:
         return
-    file = proof.place.file
+    file = proof.file
     if file not in {one.name for one in await catalogue.files()}:
         return
     there = await catalogue.transaction_at(file, proof.begin)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from connectors.mysql.messages import Flavor
 from connectors.mysql.server import Catalogue
-from connectors.mysql.tables import keyless
+from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import ConfigurationError, code
@@ -26,7 +26,6 @@ BAD_URL: Final = code(
 _PROGRAM: Final = "tailrace init"
 _PASSWORD: Final = "MYSQL_PWD"
 _NAMES: Final[Mapping[Flavor, str]] = {"mysql": "MySQL", "mariadb": "MariaDB"}
-_PRODUCTS: Final = ("mysql", "sys", "information_schema", "performance_schema")
 
 _TABLES: Final = """
     SELECT t.table_type, t.table_schema, t.table_name, t.table_rows,
@@ -52,7 +51,7 @@ async def discover(url: str, *, flavor: Flavor) -> Discovery:
     try:
         server = await Catalogue(session, flavor).server()
         database = address.database
-        found = await session.query(_TABLES, (_PRODUCTS, database, database))
+        found = await session.query(_TABLES, (SYSTEM, database, database))
     finally:
         await session.close()
     settings, variables = _settings(address, flavor)

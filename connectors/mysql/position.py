@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+import msgspec
+
 from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.messages import Flavor
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
@@ -76,19 +78,24 @@ def number(executed: Executed) -> int:
     return executed.number
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True, gc=False):
     """Where the last transaction before a position stands in the log of one server."""
 
-    place: FilePlace  # where it ends
+    file: str
+    end: int  # offset behind it
     server: str  # MySQL's UUID, MariaDB's server id
-    begin: int | None = None  # offset in that file of its GTID; None: nothing is known of it
+    begin: int | None = None  # offset of its GTID; None: nothing is known of it
     gtid: str = ""
 
     def __str__(self) -> str:
         if self.begin is None:
-            return f"{self.place} of {self.server}"
-        return f"{self.place.file}:{self.begin}-{self.place.offset} {self.gtid} of {self.server}"
+            return f"{self.file}:{self.end} of {self.server}"
+        return f"{self.file}:{self.begin}-{self.end} {self.gtid} of {self.server}"
+
+    @property
+    def place(self) -> FilePlace:
+        """Where it ends."""
+        return FilePlace(self.file, self.end)
 
     @classmethod
     def parse(cls, text: str) -> Proof:
@@ -97,7 +104,7 @@ class Proof:
         if matched is None or (matched[2] is None) != (matched[4] is None):
             raise ValueError(f"not where a transaction stands: {text[:80]!r}")
         begin = None if matched[2] is None else int(matched[2])
-        return cls(FilePlace(matched[1], int(matched[3])), matched[5], begin, matched[4] or "")
+        return cls(matched[1], int(matched[3]), matched[5], begin, matched[4] or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +205,13 @@ def _gtid_position(text: str) -> GtidPosition:
 
 
 class SourceBlock(dict[str, int | str | None]):
-    """`Transaction.source`, which also knows the position right before the transaction."""
+    """`Transaction.source`, which also knows what was executed right before the transaction, and where the
+    last one of that stands."""
 
-    __slots__ = ("before",)
+    __slots__ = ("executed", "proof")
 
-    before: BinlogPosition
+    executed: Executed
+    proof: Proof | None
 
 
 def place(event: Event) -> tuple[int, int]:
@@ -210,13 +219,12 @@ def place(event: Event) -> tuple[int, int]:
     return int(event.transaction.position), event.ordinal
 
 
-def inside(transaction: Transaction, ordinal: int) -> BinlogPosition:
+def place_in(transaction: Transaction, ordinal: int) -> BinlogPosition:
     """The position behind the row event with this ordinal; 0: right before the transaction."""
     block = transaction.source
     assert isinstance(block, SourceBlock)
-    before = block.before
-    named = "" if isinstance(before.executed, FilePlace) or not ordinal else transaction.id
-    return BinlogPosition(before.executed, named, ordinal, before.proof)
+    named = "" if isinstance(block.executed, FilePlace) or not ordinal else transaction.id
+    return BinlogPosition(block.executed, named, ordinal, block.proof)
 
 
 def after(batch: Batch, position: BinlogPosition) -> Batch:
@@ -241,7 +249,7 @@ def before(batch: Batch, change: Change) -> Batch | None:
     kept = batch.events[: bisect_left(batch.events, place(change), key=place)]
     if not any(isinstance(event, Change) for event in kept):
         return None
-    end = inside(change.transaction, change.ordinal - 1)
+    end = place_in(change.transaction, change.ordinal - 1)
     return Batch(
         kept,
         end.document(),

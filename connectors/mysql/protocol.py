@@ -1,4 +1,5 @@
-"""The decoder of the binary log of MySQL and MariaDB: events in, messages out. No I/O.
+"""The decoder of the binary log of MySQL and MariaDB: events in, messages out. No I/O, except that large
+compressed transactions pass through a temporary file (`payload`).
 
 Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html and
 https://mariadb.com/kb/en/replication-protocol/. Nothing is ever skipped that could be a change: a type that
@@ -154,19 +155,17 @@ class Decoder:
     at once.
     """
 
-    def __init__(self, flavor: Flavor, *, checksum: bool = True, folder: Path | None = None) -> None:
-        """`checksum` is whether @source_binlog_checksum = 'CRC32' was announced on the connection: what comes
-        before the first FORMAT_DESCRIPTION has one then, whatever the log has. `folder` is where large
-        compressed transactions are put while they are read; the system's folder of temporary files by
-        default."""
+    def __init__(self, flavor: Flavor, *, folder: Path | None = None) -> None:
+        """`folder` is where large compressed transactions are put while they are read; the system's folder of
+        temporary files by default."""
         self._flavor = flavor
         self._folder = folder
         self._begun = False  # FORMAT_DESCRIPTION has come
-        self._checksum = checksum
+        self._checksum = False  # behind each event
         self._tables: dict[bytes, Description] = {}
         self._fragments = Fragments()
         self._file = ""
-        self._end = 0  # of the last event that told where it ends
+        self._end = 0  # of the last event in the file, where the next one begins
         # How events are read that stand for themselves; nothing while none may come.
         self._bodies: Mapping[int, _Read] = {}
         self._rows: Mapping[int, rowevents.Read] = {}
@@ -213,9 +212,7 @@ class Decoder:
         if type == _FORMAT:
             return (self._begin(event, place),)
         if not self._begun:
-            if type != _ROTATE:
-                raise ValueError("it comes before FORMAT_DESCRIPTION")
-            return (self._rotated(control.rotate(event[HEADER:end], place)),)
+            return (self._first(event, type, place),)
         if type == _FRAGMENT and self._flavor == "mariadb":
             return self._join(event, end, place)
         if self._fragments:
@@ -223,6 +220,17 @@ class Decoder:
         if type == _PAYLOAD and self._flavor == "mysql":
             return self._unwrapped(event, end, place)
         return (self._unknown(event, type, place),)
+
+    def _first(self, event: bytes, type: int, place: Place) -> Message:
+        """Where the stream begins: what the server sends before the first FORMAT_DESCRIPTION. It has a
+        checksum if the reader announced CRC32, whatever the log has."""
+        if type != _ROTATE:
+            raise ValueError("it comes before FORMAT_DESCRIPTION")
+        if crc32(event) == _RIGHT:
+            event = event[:-CHECKSUM]
+        elif not event[-CHECKSUM:].isdigit():  # as the names of all files end
+            raise self._damaged(event)
+        return self._rotated(control.rotate(event[HEADER:], place))
 
     def _begin(self, event: bytes, place: Place) -> Format:
         # It always has room for a checksum; whether that holds one it says itself.

@@ -43,8 +43,9 @@ def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
         width = event[offset]
         offset += 1
         if width > 250:
-            wide = Reader(event[:end], offset - 1)
-            width, offset = wide.number(), wide.offset
+            wide = Reader(event[offset - 1 : min(offset + 8, end)])
+            width = wide.number()
+            offset += wide.offset - 1
         size = (width + 7) >> 3
         images = offset + (size << 1 if op == "u" else size)
         if images > end or not width:
@@ -74,23 +75,18 @@ def _masked(bits: bytes, used: int) -> bytes:
     return bits if kept == last else bits[:-1] + bytes((kept,))
 
 
+_COMMON: Final[Mapping[EventType, Op]] = {
+    EventType.WRITE_ROWS_V1: "c",
+    EventType.UPDATE_ROWS_V1: "u",
+    EventType.DELETE_ROWS_V1: "d",
+    EventType.WRITE_ROWS: "c",
+    EventType.UPDATE_ROWS: "u",
+    EventType.DELETE_ROWS: "d",
+}
 _OPS: Final[Mapping[Flavor, Mapping[EventType, Op]]] = {
-    "mysql": {
-        EventType.WRITE_ROWS_V1: "c",
-        EventType.UPDATE_ROWS_V1: "u",
-        EventType.DELETE_ROWS_V1: "d",
-        EventType.WRITE_ROWS: "c",
-        EventType.UPDATE_ROWS: "u",
-        EventType.DELETE_ROWS: "d",
-        EventType.PARTIAL_UPDATE_ROWS: "u",
-    },
+    "mysql": {**_COMMON, EventType.PARTIAL_UPDATE_ROWS: "u"},
     "mariadb": {
-        EventType.WRITE_ROWS_V1: "c",
-        EventType.UPDATE_ROWS_V1: "u",
-        EventType.DELETE_ROWS_V1: "d",
-        EventType.WRITE_ROWS: "c",
-        EventType.UPDATE_ROWS: "u",
-        EventType.DELETE_ROWS: "d",
+        **_COMMON,
         EventType.WRITE_ROWS_COMPRESSED_V1: "c",
         EventType.UPDATE_ROWS_COMPRESSED_V1: "u",
         EventType.DELETE_ROWS_COMPRESSED_V1: "d",

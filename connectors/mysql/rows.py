@@ -4,19 +4,19 @@ An image has a bitmap of the columns that are NULL, then the fields of the other
 columns images have stands in the event. In a partial update value options precede each new image, and a
 bitmap of all JSON columns where some hold diffs in place of documents.
 
-For each set of columns and of NULLs a function is made that reads such an image in a straight line: runs of
-fields of known length through `struct`, texts as slices behind their lengths. It does not look where the data
+Images are read by functions that are made for them (`image_functions`). These do not look where the data
 ends; that is seen at the event's end. What is not as it should be is read again by `images.Walker`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql.images import PARTIAL_JSON, NoDocument, Walker, patched
-from connectors.mysql.layouts import LENGTHS, Layout, layout
+from connectors.mysql.image_functions import Images
+from connectors.mysql.images import PARTIAL_JSON, NoDocument, Walker
+from connectors.mysql.layouts import layout
 from connectors.mysql.messages import Flavor, Rows, TableMap
 from connectors.mysql.type_options import TypeOptions
 from tailrace.errors import Malformed, code
@@ -38,20 +38,15 @@ NO_DOCUMENT: Final = code(
 Pair: TypeAlias = tuple[Row | None, Row | None]
 """The rows before and after a change."""
 
-_Image: TypeAlias = Callable[[bytes, int, Any], tuple[list[Any], int]]
-"""(data, where its fields begin, the old row) → the row, where it ends."""
-
 _READING_ERRORS: Final = (IndexError, KeyError, TypeError, ValueError, struct.error)
-_MOST_FUNCTIONS: Final = 256  # of one set of columns; further sets of NULLs are walked through
-_NAMES: Final = {"ABSENT": ABSENT, "UNCHANGED": UNCHANGED, "patched": patched}
 
 
 class RowReader:
     """Reads the row events of one table version. NotReady for a column of a type that is not known."""
 
-    def __init__(self, table: TableMap, options: TypeOptions, *, flavor: Flavor = "mariadb") -> None:
+    def __init__(self, table: TableMap, options: TypeOptions, *, flavor: Flavor) -> None:
         """MariaDB leaves generated columns out of updates, and no table map tells which they are: what both
-        images lack may have changed there. In MySQL it has not. A reader that is not told takes care."""
+        images lack may have changed there. In MySQL it has not."""
         self._unlogged = UNCHANGED if flavor == "mysql" else ABSENT
         self._name = f"{table.schema}.{table.table}"
         self._layouts = [layout(self._name, column, options) for column in table.columns]
@@ -82,14 +77,14 @@ class RowReader:
         width = len(self._layouts)
         lacking = ["ABSENT"] * width
         if rows.before is None:
-            return _inserts(_Images(self._layouts, _present(rows.after, width), lacking))
+            return _inserts(Images(self._layouts, _present(rows.after, width), lacking))
         held = _present(rows.before, width)
-        olds = _Images(self._layouts, held, lacking)
+        olds = Images(self._layouts, held, lacking)
         if rows.after is None:
             return _deletes(olds)
         unlogged = self._unlogged.name
         lacking = [f"old[{i}]" if i in held else unlogged for i in range(width)]
-        news = _Images(self._layouts, _present(rows.after, width), lacking)
+        news = Images(self._layouts, _present(rows.after, width), lacking)
         return _partial_updates(olds, news) if rows.partial else _updates(olds, news)
 
     def _walk(self, rows: Rows) -> list[Pair]:
@@ -138,7 +133,7 @@ def _present(bitmap: bytes | None, width: int) -> list[int]:
     return [i for i in range(width) if bits >> i & 1]
 
 
-def _inserts(news: _Images) -> Callable[[bytes], list[Pair]]:
+def _inserts(news: Images) -> Callable[[bytes], list[Pair]]:
     size = news.size
 
     def read(data: bytes) -> list[Pair]:
@@ -152,7 +147,7 @@ def _inserts(news: _Images) -> Callable[[bytes], list[Pair]]:
     return read
 
 
-def _deletes(olds: _Images) -> Callable[[bytes], list[Pair]]:
+def _deletes(olds: Images) -> Callable[[bytes], list[Pair]]:
     size = olds.size
 
     def read(data: bytes) -> list[Pair]:
@@ -166,7 +161,7 @@ def _deletes(olds: _Images) -> Callable[[bytes], list[Pair]]:
     return read
 
 
-def _updates(olds: _Images, news: _Images) -> Callable[[bytes], list[Pair]]:
+def _updates(olds: Images, news: Images) -> Callable[[bytes], list[Pair]]:
     old_size, new_size = olds.size, news.size
 
     def read(data: bytes) -> list[Pair]:
@@ -181,7 +176,7 @@ def _updates(olds: _Images, news: _Images) -> Callable[[bytes], list[Pair]]:
     return read
 
 
-def _partial_updates(olds: _Images, news: _Images) -> Callable[[bytes], list[Pair]]:
+def _partial_updates(olds: Images, news: Images) -> Callable[[bytes], list[Pair]]:
     old_size = olds.size
     new_sizes = {0: news.size, PARTIAL_JSON: news.diffed_size + news.size}
 
@@ -203,82 +198,3 @@ def _whole(pairs: list[Pair], at: int, end: int) -> list[Pair]:
     if at != end or not pairs:
         raise ValueError("not whole")
     return pairs
-
-
-class _Images(dict[bytes, _Image]):
-    """The functions for images of some columns, by the bitmaps before their fields; made when needed."""
-
-    def __init__(self, layouts: Sequence[Layout], present: Sequence[int], lacking: Sequence[str]) -> None:
-        self._layouts = layouts
-        self._present = present
-        self._lacking = lacking
-        self._json = [i for i, layout in enumerate(layouts) if layout.is_json]
-        self.size = (len(present) + 7) // 8  # of the bitmap of NULLs
-        self.diffed_size = (len(self._json) + 7) // 8  # of the bitmap of JSON columns before it, if there is
-
-    def __missing__(self, bitmaps: bytes) -> _Image:
-        if len(bitmaps) not in (self.size, self.diffed_size + self.size) or len(self) >= _MOST_FUNCTIONS:
-            raise KeyError  # cut off, or rare: left to the walker
-        split = len(bitmaps) - self.size
-        diffs = int.from_bytes(bitmaps[:split], "little")
-        nulls = int.from_bytes(bitmaps[split:], "little")
-        function = self[bitmaps] = _generate(
-            self._layouts,
-            self._lacking,
-            fields=[i for n, i in enumerate(self._present) if not nulls >> n & 1],
-            nulls={i for n, i in enumerate(self._present) if nulls >> n & 1},
-            diffed={i for n, i in enumerate(self._json) if diffs >> n & 1},
-        )
-        return function
-
-
-def _generate(
-    layouts: Sequence[Layout],
-    lacking: Sequence[str],
-    *,
-    fields: Iterable[int],
-    nulls: Collection[int],
-    diffed: Collection[int],
-) -> _Image:
-    """The function for images with these fields in their order. `lacking`: the source of what a column is
-    that images do not have."""
-    names: dict[str, Any] = dict(_NAMES)
-    row = ["None" if i in nulls else source for i, source in enumerate(lacking)]
-    lines: list[str] = []
-    run: list[tuple[str, str]] = []  # the name and format of what is read next
-
-    def flush() -> int:
-        """Reads the run; the bytes that it takes."""
-        if not run:
-            return 0
-        reader = struct.Struct("<" + "".join(format for _, format in run))
-        read = f"read{len(lines)}"
-        names[read] = reader.unpack_from
-        if reader.format == "<B":
-            lines.append(f"    {run[0][0]} = data[at]")
-        else:
-            lines.append(f"    {', '.join(name for name, _ in run)}, = {read}(data, at)")
-        run.clear()
-        return reader.size
-
-    for i in fields:
-        field = f"f{i}"
-        if layouts[i].format:
-            run.append((field, layouts[i].format))
-            row[i] = field
-        else:
-            size = 4 if i in diffed else layouts[i].length
-            length = f"n{i}"
-            run += zip((length, f"m{i}"), LENGTHS[size], strict=False)
-            start = f"at + {flush()}"
-            count = f"{length} + (m{i} << 8)" if size == 3 else length
-            lines.append(f"    {field} = data[{start} : (at := {start} + {count})]")
-            row[i] = f"patched(old[{i}], {field})" if i in diffed else field
-        if (null := layouts[i].null) is not None:
-            names[f"null{i}"] = null
-            row[i] = f"(None if null{i}({field}) else {field})"
-    end = f"at + {flush()}" if run else "at"
-    source = "\n".join(["def image(data, at, old):", *lines, f"    return [{', '.join(row)}], {end}"])
-    exec(compile(source, "<row image>", "exec"), names)
-    image: _Image = names["image"]
-    return image

@@ -32,7 +32,7 @@ _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
-    "lower_case_table_names", "read_only",
+    "lower_case_table_names", "innodb_native_foreign_keys",
 )  # fmt: skip
 
 
@@ -161,12 +161,20 @@ class Catalogue:
         statement = "SHOW REPLICAS" if server.flavor == "mysql" else "SHOW SLAVE HOSTS"
         try:
             found = await self._session.query(statement)
-        except NotReady:
+        except Stop:  # a right that is missing, or a statement that the version does not know
             return None
         for number, host, *_ in found:
             if int(number) == server_id:
                 return str(host)
         return None
+
+    async def follows(self) -> bool | None:
+        """Whether it is itself a replica; None where the account may not see that."""
+        statement = "SHOW REPLICA STATUS" if self._flavor == "mysql" else "SHOW ALL SLAVES STATUS"
+        try:
+            return bool(await self._session.query(statement))
+        except Stop:
+            return None
 
     def no_log(self) -> TailraceError:
         """The error of a server without a log."""

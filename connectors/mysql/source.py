@@ -24,7 +24,7 @@ from connectors.mysql.protocol import Decoder
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
-from tailrace.abc import Finding, SourceContext
+from tailrace.abc import Explanation, Finding, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import TailraceError
@@ -184,6 +184,11 @@ class BinlogSource:
         """Nothing was made."""
         return []
 
+    def explain(self) -> Explanation:
+        """See `tailrace.abc.Explains`."""
+        place = f"server_id {self._reader.server_id} among the server's replicas"
+        return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
+
     def _standing(self, position: Position) -> BinlogPosition:
         """Where a position stands for this run."""
         found = BinlogPosition.from_document(position)
@@ -199,7 +204,7 @@ class BinlogSource:
     async def _end(self) -> BinlogPosition:
         server = await self._known()
         executed, place = await self._catalogue.executed(server)
-        return BinlogPosition(executed, proof=Proof(place, server.name))
+        return BinlogPosition(executed, proof=Proof(place.file, place.offset, server.name))
 
     async def _refuse_taken(self, server: Server) -> None:
         taken = await self._catalogue.reader(self._reader.server_id, server)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from connectors.mysql import types
-from connectors.mysql.messages import Rows, TableMap
+from connectors.mysql.messages import Flavor, Rows, TableMap
 from connectors.mysql.rows import RowReader
 from connectors.mysql.type_options import TypeOptions
 from tailrace.errors import NotReady, code
@@ -25,6 +25,14 @@ ROW_IMAGE: Final = code(
     "A session has set binlog_row_image to MINIMAL: of the rows that it inserts the log lacks the columns "
     "that have their default.",
 )
+
+SYSTEM: Final = ("mysql", "sys", "information_schema", "performance_schema")
+"""Databases of the server itself."""
+
+_SEQUENCE: Final = (
+    "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size",
+    "cycle_option", "cycle_count",
+)  # fmt: skip
 
 Pair: TypeAlias = tuple[Row | None, Row | None]
 
@@ -74,8 +82,13 @@ class Tables:
     def __init__(self, origin: Origin, filter: TableFilter, options: TypeOptions) -> None:
         self.filter = filter
         self._origin = origin
+        self._flavor: Flavor = "mariadb" if origin.connector == "mariadb" else "mysql"
         self._options = options
         self._versions: dict[tuple[str, str], Version | None] = {}  # the newest of each; None: not captured
+
+    def captured(self, schema: str, table: str) -> bool:
+        """Whether the pipeline wants this table. Those of the server itself are never meant."""
+        return schema not in SYSTEM and self.filter.captured(schema, table)
 
     def version(self, map: TableMap) -> Version | None:
         """The version that a table map describes; None where the table is not captured. NotReady for a table
@@ -85,7 +98,7 @@ class Tables:
         if known is None:
             if name in self._versions:
                 return None
-            if not self.filter.captured(*name):
+            if not self.captured(*name) or _is_sequence(map):
                 self._versions[name] = None
                 return None
         elif known.raw == map.raw:
@@ -94,19 +107,25 @@ class Tables:
         if not map.key:
             raise keyless(f"{map.schema}.{map.table}")
         table = Table(self._origin, map.schema, map.table, columns, map.key, _split)
-        version = self._versions[name] = Version(table, map.raw, RowReader(map, self._options).read)
+        reader = RowReader(map, self._options, flavor=self._flavor)
+        version = self._versions[name] = Version(table, map.raw, reader.read)
         return version
 
     def truncated(self, schema: str, name: str) -> Version | None:
         """The version of a table that was emptied, as far as the log has told it; None where the table is not
         captured. One of which no row has come yet has no columns."""
-        if not self.filter.captured(schema, name):
+        if not self.captured(schema, name):
             return None
         known = self._versions.get((schema, name))
         if known is None:
             table = Table(self._origin, schema, name, (), (), _split)
             known = self._versions[schema, name] = Version(table, None, None)
         return known
+
+
+def _is_sequence(map: TableMap) -> bool:
+    """MariaDB keeps a sequence as a table of one row, which stands in the log as such."""
+    return not map.key and tuple([column.name for column in map.columns]) == _SEQUENCE
 
 
 def _split(raw: Any) -> Pair:

@@ -107,7 +107,7 @@ def _days(year: int, month: int, day: int) -> int:
     try:
         return date(year or 400, month, day).toordinal() - _EPOCH_DAY - (0 if year else _CYCLE)
     except ValueError:
-        raise NoDate(f"{year:04}-{month:02}-{day:02} is no date") from None
+        raise NoDate(f"{year:04}-{month:02}-{day:02} is no date (zero_dates: refuse)") from None
 
 
 def _fraction(raw: bytes, at: int) -> int:
@@ -138,7 +138,7 @@ def instant(raw: bytes) -> int:
     """TIMESTAMP as µs since the epoch. 0 is the zero date."""
     seconds = int.from_bytes(raw[:4], "big")
     if not seconds:
-        raise NoDate("0000-00-00 00:00:00 is no date")
+        raise NoDate("0000-00-00 00:00:00 is no date (zero_dates: refuse)")
     return seconds * _SECOND + (_fraction(raw, 4) if len(raw) > 4 else 0)
 
 

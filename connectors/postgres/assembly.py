@@ -29,6 +29,7 @@ from tailrace.errors import Retry, TailraceError, code
 from tailrace.failpoints import failpoint
 
 _BYTES: Final = 1024 * 1024  # of a list that is handed out, about
+_READS: Final = 8  # of the spool for it at most: who waits gets a turn also where all was rolled back
 _ORIGIN, _RELATION = b"O", b"R"
 _MESSAGE: Final = ord("M")
 _MARKS: Final = frozenset((b"", STREAM_START, STREAM_STOP, STREAM_COMMIT, STREAM_ABORT, _ORIGIN, _RELATION))
@@ -127,7 +128,7 @@ class Assembly:
         self._answers.append(rolled_back)
 
     def feed(self, messages: Sequence[bytes]) -> Iterator[list[bytes] | Subtransactions]:
-        """What is to be decoded, in order, in lists of about a megabyte; perhaps an empty one. In between
+        """What is to be decoded, in order, in lists of about a megabyte; some may be empty. In between
         comes what must be answered. To be read to its end before the next messages are fed. Raises Malformed,
         and what the spool raises, behind what stands before."""
         ready: list[bytes] = []
@@ -140,13 +141,13 @@ class Assembly:
                 message, done = messages[mark], mark + 1
                 if message[KIND : KIND + 1] == STREAM_COMMIT:
                     size = sum(map(len, ready))
-                    for part in self._commit(message):
+                    for reads, part in enumerate(self._commit(message), 1):
                         if isinstance(part, Subtransactions):
                             yield part
                             continue
                         ready += part
                         size += sum(map(len, part))
-                        if size >= _BYTES:
+                        if size >= _BYTES or reads % _READS == 0:
                             yield ready
                             _handed_out()
                             ready, size = [], 0
@@ -245,7 +246,9 @@ class Assembly:
             else:
                 before += part
                 first = next((one for one in part if one[KIND] in _COUNTED), None)
-                if first is not None:
+                if first is None:
+                    yield ()
+                else:
                     begun = transaction.begun if self._begins_at_once else first[_LSN]
                     yield (_begin(message, begun, before), *before)
                     before = None

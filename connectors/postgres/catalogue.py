@@ -53,6 +53,7 @@ _RELATIONS: Final = SQL("""
     SELECT c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname),
            c.relkind::text, c.relpersistence::text,
            pg_has_role(c.relowner, 'USAGE'),
+           (SELECT rolname FROM pg_roles WHERE oid = c.relowner AND NOT rolsuper),
            CASE WHEN c.relispartition THEN ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a)
                 ELSE '{}' END,
            ARRAY(SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid AND NOT c.relispartition)
@@ -159,6 +160,7 @@ class Relation:
     kind: str  # pg_class.relkind
     persistence: str  # pg_class.relpersistence
     owned: bool  # the role may do what its owner may
+    owner: str | None  # whose member a role may become; None: a superuser owns it
     ancestors: Sequence[int]  # of a partition, itself among them
     parents: Sequence[int]  # the tables that it inherits from; a partition has none
 

@@ -185,11 +185,13 @@ def check_slot(
             where=where,
         )
     check_kind(slot, database, where)
-    if slot.confirmed > position.end:
+    # Inside a transaction all that was committed before it has been delivered. Another sink may have stopped
+    # in front of one of its events: what that one has is acknowledged up to the commit.
+    if slot.confirmed > position.lsn:
         raise Gap(
             SLOT_PASSED,
-            f"the checkpoint needs the log from {format_lsn(position.end)} on, slot {name} stands at "
-            f"{format_lsn(slot.confirmed)}: {slot.confirmed - position.end} bytes of log would be left out",
+            f"the checkpoint needs the log from {format_lsn(position.lsn)} on, slot {name} stands at "
+            f"{format_lsn(slot.confirmed)}: {slot.confirmed - position.lsn} bytes of log would be left out",
             _BEGIN_ANEW,
             where=where,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from connectors.postgres.catalogue import Relation
 
+_QUOTED_OR_BLANK: Final = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s+""")
 _MARK: Final = "tailrace set these column lists and row filters: "
 
 
@@ -49,15 +51,15 @@ def entry(relation: Relation, extent: Extent = WHOLE) -> Composed:
 
 
 def same(one: Extent, other: Extent) -> bool:
-    """Whether both are the same part of a table. Filters are, where their texts are but for blanks and for
-    parentheses around all of it."""
+    """Whether both are the same part of a table. Filters are, where their texts are but for blanks outside of
+    quotes and for parentheses around all of it."""
     if one.where is None or other.where is None:
         return one == other
     return one.columns == other.columns and _bare(one.where) == _bare(other.where)
 
 
 def _bare(where: str) -> str:
-    where = " ".join(where.split())
+    where = _QUOTED_OR_BLANK.sub(lambda found: found[1] or " ", where).strip()
     while _is_enclosed(where):
         where = where[1:-1].strip()
     return where

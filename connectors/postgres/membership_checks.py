@@ -121,28 +121,30 @@ def _extra(captured: Captured) -> list[Finding]:
 
 
 def _lacking(membership: Membership, server: Server) -> tuple[str, str] | None:
-    """Which right to make or change the publications is missing, and the statement that grants it."""
+    """Which rights to make or change the publications are missing, and the statements that give them."""
     role = Identifier(server.role).as_string()
+    found, give = [], []
     if membership.absent and not server.may_create:
         database = Identifier(server.database).as_string()
-        return (
-            f"the role {server.role} may not create a publication",
-            f"GRANT CREATE ON DATABASE {database} TO {role};",
-        )
+        found.append(f"the role {server.role} may not create a publication")
+        give.append(f"GRANT CREATE ON DATABASE {database} TO {role};")
     for existing in (membership.main, membership.inserts):
         if existing is not None and not existing.owned and membership.alters(existing.name):
             name = Identifier(existing.name).as_string()
-            return (
-                f"the role {server.role} does not own publication {existing.name}, whose tables change",
-                f"ALTER PUBLICATION {name} OWNER TO {role};",
+            found.append(
+                f"the role {server.role} does not own publication {existing.name}, whose tables change"
             )
+            give.append(f"ALTER PUBLICATION {name} OWNER TO {role};")
     foreign: list[Relation] = [
         r for r in [*membership.to_main, *membership.to_inserts, *membership.changed] if not r.owned
     ]
     if foreign:
         names = listed([str(relation) for relation in foreign])
-        return (
-            f"only a table's owner may publish it, and the role {server.role} does not own {names}",
-            f"Make {server.role} a member of the role that owns the tables: GRANT owner TO {role};",
-        )
-    return None
+        found.append(f"only a table's owner may publish it, and the role {server.role} does not own {names}")
+        owners = sorted({relation.owner for relation in foreign if relation.owner is not None})
+        give += [f"GRANT {Identifier(owner).as_string()} TO {role};" for owner in owners]
+        if superusers := [relation.quoted for relation in foreign if relation.owner is None]:
+            give.append(
+                f"Let a role that is no superuser own {listed(superusers)}, and make {role} a member of it."
+            )
+    return ("; ".join(found), " ".join(give)) if found else None

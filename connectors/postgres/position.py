@@ -144,14 +144,18 @@ def after(batch: Batch, position: WalPosition) -> Batch:
 def before(batch: Batch, change: Change) -> Batch | None:
     """What of the batch stands before the wire message of this change; None where no change does.
 
-    The end is what a server is asked for to send the change's transaction again: its commit LSN will do, as
-    all that was committed before ends there at the latest.
+    The end is what a server is asked for to send the change's transaction again. Where the batch does not
+    tell it, the transaction's commit LSN will do, as all that was committed before ends there at the latest.
     """
     lsn, ordinal = place(change)
-    kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
-    if not ordinal or not any(isinstance(event, Change) for event in kept):
+    if not ordinal:
         return None  # a message outside of transactions has no place before it that is told apart
-    end = WalPosition(lsn, ordinal - 1, lsn if ordinal > 1 else -1, Witness.transaction(change.transaction))
+    kept = batch.events[: bisect_left(batch.events, (lsn, ordinal), key=place)]
+    if not any(isinstance(event, Change) for event in kept):
+        return None
+    reached = WalPosition.from_document(batch.end)
+    asked = -1 if ordinal == 1 else reached.end if reached.inside and reached.lsn == lsn else lsn
+    end = WalPosition(lsn, ordinal - 1, asked, Witness.transaction(change.transaction))
     return Batch(
         kept,
         end.document(),

@@ -89,8 +89,8 @@ class Spooled:
         insort(self._left_out, subxid)
 
     def messages(self) -> Iterator[list[bytes]]:
-        """What has not been rolled back, in order, as without streaming; in lists of some hundred kilobytes,
-        or of one message that is larger."""
+        """What has not been rolled back, in order, as without streaming; a list for some hundred kilobytes of
+        the file each, or for one message that is larger. One is empty where all of it was rolled back."""
         if not self._size:
             return
         current, left_out, kept = -1, False, b""
@@ -115,8 +115,7 @@ class Spooled:
                         found.append(data[offset + _LENGTH.size : offset + _XID] + data[offset + _REST : end])
                     offset = end
                 rest = data[offset:]
-                if found:
-                    yield found
+                yield found
         if left or rest:
             raise Retry(
                 NOT_NOW,

@@ -158,6 +158,8 @@ class Stream:
         A transaction that was spooled keeps the channel waiting, in which the server's word for our signs of
         life stays: they are sent by a timer of their own."""
         if (messages := await self._assembled_next()) is not None:
+            self._heard, self._asked = self._clock(), False  # nobody listens meanwhile
+            await asyncio.sleep(0)  # what is not captured makes no batch either: see below
             return messages
         await self._channel.rest()
         drained = self._channel.drain(_BATCH_BYTES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import click
@@ -17,6 +18,8 @@ _COLOURS: Final = {"c": "green", "r": "green", "u": "yellow", "d": "red", "t": "
 _PLACEHOLDER: Final = "__debezium_unavailable_value"  # stands for a value that the log did not hold
 _UNAVAILABLE: Final = (_PLACEHOLDER, base64.b64encode(_PLACEHOLDER.encode()).decode())
 _EMPTY: Final[Mapping[str, Any]] = {}
+_FROM_JSON: Final = msgspec.json.Decoder(float_hook=Decimal)  # a number keeps its digits: 12.50
+_TO_JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def show_time(timestamp: int) -> str:
@@ -70,7 +73,7 @@ def _parts(data: bytes | None) -> tuple[Any, Schema]:
     if data is None:
         return None, NO_SCHEMA
     try:
-        content = msgspec.json.decode(data)
+        content = _FROM_JSON.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return data.decode(errors="replace"), NO_SCHEMA
     if isinstance(content, dict) and content.keys() == {"schema", "payload"}:
@@ -80,12 +83,14 @@ def _parts(data: bytes | None) -> tuple[Any, Schema]:
 
 
 def _describe(event: Any, schema: Schema, key: Any) -> tuple[str, str, str]:
-    """Operation, table and fields of a change in Debezium's envelope; anything else as it is."""
+    """Operation, table and fields of a change in Debezium's envelope or in the format `plain`; anything else
+    as it is."""
     if not isinstance(event, dict) or "op" not in event:
         return "?", "", "" if event is None else _show(event)
     source = event.get("source") or _EMPTY
-    table = ".".join(filter(None, (source.get("schema"), source.get("table"))))
-    before, after = event.get("before") or _EMPTY, event.get("after") or _EMPTY
+    table = ".".join(filter(None, (source.get("schema"), source.get("table")))) or event.get("table", "")
+    before, after = event.get("before") or _EMPTY, event.get("after") or event.get("row") or _EMPTY
+    message = event.get("message") or {name: event[name] for name in ("prefix", "content") if name in event}
     blocks = fields_of(schema)
     of = fields_of(blocks.get("after") or blocks.get("message") or NO_SCHEMA)
     if event["op"] == "u" and before:
@@ -98,7 +103,7 @@ def _describe(event: Any, schema: Schema, key: Any) -> tuple[str, str, str]:
         named = key if isinstance(key, dict) else _EMPTY
         fields = [
             f"{name}={_show(value, of.get(name))}"
-            for name, value in (after or before or event.get("message") or _EMPTY).items()
+            for name, value in (after or before or message).items()
             if not _unavailable(value) and name not in named
         ]
     return str(event["op"]), table, " ".join(fields)
@@ -118,7 +123,7 @@ def _show(value: Any, schema: Schema | None = None) -> str:
     value = readable(value, schema or NO_SCHEMA)
     if isinstance(value, str):
         return value if value and value.isprintable() and " " not in value else repr(value)
-    return msgspec.json.encode(value).decode()
+    return _TO_JSON.encode(value).decode()
 
 
 def _json(data: bytes | None) -> bytes:

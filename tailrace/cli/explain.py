@@ -75,12 +75,13 @@ def explain(file: str, as_json: bool) -> None:
         return
     write((config.name, "bold"), f" ({config.path})")
     write(f"  on this machine   {_lock(config)}: one process at a time")
-    write(("source", "bold"), f" {source.type}")
+    write(("source", "bold"), f", {source.type}")
     _print(source.explanation)
     _shaped(config.transforms)
     for declared, (part, guarantee) in zip(config.sinks, sinks, strict=True):
-        write((part.name, "bold"), f" {part.type}: ", (_guarantee(guarantee), "bold"), _asked(declared))
-        write(f"  as                {declared.format.type}")
+        promised = (_guarantee(guarantee), "bold")
+        write((f"sink {part.name}", "bold"), f", {part.type}: ", promised, _asked(declared))
+        write(f"  format            {declared.format.type}")
         _shaped(declared.transforms)
         _print(part.explanation)
         write("  a crash")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 from tailrace.cli.output import write
@@ -24,28 +25,34 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
+ERROR_LINES: Final = "tailrace.error_lines"
+"""Under this key of the context's `meta` a command whose stderr is for programs leaves what `report` takes as
+`as_line`."""
 
-def report(error: Exception, *, debug: bool) -> int:
-    """Tell the error on stderr, with its traceback if that is wanted; returns the exit code."""
+
+def report(error: Exception, *, debug: bool, as_line: Callable[[TailraceError], None] | None = None) -> int:
+    """Tell the error on stderr, with its traceback if that is wanted; returns the exit code. `as_line` tells
+    an error where stderr is read line by line by a program."""
+    tell = as_line or _tell
     if debug:
         write(redact("".join(traceback.format_exception(error))).rstrip(), err=True)
     match error:
         case ConfigurationError():
             for fault in error.faults:
-                _tell(fault)
-            if len(error.faults) > 1:
+                tell(fault)
+            if len(error.faults) > 1 and as_line is None:
                 write((f"{len(error.faults)} faults in {error.where}", "bold"), err=True)
             return WRONG_USAGE
         case TailraceError():
-            _tell(error)
+            tell(error)
         case OSError():
             place = f": {error.filename}" if error.filename else ""
             found = f"{error.strerror or error}{place}"
-            _tell(TailraceError(SYSTEM_REFUSED, found, "Look at permissions and free space there."))
+            tell(TailraceError(SYSTEM_REFUSED, found, "Look at permissions and free space there."))
         case _:
             found = f"{type(error).__name__}: {error}"
             remedy = "Report it, with the output of the same command with --debug."
-            _tell(TailraceError(DEFECT, found, "" if debug else remedy))
+            tell(TailraceError(DEFECT, found, "" if debug else remedy))
     return FAILED
 
 

@@ -20,7 +20,8 @@ FOREIGN_PACKAGE = code(
 
 
 def check_packages() -> Iterator[Finding]:
-    """One finding per top-level package that holds built-in plugins."""
+    """One finding if all top-level packages that hold built-in plugins are tailrace's own, else one for each
+    that is not."""
     home = Path(tailrace.__file__).parent.parent
     built_in = {
         entry.value.partition(".")[0]
@@ -28,15 +29,18 @@ def check_packages() -> Iterator[Finding]:
         for entry in entry_points(group=f"tailrace.{group}")
         if entry.dist is not None and entry.dist.name == "tailrace"
     }
+    foreign = False
     for name in sorted(built_in):
         spec = importlib.util.find_spec(name)
         origin = Path(spec.origin).parent if spec is not None and spec.origin is not None else None
         if origin == home / name:
-            yield Finding(f"package {name}", str(origin))
             continue
+        foreign = True
         remedy = f"Remove or rename what provides it, or install tailrace again (it belongs into {home})."
         yield Finding(
             f"package {name}",
             f"imported from {origin}" if origin else "cannot be imported",
             error=Stop(FOREIGN_PACKAGE, f"{name} is imported from {origin or 'nowhere'}", remedy),
         )
+    if not foreign:
+        yield Finding("installation", f"tailrace {tailrace.__version__} in {home}")

@@ -13,6 +13,7 @@ import structlog
 from tailrace.cli.figures import Figures
 from tailrace.cli.positions import show_position
 from tailrace.engine.status import PipelineStatus, Standing
+from tailrace.errors import TailraceError
 from tailrace.logs import stderr_logger
 from tailrace.redact import redact
 
@@ -103,5 +104,14 @@ class StatusLines:
         if (error := standing.error) is None:
             self._log.info(said, **names)
             return
-        told = {"code": error.code.id, "at": error.where, "error": error.found, "remedy": error.remedy}
-        self._log.warning(said, **names, **{key: redact(text) for key, text in told.items() if text})
+        self._log.warning(said, **names, **_told(error))
+
+
+def error_line(error: TailraceError) -> None:
+    """What ends a command, or keeps it from beginning, as a line like the others."""
+    structlog.get_logger().error(error.code.title, **_told(error))
+
+
+def _told(error: TailraceError) -> dict[str, str]:
+    told = {"code": error.code.id, "at": error.where, "error": error.found, "remedy": error.remedy}
+    return {key: redact(text) for key, text in told.items() if text}

@@ -41,7 +41,7 @@ class LiveStatus:
         for identity, sink in status.sinks.items():
             state = status.state if ended else sink.state
             table.add_row(
-                Text(f"  {identity.partition('/')[2]}"), _state(state), _sink(sink, figures[identity])
+                Text(f"  {identity.partition('/')[2]}"), _state(state), _sink(sink, figures[identity], ended)
             )
             if sink.error is not None and not ended:
                 table.add_row("", "", _error(sink.error))
@@ -68,10 +68,13 @@ def _error(error: TailraceError | None) -> Text:
     return Text(redact(f"{error}\n→ {error.remedy}" if error.remedy else str(error)), "yellow")
 
 
-def _sink(sink: SinkStatus, figures: SinkFigures) -> Text:
+def _sink(sink: SinkStatus, figures: SinkFigures, ended: bool) -> Text:
+    """One line, cut where the terminal is narrow, so that nothing jumps; what stays at the end is whole."""
     committed = "none" if figures.idle_seconds is None else f"{show_seconds(figures.idle_seconds)} ago"
     return Text(
-        f"{figures.rows_per_second:,.0f} rows/s   "
-        f"lag {show_bytes(sink.lag_bytes)}, {show_seconds(figures.lag_seconds)}   "
-        f"last commit {committed}   at {show_position(sink.position)}"
+        f"{figures.rows_per_second:,.0f} rows/s  "
+        f"lag {show_bytes(sink.lag_bytes)}, {show_seconds(figures.lag_seconds)}  "
+        f"last commit {committed}  at {show_position(sink.position)}",
+        no_wrap=not ended,
+        overflow="fold" if ended else "ellipsis",
     )

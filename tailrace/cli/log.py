@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
 from tailrace.cli.events import decoded, event_json, event_line, show_time
 from tailrace.cli.figures import show_bytes
@@ -143,6 +142,8 @@ def read(
     For people: offset, time of the commit, operation, table, key, fields. With --json: one object a line,
     with key and value as they were delivered.
     """
+    if file is None and log_path is None and topic.endswith((".yaml", ".yml")):
+        raise click.UsageError(f"TOPIC is missing before {topic}: tailrace log topics {topic} lists them.")
     with contextlib.closing(_open(topic, _paths(file, log_path), wait=follow)) as reader:
         wanted = _matcher(key)
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -237,10 +238,7 @@ def _matcher(text: str | None) -> Callable[[Entry], bool]:
     """Whether an entry's key is what was written on the command line."""
     if text is None:
         return lambda entry: True
-    try:
-        wanted = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        wanted = text
+    wanted = decoded(text.encode())
 
     def matches(entry: Entry) -> bool:
         found = decoded(entry.key)

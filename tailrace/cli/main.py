@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 from importlib import import_module
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import click
 
 from tailrace import __version__
-from tailrace.cli.failure import INTERRUPTED, report
+from tailrace.cli.failure import ERROR_LINES, INTERRUPTED, report
 from tailrace.cli.output import prepare_streams
 
 COMMANDS: Final = (
@@ -50,6 +51,17 @@ class Tailrace(click.Group):
         _offer_debug(command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not (near := difflib.get_close_matches(args[0], COMMANDS, n=1)):
+                raise
+            message = f"{error.message.rstrip('.')}. Did you mean {near[0]}?"
+            raise click.UsageError(message, ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -60,7 +72,7 @@ class Tailrace(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # who reads our output has left: click ends quietly
-            ctx.exit(report(error, debug=ctx.meta.get(_DEBUG, False)))
+            ctx.exit(report(error, debug=ctx.meta.get(_DEBUG, False), as_line=ctx.meta.get(ERROR_LINES)))
 
 
 _DEBUG: Final = "tailrace.debug"

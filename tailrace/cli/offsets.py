@@ -63,10 +63,7 @@ def show(file: str, name: str | None, as_json: bool) -> None:
         write((sink, "bold"), f"  {show_checkpoint(checkpoint)}")
         if checkpoint is not None and checkpoint.identity is not None:
             identity = checkpoint.identity
-            write(
-                f"  database {identity.database} of system {identity.system}; "
-                f"commit {checkpoint.sequence}, by {checkpoint.owner}"
-            )
+            write(f"  {identity}; commit {checkpoint.sequence}, by {checkpoint.owner}")
 
 
 @offsets.command("set")

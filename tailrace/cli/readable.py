@@ -79,9 +79,10 @@ def _date(days: int) -> str:
 
 def _clock(per_second: int) -> Callable[[int], str]:
     def show(count: int) -> str:
-        seconds, rest = divmod(count, per_second)
+        seconds, rest = divmod(abs(count), per_second)
         digits = f".{rest:0{len(str(per_second)) - 1}}".rstrip("0") if rest else ""
-        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{digits}"
+        sign = "-" if count < 0 else ""
+        return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{digits}"
 
     return show
 

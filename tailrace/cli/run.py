@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 import structlog
 
-from tailrace.cli.failure import INTERRUPTED
-from tailrace.cli.lines import StatusLines, log_to_stderr
+from tailrace.cli.failure import ERROR_LINES, INTERRUPTED
+from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.errors import Stop
@@ -85,6 +85,8 @@ def run(
     Status goes to stderr: a live view on a terminal, log lines elsewhere.
     """
     log_to_stderr(json=log_format == "json")
+    if log_format == "json":
+        click.get_current_context().meta[ERROR_LINES] = error_line
     pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
     display = StatusLines() if log_format == "json" else _display(pipeline.config)
     asyncio.run(_run(pipeline, display, http, until_current=until_current))

@@ -40,14 +40,20 @@ _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "a valid tuple": "a list",
     "a valid string": "text",
 }
+_SENTENCE_ENDS: Final = re.compile(r"(?<=[.]) (?=[A-Z`])")
+_TOGETHER: Final = "Correct that; docs/settings.md says of each key what it goes with."
 _INSTANCE: Final = re.compile(r" or instance of \w+")  # which nobody can write into a file
 
 D = TypeVar("D", bound=Declaration)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`Did you mean …? ` if one of the known words is close, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    """`Did you mean …? ` if one of the known words is close, else nothing. A dot stands for an underscore, or
+    for a key inside of a block: `heartbeat.interval.ms`."""
+    words = list(known)
+    near = difflib.get_close_matches(word.replace(".", "_"), words, n=1)
+    if (block := word.partition(".")[0]) in words:
+        near = [block]
     return f"Did you mean {near[0]}? " if near else ""
 
 
@@ -126,7 +132,8 @@ class _Translation:
         )
         shown = self._shown(path, written)
         if written is None and detail["type"] == "value_error":  # the words say what of it is wrong
-            remedy = self._description(detail["loc"][:1]) or "Correct that."
+            description = self._description(detail["loc"][:1])
+            remedy = _SENTENCE_ENDS.split(description)[0] if description else _TOGETHER
             return f"{where}: {text}", remedy
         hint = ""
         if detail["type"] == "literal_error" and written is not None:

@@ -16,17 +16,20 @@ def before_fault(source: Source, batch: Batch, prepare: Callable[[Batch], object
         return None
     changes = [event for event in batch.events if isinstance(event, Change)]
     found: Batch | None = None
-    good, bad = 0, len(changes)  # so many changes can be prepared, and so many cannot
+    good, bad = 0, len(changes)  # what stands before the one can be prepared, before the other it cannot
     while bad - good > 1:
-        middle = (good + bad) // 2
-        part = source.before(batch, changes[middle])
-        if part is None:  # the change belongs to a message that all before it belong to, or has no position
-            good = middle
+        place = middle = (good + bad) // 2
+        part = None
+        # A change that belongs to the message of the one before it has no place in front of it.
+        while place < bad and (part := source.before(batch, changes[place])) is None:
+            place += 1
+        if part is None:
+            bad = middle
             continue
         try:
             prepare(part)
         except (Malformed, Rejected):
             bad = middle
         else:
-            good, found = middle, part
+            good, found = place, part
     return found

@@ -148,8 +148,7 @@ def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) ->
         return
     raise Stop(
         OTHER_DATABASE,
-        f"{sink.identity} was filled from database {stored.identity.database!r} of system "
-        f"{stored.identity.system}, the source now reaches {identity.database!r} of {identity.system}",
+        f"{sink.identity} was filled from {stored.identity}, the source now reaches {identity}",
         "Correct the source's url. If the database was really replaced, begin anew under another pipeline "
         "name, or forget the old positions first: tailrace offsets reset FILE.",
     )

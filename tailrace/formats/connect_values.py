@@ -160,9 +160,10 @@ def _float(value: float, text: str, limit: int) -> bytes:
 
 def _unscaled(value: Decimal, scale: int) -> int:
     moved = value.scaleb(scale, _EXACT)
-    if moved != moved.to_integral_value():
+    whole = int(moved)
+    if whole != moved:
         raise ValueError(f"more than {scale} digits after the point")
-    return int(moved)
+    return whole
 
 
 def _number(value: Any) -> Decimal:
@@ -218,7 +219,7 @@ def date_days(value: Any) -> bytes:
     """±infinity are the ends of the 32-bit range, as in PostgreSQL's own storage."""
     if _infinite(value):
         return b"2147483647" if value > 0 else b"-2147483648"
-    return integer(32)(value)
+    return _INT32(value)
 
 
 def _time(value: Any) -> int:
@@ -408,6 +409,7 @@ def array(element: Encoder, nested: bool, *, of_arrays: bool) -> Encoder:
     return encode
 
 
+_INT32: Final = integer(32)
 _INT64: Final = integer(64)
 
 ENCODERS: Final[dict[Kind, Encoder]] = {

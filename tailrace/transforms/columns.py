@@ -17,6 +17,7 @@ from tailrace.abc import Declaration, Derived
 from tailrace.errors import Stop, code
 from tailrace.events import ABSENT, Column, Missing, Row, Table
 from tailrace.patterns import NamePattern, NamePatternText
+from tailrace.transforms.canonical import canonical_text
 from tailrace.transforms.naming import require_matches
 from tailrace.types import Kind, LogicalType
 
@@ -134,16 +135,18 @@ class Columns:
                 raise _key_column(table, i, "masked")
             return _masked(column, self._mask[masked])
         if _matching(self._hash, column):
-            if not column.text:
+            text = canonical_text(column)
+            if text is None:
                 raise _no_text(table, column, "has no text of its own to hash")
-            return _text(column, column.type), _of_values(self._hashed)
+            return _text(column, column.type), _of_values(lambda field: self._hashed(text(field)))
         if cut := _matching(self._truncate, column):
             if i in table.key:
                 raise _key_column(table, i, "cut")
-            if column.type.kind is not Kind.STRING or not column.text:
+            if column.type.kind is not Kind.STRING or column.type.labels:
                 raise _no_text(table, column, "is not a plain text: cut, it would be another value or none")
-            limit = self._truncate[cut]
-            return column, _of_values(lambda field: field.decode()[:limit].encode())
+            limit, value = self._truncate[cut], column.value
+            shorter = replace(column, value=bytes.decode, text=True)
+            return shorter, _of_values(lambda field: value(field)[:limit].encode())
         return column, None
 
     def _hashed(self, field: bytes) -> bytes:

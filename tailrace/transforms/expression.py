@@ -8,6 +8,7 @@ row itself only whether it `is None` can be asked. Values are the canonical ones
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -73,6 +74,28 @@ Test = Callable[[str, Row | None, Row | None, Row | None], Any]
 """(op, before, after, row) → what the expression says."""
 
 
+_FOREIGN: Final[Mapping[str, str]] = {
+    r"&&": "and",
+    r"\|\|": "or",
+    r"<>": "!=",
+    r"\bAND\b": "and",
+    r"\bOR\b": "or",
+    r"\bNOT\b": "not",
+    r"\bIS\b": "is",
+    r"\bIN\b": "in",
+    r"\bnull\b|\bNULL\b": "None",
+    r"(?<![=<>!])=(?!=)": "==",
+}
+_TEXT: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def _of_another_language(line: str) -> str:
+    """What is written otherwise here than in SQL or Java, if there is any of it: `; write and for &&`."""
+    bare = _TEXT.sub("''", line)
+    found = {ours: match[0] for theirs, ours in _FOREIGN.items() if (match := re.search(theirs, bare))}
+    return "".join(f"; write {ours} for {theirs}" for ours, theirs in found.items())
+
+
 class Expression:
     """An expression, checked and compiled. Raises ValueError with the column at which it is wrong."""
 
@@ -82,7 +105,8 @@ class Expression:
         try:
             self._code: CodeType = self._compiled(line)
         except SyntaxError as error:
-            raise ValueError(f"column {error.offset or len(line) + 1}: {error.msg}") from None
+            told = f"column {error.offset or len(line) + 1}: {error.msg}"
+            raise ValueError(f"{told}{_of_another_language(line)}") from None
         except (RecursionError, MemoryError):
             raise ValueError("nested too deep") from None
 

@@ -15,10 +15,11 @@ import pytest
 
 from tests.crash.rig import Target
 from tests.pipelines import Pipeline
-from tests.servers import Kafka, MySql
+from tests.servers import Kafka, MySql, MySqlServer
 from tests.targets import KafkaTarget, LogTarget
-from tests.traffic.mysql import TABLES, MySqlTraffic, create
+from tests.traffic.mysql import COMPRESSED, TABLES, MySqlTraffic, create
 from tests.truth.chains import Chains
+from tests.waiting import wait_until
 
 _FAILPOINTS: Final = {
     "engine.start.new_stored": 2,
@@ -72,10 +73,18 @@ class Rig:
     def burst(self, number: int, rows: int = 8000) -> None:
         """A transaction that comes in several batches, and another one that undoes it."""
         with self.server.connect(self.database) as connection, connection.cursor() as cursor:
+            if number % 4 == 1 and self.server.flavor == "mysql":
+                cursor.execute(COMPRESSED)
             values = ", ".join(f"({n}, {1_000_000 + number}, 1, repeat('burst', 80))" for n in range(rows))
             cursor.execute(f"INSERT INTO `line items` VALUES {values}")
             cursor.execute(f"DELETE FROM `line items` WHERE b = {1_000_000 + number}")
         self.committed += Counter({("line items", "c"): rows, ("line items", "d"): rows})
+
+    def has_arrived(self, target: str) -> bool:
+        """Whether as much as was committed is in a target."""
+        chains = self._chains[target]
+        chains.take(self._targets[target].read())
+        return chains.counts.total() == self.committed.total()
 
     def verify(self) -> None:
         """Run to the log's end, then compare every target with the database and with what was committed."""
@@ -153,3 +162,25 @@ def test_killed_at_random_instants(rig: Rig) -> None:
         rig.committed += traffic.committed
     rig.verify()
     assert rig.committed.total() > 100
+
+
+@pytest.mark.parametrize("release", ["mysql9", "mariadb11"])
+def test_a_server_that_is_killed_is_waited_for(
+    make_mysql: Callable[..., MySqlServer], kafka: Kafka, tmp_path: Path, release: str
+) -> None:
+    """It recovers, and the pipeline goes on by itself."""
+    server = make_mysql(release, {"innodb_flush_log_at_trx_commit": 1, "sync_binlog": 1})
+    rig = Rig(server, kafka, server.create_database(), tmp_path)
+    rig.verify()
+    with rig.pipeline.start() as process:
+        for seed in (1, 2):
+            with rig.traffic(seed) as traffic:
+                time.sleep(1)
+            rig.committed += traffic.committed
+            if seed == 1:
+                server.kill()
+                server.start()
+        wait_until(lambda: rig.has_arrived("log"), f"{rig.name} to go on", 60)
+        process.signal(signal.SIGTERM)
+        process.wait(30, expected=0)
+    rig.verify()

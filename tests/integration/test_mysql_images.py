@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -80,6 +80,20 @@ def test_images_without_blobs(every_mysql: MySql, every_mysql_database: str) -> 
         ([1, "a", 6, ABSENT], [1, "a", 6, "another"]),
         ([1, "a", 6, ABSENT], None),
     ]
+
+
+def test_images_that_do_not_repeat(mariadb: MySql, make_database: Callable[[MySql], str]) -> None:
+    """A new row has what changed; the rest is in the old one."""
+    if mariadb.version < "11":
+        return  # which has no such images
+    statements = [
+        ITEMS,
+        "insert into items values (1, 'a', 5, 'long text')",
+        "set binlog_row_image = 'FULL_NODUP'",
+        "update items set n = 6",
+    ]
+    (_, updated) = changes(mariadb, make_database(mariadb), statements)
+    assert updated == ([1, "a", 5, "long text"], [1, "a", 6, "long text"])
 
 
 def test_many_rows_of_one_statement(every_mysql: MySql, every_mysql_database: str) -> None:

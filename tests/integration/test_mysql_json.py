@@ -6,9 +6,12 @@ import json
 import random
 from typing import Any, Final
 
+import pytest
+
 from connectors.mysql.json_diffs import Patched
 from connectors.mysql.type_options import TypeOptions
 from connectors.mysql.types import columns
+from tailrace.errors import Malformed
 from tests.binlog import LogReader
 from tests.servers import MySql
 
@@ -139,3 +142,38 @@ def test_partial_updates_give_what_select_tells(mysql: MySql, mysql_database: st
         if number:
             assert current == told[number - 1], UPDATES[number - 1]
     assert patches >= 10
+
+
+def test_partial_updates_of_many_documents(mysql: MySql, mysql_database: str) -> None:
+    """The bitmap of JSON columns has more than a byte, and counts those that the image lacks."""
+    names = [f"j{n}" for n in range(12)]
+    log = LogReader(mysql)
+    with mysql.connect(mysql_database) as connection, connection.cursor() as cursor:
+        declared = ", ".join(f"{name} json" for name in names)
+        cursor.execute(f"create table documents (id int primary key, {declared}, n int)")
+        values = ", ".join([f"""'{{"k": "a text of some size", "n": {n}}}'""" for n in range(12)])
+        cursor.execute(f"insert into documents values (1, {values}, 0)")
+        cursor.execute("set binlog_row_value_options = 'PARTIAL_JSON'")
+        cursor.execute(
+            "update documents set j2 = json_set(j2, '$.k', 'b'), j9 = json_remove(j9, '$.n'), j11 = null, "
+            "j10 = json_set(j10, '$.k', 'c')"
+        )
+        cursor.execute("select * from documents")
+        told = cursor.fetchall()
+    *_, (table, ((_, new),)) = log.rows(mysql_database)
+    assert new
+    assert [type(field) for field in new].count(Patched) == 3
+    shape = columns(table, TypeOptions())
+    assert tuple(None if f is None else c.value(f) for c, f in zip(shape, new, strict=True)) == told[0]
+
+
+def test_changes_without_the_document_before_are_refused(mysql: MySql, mysql_database: str) -> None:
+    log = LogReader(mysql)
+    with mysql.connect(mysql_database) as connection, connection.cursor() as cursor:
+        cursor.execute("create table documents (id int primary key, j json)")
+        cursor.execute("""insert into documents values (1, '{"k": "a text of some size"}')""")
+        cursor.execute("set binlog_row_value_options = 'PARTIAL_JSON', binlog_row_image = 'MINIMAL'")
+        cursor.execute("update documents set j = json_set(j, '$.k', 'b')")
+    with pytest.raises(Malformed, match="TR-MY-203") as raised:
+        list(log.rows(mysql_database))
+    assert "binlog_row_image=FULL" in raised.value.remedy

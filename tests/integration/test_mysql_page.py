@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from tests.integration.mysql_following import Follower
 from tests.servers import MySql, MySqlServer
 from tests.servers.mysql_releases import RELEASES, Flavor
 
@@ -102,6 +104,18 @@ def cannot(server: MySql) -> set[str]:
     return refused
 
 
+async def follow(server: MySql) -> None:
+    """As the account, find nothing at fault, warn of nothing, and deliver a row."""
+    url = server.url(user="tailrace")
+    async with Follower(server, "shop", url=url, password="change me", ssl_mode="disabled") as follower:
+        assert [
+            finding for finding in await follower.source.check() if finding.error or finding.warning
+        ] == []
+        await follower.start()
+        follower.sql("INSERT INTO orders VALUES (1)")
+        assert await follower.told() == [("c", "orders", None, {"id": 1})]
+
+
 @pytest.mark.parametrize(
     ("release", "prepared"),
     [("mysql9", "statements"), *((release, "file") for release in RELEASES)],
@@ -125,6 +139,7 @@ def test_from_scratch(make_mysql: Callable[..., MySqlServer], release: str, prep
     server.script(account)
     assert cannot(server) == (set() if server.flavor == "mysql" else {"replicas"})
 
+    asyncio.run(follow(server))
     for right, lost in (
         ("REPLICATION SLAVE ON *.*", {"reading by file", "reading by GTIDs", "replicas"}),
         ("REPLICATION CLIENT ON *.*", {"files", "end"}),

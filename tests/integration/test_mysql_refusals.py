@@ -88,6 +88,21 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     assert f"SET GLOBAL {name}" in finding.error.remedy
 
 
+async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
+    for statement in (
+        "CREATE TABLE child (id int PRIMARY KEY, t int, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)",
+        "CREATE TABLE made (id int PRIMARY KEY, twice int AS (id * 2))",
+    ):
+        every_mysql.execute(statement, database=database)
+    found = {one.title: one.found for one in await findings(every_mysql, database) if one.warning}
+    titles = {"mysql": [], "mariadb": ["foreign keys"]}[every_mysql.flavor]
+    if every_mysql.version.startswith("11."):
+        titles.append("generated columns")
+    assert list(found) == titles
+    assert f"{database}.child" in found.get("foreign keys", f"{database}.child")
+    assert f"{database}.made.twice" in found.get("generated columns", f"{database}.made.twice")
+
+
 async def test_tables(every_mysql: MySql, database: str) -> None:
     every_mysql.execute("CREATE TABLE k (id int)", database=database)
     found = await findings(every_mysql, database, tables=[f"{database}.gone", f"{database}.*"])
@@ -121,11 +136,17 @@ async def test_the_way_to_the_server(
 
 
 async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_database: str) -> None:
-    """Its own, which nobody has signed: taken where nothing is asked, refused where an authority is."""
+    """Its own authority has signed it, for no name: what is asked decides."""
     assert codes(await findings(mysql, mysql_database, ssl_mode="required")) == []
     found = await findings(mysql, mysql_database, ssl_mode="verify_identity")
     assert codes(found) == [TLS]
     assert "self-signed" in found[-1].found
+    if isinstance(mysql, MySqlServer):
+        authority = str(mysql.data / "ca.pem")
+        assert codes(await findings(mysql, mysql_database, ssl_mode="verify_ca", ssl_ca=authority)) == []
+        found = await findings(mysql, mysql_database, ssl_mode="verify_identity", ssl_ca=authority)
+        assert codes(found) == [TLS]
+        assert "127.0.0.1" in found[-1].found
 
 
 async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:
@@ -225,6 +246,19 @@ async def test_a_failover_and_a_log_that_was_reset(
 
 async def _end(follower: Follower) -> dict[str, object]:
     return dict(await follower.source.current())
+
+
+async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"log_slave_updates": "OFF"})
+    server.execute("CREATE DATABASE shop")
+    server.execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    alone = await findings(server, "shop")
+    assert codes(alone) == []
+    [told] = [one.found for one in alone if one.title == "log_slave_updates"]
+    assert "replicates from nobody" in told
+    server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'nobody', MASTER_PORT = 1")
+    [fault] = [one.error for one in await findings(server, "shop") if one.error is not None]
+    assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
 
 
 async def test_a_log_that_was_purged_names_what_is_missing(mysql: MySql, mysql_database: str) -> None:

@@ -195,6 +195,20 @@ async def test_what_cannot_be_delivered_stops_behind_what_stands_before_it(
     assert found == [("c", "t", None, row(7, "before"))]
 
 
+async def test_the_servers_own_tables_and_sequences_are_left_out(follower: Follower) -> None:
+    """Whatever the patterns say."""
+    patterns = [f"{follower.database}.*", "mysql.*"]
+    async with Follower(follower.server, follower.database, patterns) as every:
+        await every.start()
+        every.sql("CREATE USER 'made for a test'@'localhost'", "DROP USER 'made for a test'@'localhost'")
+        every.sql("INSERT INTO mysql.time_zone_leap_second VALUES (7, 1)")
+        every.sql("DELETE FROM mysql.time_zone_leap_second")
+        if every.server.flavor == "mariadb":
+            every.sql("CREATE SEQUENCE numbers", "SELECT NEXTVAL(numbers)", "DROP SEQUENCE numbers")
+        every.sql("INSERT INTO t VALUES (1, 'a')")
+        assert await every.told() == [("c", "t", None, row(1, "a"))]
+
+
 async def test_what_happens_to_other_tables_does_not_matter(
     follower: Follower, make_database: Callable[[MySql], str]
 ) -> None:

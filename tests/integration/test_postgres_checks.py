@@ -235,6 +235,7 @@ async def test_rights_that_a_publication_needs(postgres: Postgres, postgres_data
     errors = await _errors(_as_role(postgres, postgres_database, role))
     assert list(errors) == ["TR-PG-014"]
     assert "public.t" in errors["TR-PG-014"].found
+    assert "Let a role that is no superuser own public.t," in errors["TR-PG-014"].remedy
     statements = errors["TR-PG-014"].remedy.partition("may run: ")[2]
 
     # The remedy does what it says: somebody else makes the publications, and the role may go on.
@@ -253,6 +254,25 @@ async def test_rights_that_a_publication_needs(postgres: Postgres, postgres_data
     errors = await _errors(_as_role(postgres, postgres_database, role))
     assert list(errors) == ["TR-PG-014"]
     assert f'ALTER PUBLICATION "{follower.name}" OWNER TO' in errors["TR-PG-014"].remedy
+
+
+async def test_all_rights_that_a_publication_needs_are_named_at_once(
+    postgres: Postgres, postgres_database: str, role: str
+) -> None:
+    """The statements can be typed as they stand, and nothing is missing behind them."""
+    owner = f"Owner-{role}"
+    postgres.execute(f'CREATE ROLE "{owner}"')
+    postgres.execute(f'{_TABLE}; ALTER TABLE t OWNER TO "{owner}"', database=postgres_database)
+    try:
+        errors = await _errors(_as_role(postgres, postgres_database, role))
+        assert list(errors) == ["TR-PG-014"]
+        assert "may not create a publication; only a table's owner" in errors["TR-PG-014"].found
+        for statement in errors["TR-PG-014"].remedy.partition(" Or let")[0].split(";")[:-1]:
+            postgres.execute(statement, database=postgres_database)
+        assert await _errors(_as_role(postgres, postgres_database, role)) == {}
+    finally:
+        postgres.execute(f'DROP OWNED BY "{owner}"', database=postgres_database)
+        postgres.execute(f'DROP ROLE "{owner}"')
 
 
 async def test_a_role_that_owns_its_tables_needs_no_superuser(

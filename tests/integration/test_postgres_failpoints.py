@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 
 import pytest
 
 from tailrace.failpoints import declared_failpoints
-from tests.integration.following import Follower
+from tests.crash.failpoints import STREAMED
+from tests.integration.following import Follower, following
 from tests.servers import Postgres
 
 # A first start that prints where the stream begins, as a checkpoint would keep it, then delivers two rows;
@@ -36,6 +36,18 @@ async def main(url, database, left):
 asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "left"))
 """
 
+# A later start, from a checkpoint.
+_LATER = """
+import asyncio, json, sys
+from tests.integration.following import Follower
+from tests.servers import Postgres
+
+async def main(url, database, position):
+    await Follower(Postgres(url), database, keyless="inserts_only").resume(json.loads(position))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
 _FAILPOINTS = {
     "postgres.publication.created": "clean",
     "postgres.slot.created": "clean",
@@ -47,13 +59,15 @@ _FAILPOINTS = {
 
 def test_every_failpoint_of_the_source_is_here() -> None:
     declared = [name for name in declared_failpoints() if name.startswith("postgres.")]
-    assert declared == sorted(_FAILPOINTS)
+    assert declared == sorted([*_FAILPOINTS, *STREAMED])  # of these: tests/crash/test_streaming.py
 
 
 @pytest.mark.parametrize("failpoint", _FAILPOINTS)
 async def test_killed(postgres: Postgres, postgres_database: str, failpoint: str) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
-    printed = _run(postgres, postgres_database, {"TAILRACE_FAILPOINTS": f"{failpoint}=kill"}, failpoint)
+    printed = _run(
+        failpoint, _CHILD, postgres.url(postgres_database), postgres_database, _FAILPOINTS[failpoint]
+    )
     follower = Follower(postgres, postgres_database)
     try:
         if not printed:  # no position was stored: the first start begins anew
@@ -68,13 +82,40 @@ async def test_killed(postgres: Postgres, postgres_database: str, failpoint: str
         await follower.close()
 
 
-def _run(
-    postgres: Postgres, database: str, environment: Mapping[str, str], failpoint: str
-) -> list[dict[str, str]]:
+async def test_killed_while_a_table_moves_from_one_publication_to_the_other(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """It stands in one of both at each instant: what is written around the kill arrives as published then."""
+    postgres.execute("CREATE TABLE log (id int, n int)", database=postgres_database)
+    async with following(postgres, postgres_database, keyless="inserts_only") as follower:
+        position = (await follower.until())[-1].end
+    follower.sql("INSERT INTO log VALUES (1, 1)")
+    follower.sql("ALTER TABLE log ADD PRIMARY KEY (id)")
+    follower.sql("INSERT INTO log VALUES (2, 2); UPDATE log SET n = 3 WHERE id = 2")
+    url = postgres.url(postgres_database)
+    _run("postgres.publication.created", _LATER, url, postgres_database, json.dumps(position))
+    follower.sql("INSERT INTO log VALUES (3, 3); UPDATE log SET n = 4 WHERE id = 3")
+    again = Follower(postgres, postgres_database, keyless="inserts_only")
+    try:
+        await again.resume(position)
+        again.sql("DELETE FROM log WHERE id = 1")
+        assert [(op, after) for op, _, _, after in await again.told()] == [
+            ("c", {"id": 1, "n": 1}),
+            ("c", {"id": 2, "n": 2}),
+            ("c", {"id": 3, "n": 3}),
+            ("u", {"id": 3, "n": 4}),
+            ("d", None),
+        ]
+    finally:
+        await again.close()
+
+
+def _run(failpoint: str, *script: str) -> list[dict[str, str]]:
+    """What a script with its arguments printed before it was killed."""
     child = subprocess.run(
-        [sys.executable, "-c", _CHILD, postgres.url(database), database, _FAILPOINTS[failpoint]],
+        [sys.executable, "-c", *script],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, **environment},
+        env={**os.environ, "TAILRACE_FAILPOINTS": f"{failpoint}=kill"},
         capture_output=True,
         text=True,
         check=False,

@@ -63,6 +63,26 @@ def test_from_nothing_to_teardown(pipeline: Pipeline) -> None:
         pipeline.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+def test_a_slot_is_taken_over_where_another_reader_stood(pipeline: Pipeline) -> None:
+    """As docs/from-debezium.md has it: what that one acknowledged is not delivered again, all else is."""
+    name = f"debezium_{pipeline.database}"
+    pipeline.sql(f"CREATE PUBLICATION {name} FOR ALL TABLES")
+    pipeline.sql(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")
+    pipeline.insert(1)
+    pipeline.sql(f"SELECT pg_replication_slot_advance('{name}', pg_current_wal_lsn())")
+    pipeline.insert(2)
+    where = f"FROM pg_replication_slots WHERE slot_name = '{name}'"
+    ((position,),) = pipeline.sql(f"SELECT confirmed_flush_lsn::text {where}")
+    pipeline.source |= {
+        "slot": {"name": name, "create": False, "starts_at": position},
+        "publication": {"name": name, "create": False},
+    }
+    pipeline.deliver()
+    pipeline.insert(3)
+    pipeline.deliver()
+    assert pipeline.ids() == [2, 3]
+
+
 async def test_a_first_start_that_ends_half_way_takes_the_slot_again(
     postgres: Postgres, postgres_database: str
 ) -> None:

@@ -6,6 +6,7 @@ from tailrace.errors import Gap, NotReady, Retry
 from tailrace.events import Batch, Position
 from tests.integration.following import Follower, Told, changes, following, tell, wait_until_confirmed
 from tests.servers import Postgres
+from tests.waiting import eventually
 
 
 def _ids(batches: list[Batch]) -> list[int]:
@@ -52,6 +53,35 @@ async def test_from_each_message_of_a_transaction(postgres: Postgres, postgres_d
             rest = changes(await _again(follower, inside))
             expected = [c for c in whole if c not in transaction or c.ordinal > ordinal]
             assert [(c.position, tell(c)) for c in rest] == [(c.position, tell(c)) for c in expected]
+
+
+async def test_one_sink_stops_before_an_event_of_a_transaction_in_which_another_is_further(
+    postgres: Postgres, postgres_database: str
+) -> None:
+    """What stands before the event is acknowledged; the other's place in the transaction can be read on from
+    all the same."""
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, x text)", database=postgres_database)
+    async with following(postgres, postgres_database) as follower:
+        follower.sql("INSERT INTO t VALUES (0)")
+        await follower.until()
+        follower.sql("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 3000) g")
+        further = await follower.batch()
+        while not further.events:
+            further = await follower.batch()
+        assert not further.commit
+        # The other sink's batch was cut elsewhere: it went on behind the transaction.
+        cut = Batch(further.events, follower.source.parse("FFFF/0"), commit=True, size=further.size)
+        part = follower.source.before(cut, changes([cut])[10])
+        assert part is not None
+        await follower.source.acknowledge(part.end)
+
+        async def acknowledged() -> bool:
+            return follower.confirmed() == part.end["lsn"]
+
+        await eventually(acknowledged, "the part to be acknowledged")
+        assert (await _again(follower, part.end))[0].events[0].ordinal == 11
+        read = _ids(await _again(follower, further.end))
+        assert read == list(range(_ids([further])[-1] + 1, 3001))
 
 
 async def test_a_large_transaction_goes_on_where_it_was_cut(

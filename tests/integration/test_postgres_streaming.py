@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from connectors.postgres.assembly import Assembly, Subtransactions
 from tailrace.errors import Retry
 from tailrace.events import Batch
 from tests.integration.following import Follower, changes, following, tell, wait_until_confirmed
@@ -194,6 +196,38 @@ async def test_a_checkpoint_inside_holds_either_way(
     finally:
         await plain.close()
         await streaming.close()
+
+
+async def test_others_get_their_turn_while_what_is_not_captured_comes(
+    postgres16: Postgres,
+    make_database: Callable[[Postgres], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of a large transaction makes a batch: signs of life, a stop and the sinks' work must not wait
+    for its end."""
+    database = prepare(postgres16, make_database(postgres16))
+    turns, at = 0, list[int]()
+    feed = Assembly.feed
+
+    def noted(self: Assembly, messages: Sequence[bytes]) -> Iterator[list[bytes] | Subtransactions]:
+        for part in feed(self, messages):
+            if isinstance(part, list) and len(part) > 100:
+                at.append(turns)
+            yield part
+
+    monkeypatch.setattr(Assembly, "feed", noted)
+    streams = {"data_dir": tmp_path, "streaming": "on"}
+    async with following(postgres16, database, ["public.small"], **streams) as follower:
+        follower.sql(f"ALTER PUBLICATION {follower.name} ADD TABLE wide")
+        follower.sql(f"{_MANY}(1, 8000) g")
+        reading = asyncio.create_task(follower.until())
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert rows(await reading) == []
+    assert len(at) > 6  # 8 MB
+    assert len({*at}) >= len(at) - 1  # one turn for each list, before it is decoded
 
 
 async def test_what_is_open_is_not_acknowledged(

@@ -64,9 +64,9 @@ def make(
     return pipeline, name
 
 
-def log(folder: Path, topic: str) -> list[tuple[Any, Any]]:
+def log(folder: Path, topic: str, file: str = "log.db") -> list[tuple[Any, Any]]:
     """Key and value of each event of a topic."""
-    with contextlib.closing(Reader(folder / "log.db")) as reader:
+    with contextlib.closing(Reader(folder / file)) as reader:
         page = reader.read(topic, 0)
         found = list(page.entries)
         while not page.end:
@@ -170,6 +170,45 @@ def test_a_kill_inside_a_transaction_changes_no_number(
     assert [own for _, _, own in partly] == list(range(1, 31))
     assert [total for _, total, _ in partly] == list(range(1021, 1051))
     assert sorted(total for _, total, _ in (*kept, *partly)) == list(range(1, 2051))
+
+
+def test_a_sink_that_stops_inside_a_transaction_goes_on_there_beside_one_that_is_further(
+    tmp_path: Path, postgres16: Postgres, make_database: Any
+) -> None:
+    """Of an update the large value is not in the log, and one sink's filter asks for it. Once that is mended
+    both have everything once, with the same numbers."""
+    database = make_database(postgres16)
+    asking: dict[str, Any] = {"type": "log", "name": "asking", "path": "asking.db"}
+    pipeline, name = make(tmp_path, postgres16, database, asking)
+    asking["transforms"] = [{"type": "filter", "tables": ["public.kept"], "where": "row.t != 'no'"}]
+    postgres16.execute(
+        """ALTER TABLE kept ALTER t SET STORAGE EXTERNAL;
+        BEGIN; INSERT INTO kept SELECT n, repeat('x', 4000) FROM generate_series(1, 1000) AS n;
+        UPDATE kept SET id = -id WHERE id = 5;
+        INSERT INTO kept SELECT n, repeat('x', 4000) FROM generate_series(1001, 4000) AS n; COMMIT""",
+        database=database,
+    )
+    with pipeline.start("--until-current") as process:
+        process.wait(60, expected=1)
+    stands = {}
+    for sink in ("log", "asking"):
+        checkpoint = claims.peek(tmp_path / f"{sink}.db", LOG, f"{name}/{sink}")
+        assert checkpoint is not None
+        assert checkpoint.position is not None
+        stands[sink] = WalPosition.from_document(checkpoint.position)
+    assert (stands["asking"].lsn, stands["asking"].ordinal) == (stands["log"].lsn, 1000)
+    assert stands["log"].ordinal > 1001
+
+    del asking["transforms"]
+    pipeline.run_until_current()
+    for topic in ("transaction", "public.kept"):
+        assert log(tmp_path, f"{name}.{topic}") == log(tmp_path, f"{name}.{topic}", "asking.db")
+    [(_, begun), (_, ended)] = log(tmp_path, f"{name}.transaction")
+    assert (begun["status"], ended["status"], ended["event_count"]) == ("BEGIN", "END", 4002)
+    numbers = list(range(1, 4003))
+    assert [(total, own) for _, total, own in orders(log(tmp_path, f"{name}.public.kept"))] == list(
+        zip(numbers, numbers, strict=True)
+    )
 
 
 async def test_transactions_are_told_as_debezium_tells_them(

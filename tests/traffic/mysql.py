@@ -26,6 +26,9 @@ TABLES: Final = {
 }
 """Their columns; all but the last are to be captured."""
 
+COMPRESSED: Final = "SET SESSION binlog_transaction_compression = ON"
+"""With which MySQL logs a session's transactions compressed: one client's are."""
+
 _PASSING: Final = (1205, 1213)  # lock timeout, deadlock
 _STEP: Final = 1_000_000  # between the ids of two clients
 
@@ -42,6 +45,9 @@ class Client:
     def __init__(self, server: MySql, database: str, number: int, seed: int, large: int) -> None:
         self.committed: Counter[tuple[str, str]] = Counter()
         self._connection = server.connect(database, autocommit=False)
+        if number == 0 and server.flavor == "mysql":
+            with self._connection.cursor() as cursor:
+                cursor.execute(COMPRESSED)
         self._random = Random(f"{seed}/{number}")
         self._next = number * _STEP + seed * 10_000 + 1
         self._large = large

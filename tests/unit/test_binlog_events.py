@@ -65,16 +65,21 @@ class TestForm:
     def test_without_checksums_the_description_has_room_for_one_all_the_same(self) -> None:
         plain = event(15, self.body(checksum=0))
         stream = (plain[:-4] + bytes(4), event(16, bytes(8), crc=False))
-        decoder = Decoder("mysql", checksum=False)
+        decoder = Decoder("mysql")
         assert [message for sent in stream for message in decoder.feed(sent)][1] == Xid(PLACE, 0)
 
     def test_nothing_comes_before_the_description_but_where_the_stream_begins(self) -> None:
         with pytest.raises(Malformed, match="before FORMAT_DESCRIPTION"):
             decode("mysql", event(16, bytes(8)))
 
-    def test_a_checksum_that_was_announced_is_checked_on_what_comes_first(self) -> None:
-        with pytest.raises(Malformed, match="TR-MY-103"):
-            decode("mysql", event(4, bytes(8) + b"binlog.000001", crc=False))
+    def test_where_the_stream_begins_is_told_with_a_checksum_or_without(self) -> None:
+        body = struct.pack("<Q", 4) + b"binlog.000001"
+        for crc in (True, False):
+            assert decode("mysql", event(4, body, crc=crc)) == [Rotate(PLACE, "binlog.000001", 4)]
+        sealed = event(4, body)
+        for offset in range(19, len(sealed)):
+            with pytest.raises(Malformed, match="TR-MY-103"):
+                decode("mysql", sealed[:offset] + bytes((sealed[offset] ^ 4,)) + sealed[offset + 1 :])
 
     @pytest.mark.parametrize("name", [b"", b"binlog\0", b"\xff\xfe"])
     def test_a_file_without_a_name_is_refused(self, name: bytes) -> None:

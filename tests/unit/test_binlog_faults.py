@@ -7,6 +7,8 @@ import zlib
 from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.mysql.event import EventType
 from connectors.mysql.messages import Message
@@ -78,6 +80,19 @@ class TestRecordings:
             for length in spots(len(event))[19 + 4 :]:
                 with suppress(Malformed):
                     consume(file, first, resealed(event[:length], file not in PLAIN))
+
+
+@given(st.data())
+def test_any_byte_of_any_file_changed_is_an_error(data: st.DataObject) -> None:
+    file = data.draw(st.sampled_from([file for file in FILES if file not in PLAIN]))
+    first, *others = events(file)
+    event = data.draw(st.sampled_from(others))
+    offset, mask = data.draw(st.integers(0, len(event) - 1)), data.draw(st.integers(1, 255))
+    changed = event[:offset] + bytes((event[offset] ^ mask,)) + event[offset + 1 :]
+    with pytest.raises(Malformed):
+        consume(file, first, changed)
+    with suppress(Malformed):
+        consume(file, first, resealed(changed, checksum=True))
 
 
 def test_an_error_says_the_event_and_its_place() -> None:

@@ -77,7 +77,7 @@ def shown(message: Message, mariadb: bool) -> str:
 def plain(info: str) -> str:
     """What the server shows, without what it adds of its own."""
     info = re.sub(r" /\* xid=\d+ \*/$", "", info) if not info.startswith("COMMIT") else info
-    return re.sub(r"^use `\w+`; | ;file_id=\d+$| USE_SQL_FOREIGN_KEY_F", "", info)
+    return re.sub(r"^use `\w+`; | ;file_id=\d+$| USE_SQL_FOREIGN_KEY_F", "", info).removesuffix(" flags:")
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -115,16 +115,23 @@ def test_a_file_says_what_the_server_says_it_does(file: str) -> None:
 class TestTables:
     def test_a_table_is_described_as_the_catalogue_does(self, release: str) -> None:
         tables = told(release)["tables"]
-        maps = [message for message in decoded(f"{release}-rows") if isinstance(message, TableMap)]
+        messages = [
+            message
+            for scenario in ("rows", "partitioned", "hidden")
+            for message in decoded(f"{release}-{scenario}")
+        ]
+        maps = [message for message in messages if isinstance(message, TableMap)]
         assert {table.table for table in maps} == set(tables)
         for table in maps:
             catalogue = tables[table.table]
             names = [column.name for column in table.columns]
-            assert names == [column[0] for column in catalogue["columns"]]
+            # What MariaDB keeps of the times of a versioned row is in the log alone.
+            implied = ["row_start", "row_end"] if table.table == "versioned" else []
+            assert names == [column[0] for column in catalogue["columns"]] + implied
             assert table.key is not None
-            assert [names[i] for i in table.key] == catalogue["key"]
+            assert [names[i] for i in table.key] == catalogue["key"] + implied[1:]
             for column, (_, type, nullable, collation, extra) in zip(
-                table.columns, catalogue["columns"], strict=True
+                table.columns, catalogue["columns"], strict=not implied
             ):
                 assert column.nullable is (nullable == "YES")
                 assert column.labels == labels(type, collation)
@@ -136,7 +143,7 @@ class TestTables:
                     assert column.collation == collation
                 elif "binary" in type or "blob" in type:
                     assert column.collation == 63
-                if release == "mysql9":
+                if release == "mysql9":  # MariaDB does not tell
                     assert column.visible is ("INVISIBLE" not in extra)
 
     def test_types_and_their_metadata_are_those_of_the_columns(self, release: str) -> None:
@@ -244,7 +251,7 @@ class TestConnections:
     def test_what_comes_first_has_a_checksum_only_where_one_was_announced(self, release: str) -> None:
         first = next(self.stream(release))
         plain = first[:9] + (len(first) - 4).to_bytes(4, "little") + first[13:-4]
-        (message,) = Decoder(flavor(release), checksum=False).feed(plain)
+        (message,) = Decoder(flavor(release)).feed(plain)
         assert message == decode(flavor(release), first)[0]
 
 

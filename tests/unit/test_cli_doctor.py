@@ -26,9 +26,7 @@ def test_everything_is_ready(pipeline_file: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         "tailrace",
-        f"  ✓ package connectors: {HOME}/connectors",
-        f"  ✓ package offsets: {HOME}/offsets",
-        f"  ✓ package sinks: {HOME}/sinks",
+        f"  ✓ installation: tailrace {tailrace.__version__} in {HOME}",
         "source",
         "  ✓ log: 0 transactions",
         "file",
@@ -36,7 +34,7 @@ def test_everything_is_ready(pipeline_file: Path) -> None:
         "  ✓ checkpoint: nothing delivered yet",
         "start",
         "  ✓ positions: none yet: it will be a first start",
-        "all 7 checks passed",
+        "all 5 checks passed",
     ]
 
 
@@ -52,7 +50,7 @@ def test_a_fault_has_its_fix(pipeline_file: Path) -> None:
     result = doctor(pipeline_file)
     assert result.exit_code == 1
     assert f"  ✗ log: {log} does not exist (TR-TEST-010)\n    → Create it.\n" in result.stdout
-    assert result.stdout.endswith("1 of 6 checks failed\n")
+    assert result.stdout.endswith("1 of 4 checks failed\n")
 
 
 def test_a_warning_keeps_nothing_from_starting(pipeline_file: Path) -> None:

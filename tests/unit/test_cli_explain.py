@@ -50,7 +50,7 @@ def test_a_sink_that_may_leave_records_out_says_so(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(FILE.replace("offsets_topic: mine", "record_too_large: skip"))
     said = CliRunner().invoke(main, ["explain", str(file)]).stdout
-    assert "kafka kafka: exactly once\n" in said
+    assert "sink kafka, kafka: exactly once\n" in said
     assert "  but for           records that are too large (record_too_large: skip)" in said
     assert said.count("but for") == 1
     said = CliRunner().invoke(main, ["validate", str(file)]).stdout
@@ -86,8 +86,8 @@ def test_for_people_and_offline(tmp_path: Path) -> None:
     explained(tmp_path)
     result = CliRunner().invoke(main, ["explain", str(tmp_path / "shop.yaml")])
     assert result.exit_code == 0
-    assert "stdout stdout: at least once (at_least_once is asked for)\n" in result.stdout
-    assert "kafka kafka: exactly once\n" in result.stdout
+    assert "sink stdout, stdout: at least once (at_least_once is asked for)\n" in result.stdout
+    assert "sink kafka, kafka: exactly once\n" in result.stdout
     assert "geheim" not in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["shop.yaml"]
 
@@ -111,7 +111,7 @@ def test_what_shapes_the_events_is_named_in_order(tmp_path: Path) -> None:
 def test_a_plugin_that_says_nothing_is_explained_by_its_guarantee(pipeline_file: Path) -> None:
     result = CliRunner().invoke(main, ["explain", str(pipeline_file)])
     assert result.exit_code == 0
-    assert "file file: exactly once\n" in result.stdout
+    assert "sink file, file: exactly once\n" in result.stdout
     assert "the checkpoint in the target tells whether it took effect" in result.stdout
 
 

@@ -80,6 +80,26 @@ def test_events_for_people(path: Path) -> None:
     ]
 
 
+def test_events_of_the_format_plain_for_people(tmp_path: Path) -> None:
+    """With their table and fields, and the digits that the database wrote."""
+    values = [
+        b'{"op":"c","table":"public.items","position":"1","ts":"2026","row":{"id":1.10,"price":12.50,"n":null}}',
+        b'{"op":"u","table":"public.items","before":{"id":1.10,"price":12.50},"row":{"id":1.10,"price":1e3}}',
+        b'{"op":"d","table":"public.items","before":{"id":1.10,"price":100000000000000000.01}}',
+    ]
+    rows: Rows = [part for value in values for part in (None, START, "1", 0, 0, b'{"id":1.10}', value)]
+    message = b'{"op":"m","position":"1","prefix":"p","content":"aGk="}'
+    fill(tmp_path / "events.db", {"a": [*rows, None, START, "1", 0, 0, None, message]})
+    said = log("read", "a", "--log", tmp_path / "events.db").output.splitlines()
+    assert [line.split("Z  ")[1] for line in said] == [
+        "c  public.items  id=1.10  price=12.50 n=null",
+        "u  public.items  id=1.10  price: 12.50 → 1E+3",
+        "d  public.items  id=1.10  price=100000000000000000.01",
+        "m  prefix=p content=aGk=",
+    ]
+    assert len(log("read", "a", "--log", tmp_path / "events.db", "--key", "1.10").output.splitlines()) == 3
+
+
 def test_events_for_programs(path: Path) -> None:
     result = log("read", TOPIC, "--log", path, "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -179,6 +199,8 @@ def test_through_the_pipelines_file(tmp_path: Path, pipeline_file: Path) -> None
         (["topics", "p.yaml", "--log", "x"], 2, "either --log PATH or a pipeline's FILE"),
         (["topics", "--log", "nowhere.db"], 1, "TR-LOG-001"),
         (["read", "a", "--log", "nowhere.db"], 1, "TR-LOG-001"),
+        (["read", "a"], 2, "Name the log"),
+        (["read", "shop.yaml"], 2, "missing before shop.yaml: tailrace log topics shop.yaml"),
         (["read", "nope", "--log", "LOG"], 1, "TR-LOG-002"),
         (["read", TOPIC, "--log", "LOG", "--from", "7"], 1, "TR-LOG-004"),
         (["read", TOPIC, "--log", "LOG", "--from", "yesterday"], 2, "neither beginning nor end"),

@@ -62,6 +62,13 @@ def test_wrong_usage_is_exit_code_2(words: list[str]) -> None:
     assert result.stderr.startswith("Usage: ")
 
 
+def test_a_slip_in_a_command_is_guessed() -> None:
+    result = CliRunner().invoke(main, ["valdate", "p.yaml"])
+    assert result.exit_code == 2
+    assert "Did you mean validate?" in result.stderr
+    assert "Did you mean" not in CliRunner().invoke(main, ["xyz"]).stderr
+
+
 def test_an_error_has_code_place_finding_and_remedy(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["run", str(tmp_path / "none.yaml")])
     assert result.exit_code == 2
@@ -100,11 +107,6 @@ def test_what_the_system_refuses_is_told_with_its_file(pipeline_file: Path) -> N
     assert "error TR-CLI-002: the operating system refused\n  File exists: " in result.stderr
 
 
-def _mind_interrupts() -> None:
-    """Also where this process was started in the background, and so with SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
     fifo = tmp_path / "p.yaml"
     os.mkfifo(fifo)
@@ -112,7 +114,6 @@ def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
         [sys.executable, "-m", "tailrace", "validate", fifo],
         env={**environment(tmp_path, os.environ), "PYTHONWARNINGS": ""},  # the file stays open, of course
         stderr=subprocess.PIPE,
-        preexec_fn=_mind_interrupts,
     )
 
     def opened() -> int | None:

@@ -22,6 +22,7 @@ PRICE = LogicalType(Kind.DECIMAL, "numeric", precision=12, scale=2)
 NUMERIC = LogicalType(Kind.DECIMAL, "numeric")
 MOMENT = LogicalType(Kind.TIMESTAMP, "timestamp", precision=6)
 MOMENT_3 = LogicalType(Kind.TIMESTAMP, "timestamp", precision=3)
+DURATION = LogicalType(Kind.DURATION, "time", precision=6)
 TIME = LogicalType(Kind.TIME, "time", precision=6)
 DATE = LogicalType(Kind.DATE, "date")
 BITS = LogicalType(Kind.BITS, "bit", length=5)
@@ -47,6 +48,8 @@ BITS = LogicalType(Kind.BITS, "bit", length=5)
         (DATE, math.inf, {}, "infinity"),
         (DATE, 0, {"time_precision_mode": "connect"}, "1970-01-01"),
         (TIME, 47_655_500_000, {}, "13:14:15.5"),
+        (DURATION, -47_655_500_000, {}, "-13:14:15.5"),
+        (DURATION, 3_020_399_000_000, {}, "838:59:59"),
         (TIME, 86_400_000_000, {"time_precision_mode": "nanoseconds"}, "24:00:00"),
         (MOMENT, -1, {}, "1969-12-31T23:59:59.999999"),
         (MOMENT, -math.inf, {}, "-infinity"),

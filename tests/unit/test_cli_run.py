@@ -125,6 +125,24 @@ def test_what_a_connector_logs_is_no_data(pipeline_file: Path, run: Callable[...
     assert running.process.stdout.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code", "status"),
+    [("name: Orders", "TR-CONF-008", 2), ("name: orders", "TR-TEST-010", 1)],
+    ids=["the file", "the source"],
+)
+def test_with_json_an_error_is_a_line_too(
+    pipeline_file: Path, run: Callable[..., Running], wrong: str, code: str, status: int
+) -> None:
+    """Who collects the lines must not lose the one that says why there are no more."""
+    pipeline_file.write_text(pipeline_file.read_text().replace("name: orders", wrong, 1))
+    pipeline_file.with_name("log.txt").unlink()
+    running = run(pipeline_file, "--log-format", "json")
+    assert running.wait() == status
+    lines = [json.loads(line) for line in running.status.splitlines()]
+    assert lines[-1].keys() >= {"timestamp", "level", "event", "code", "error", "remedy"}
+    assert (lines[-1]["level"], lines[-1]["code"]) == ("error", code)
+
+
 def _nobody_reads() -> int:
     ours, theirs = os.pipe()
     os.close(ours)
@@ -242,6 +260,19 @@ def test_a_live_view_on_a_terminal(pipeline_file: Path, run: Callable[..., Runni
     running.process.send_signal(signal.SIGINT)
     assert running.wait() == 0
     assert running.status.rindex("\x1b[?25h") > running.status.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_a_live_view_on_a_narrow_terminal(pipeline_file: Path, run: Callable[..., Running]) -> None:
+    """A line per sink, cut, so that nothing jumps; the position that stays at the end is whole."""
+    running = run(pipeline_file, terminal=True, env={"COLUMNS": "50"})
+    wait_until(lambda: "streaming" in running.status, "the start")
+    append(pipeline_file, [1, 2, 3])
+    wait_until(lambda: events(pipeline_file) == ["1", "2", "3"], "the events")
+    wait_until(lambda: "…" in running.status, "the view")
+    assert "at 1" not in running.status
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait() == 0
+    assert "at 1" in running.status
 
 
 def test_no_secret_reaches_the_log(pipeline_file: Path, run: Callable[..., Running]) -> None:

@@ -127,3 +127,17 @@ def test_no_secret_is_in_the_json(pipeline_file: Path) -> None:
         "TR-CONF-008",
     ]
     assert "hunter2" not in result.stdout
+
+
+def test_a_remedy_is_a_sentence_and_no_page(tmp_path: Path) -> None:
+    """What the reference says at length of a setting is not repeated for each slip in it."""
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "name: shop\n"
+        "source: {type: postgres, url: 'postgresql://a@b/c', tables: [orders], snapshot: never}\n"
+        "sinks: [{type: stdout}]\n"
+    )
+    (fault,) = json.loads(validate(file, "--json").stdout)[0]["faults"]
+    assert fault["found"] == "tables: 'orders' is not schema.table, as in public.orders or audit.*"
+    assert fault["remedy"].startswith("The tables to capture, as patterns: `schema.table`, ")
+    assert fault["remedy"].endswith('`public.Orders` is the table "Orders".')

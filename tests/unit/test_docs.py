@@ -16,6 +16,7 @@ import yaml
 from tailrace_example.directory import DirectorySource
 from tailrace_example.sqlite import SqliteSink
 
+from connectors.postgres.config import PostgresSettings
 from tailrace import plugins
 from tailrace.cli.main import main
 from tailrace.config import loads
@@ -170,6 +171,14 @@ def test_the_code_about_plugins_is_that_of_the_example() -> None:
     for file, code in shown:
         text = (ROOT / "examples/tailrace-example" / file).read_text()
         assert code in text, (file, code)
+
+
+def test_what_takes_the_place_of_debeziums_settings_exists() -> None:
+    page = (ROOT / "docs/from-debezium.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`source\.(\w+)`", row[1])}
+    assert len(named) > 10
+    assert named <= {"type", *PostgresSettings.model_fields}
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

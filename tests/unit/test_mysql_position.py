@@ -13,7 +13,7 @@ from connectors.mysql.position import BinlogPosition, FilePlace, Proof, SourceBl
 from tailrace.events import Batch, Change, Origin, SchemaChange, Table, Transaction
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
-PROOF = Proof(FilePlace("binlog.000003", 700), "server-1", 500, f"{UUID}:7")
+PROOF = Proof("binlog.000003", 700, "server-1", 500, f"{UUID}:7")
 TABLE = Table(Origin("mysql", "p", None, ()), "shop", "t", (), (), lambda raw: raw)
 
 
@@ -33,7 +33,7 @@ IN_ORDER = {
     "mariadb": [
         BinlogPosition(GtidPosition()),
         BinlogPosition(GtidPosition.parse("0-1-7")),
-        BinlogPosition(GtidPosition.parse("0-1-7"), "1-2-1", 3, Proof(FilePlace("log-bin.9", 4), "1")),
+        BinlogPosition(GtidPosition.parse("0-1-7"), "1-2-1", 3, Proof("log-bin.9", 4, "1")),
         BinlogPosition(GtidPosition.parse("0-1-7,1-2-1")),
         BinlogPosition(GtidPosition.parse("0-3-9,1-2-1")),
     ],
@@ -109,7 +109,7 @@ def test_other_texts_are_refused(text: str, flavor: Flavor) -> None:
 def transaction(number: int) -> Transaction:
     block = SourceBlock()
     done = f"{UUID}:1-{number}" if number else ""
-    block.before = BinlogPosition(gtids(done), proof=PROOF)
+    block.executed, block.proof = gtids(done), PROOF
     return Transaction(f"{UUID}:{number + 1}", f"{number:020d}", 1_000_000 * number, block)
 
 

@@ -383,6 +383,19 @@ def test_a_transaction_is_handed_out_in_bounded_lists(tmp_path: Path) -> None:
     assert len(sizes) < 12
 
 
+def test_what_was_rolled_back_is_passed_in_bounded_steps(tmp_path: Path) -> None:
+    """It makes no message, and its reading must not keep others waiting all the same."""
+    made = assembly(tmp_path)
+    assert list(made.feed(PIECE)) == [[]]
+    row = within(8, insert(T, bytes(1000)))
+    for _ in range(100):
+        assert list(made.feed([start(7, first=False), *[row] * 100, STOP])) == [[]]
+    assert list(made.feed([stream_abort(7, 8)])) == [[]]
+    parts = list(fed(made, [stream_commit(7, 0x2000)]))
+    assert [kind(m) for part in parts for m in part] == list("BRIC")
+    assert len(parts) > 4  # 10 MB
+
+
 def test_the_memory_for_a_transaction_is_bounded(tmp_path: Path) -> None:
     """However large it is: its pieces, and its replay up to the events."""
     made, decoder = assembly(tmp_path), _decoder()

@@ -2,9 +2,10 @@
 
 import pytest
 
-from connectors.postgres.continuity import check_end, check_timeline
+from connectors.postgres.continuity import check_end, check_slot, check_timeline
 from connectors.postgres.position import WalPosition
-from tailrace.errors import Diverged
+from connectors.postgres.slot import Slot
+from tailrace.errors import Diverged, Gap
 
 # What TIMELINE_HISTORY 4 returns; timeline 3 was left at 0/9000000.
 _HISTORY = """\
@@ -60,3 +61,23 @@ def test_the_end(position: WalPosition, allowed: bool) -> None:
     with pytest.raises(Diverged) as refused:
         check_end(position, 0x1000, "here")
     assert refused.value.code.id == "TR-PG-322"
+
+
+@pytest.mark.parametrize(
+    ("position", "confirmed", "allowed"),
+    [
+        (WalPosition(0x1000), 0x1000, True),
+        (WalPosition(0x1000), 0x1001, False),
+        (_inside(0x1000), 0xF00, True),
+        (_inside(0x1000), 0x1000, True),  # a transaction that commits there is sent
+        (_inside(0x1000), 0x1001, False),
+    ],
+)
+def test_where_the_slot_stands(position: WalPosition, confirmed: int, allowed: bool) -> None:
+    slot = Slot("s", "pgoutput", "d", False, None, confirmed, "reserved", False, None, False, False)
+    if allowed:
+        assert check_slot(position, "s", slot, "d", "here") == confirmed
+        return
+    with pytest.raises(Gap) as refused:
+        check_slot(position, "s", slot, "d", "here")
+    assert refused.value.code.id == "TR-PG-312"

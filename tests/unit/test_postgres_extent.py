@@ -16,8 +16,8 @@ from connectors.postgres.wanted import named
 from tailrace.errors import NotReady
 from tailrace.patterns import NamePattern
 
-_T = Relation(1, "s", "t", "s.t", "r", "p", True, (), ())
-_ODD = Relation(2, 'a"b', "My Table", '"a""b"."My Table"', "r", "p", True, (), ())
+_T = Relation(1, "s", "t", "s.t", "r", "p", True, "o", (), ())
+_ODD = Relation(2, 'a"b', "My Table", '"a""b"."My Table"', "r", "p", True, "o", (), ())
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,10 @@ def test_as_sql(relation: Relation, extent: Extent, sql: str) -> None:
         ("(n > 0) OR (n < 9)", "((n > 0) OR (n < 9))", True),
         ("n > 0", "n > 1", False),
         ("(x = '(') OR (x = ')')", "x = '(') OR (x = ')'", False),
+        ("(x = 'a b')", "(x  = 'a b')", True),
+        ("(x = 'a b')", "(x = 'a  b')", False),
+        ("(x = 'it''s\n')", "(x = 'it''s ')", False),
+        ('("a b" > 0)', '("a  b" > 0)', False),
         ("n > 0", None, False),
         (None, None, True),
     ],
@@ -251,8 +255,8 @@ def test_a_publication_of_somebody_elses_is_compared_where_the_file_says_somethi
 
 
 def test_of_several_patterns_the_first_counts() -> None:
-    root = Relation(5, "s", "root", "s.root", "p", "p", True, (5,), ())
-    leaf = Relation(6, "s", "leaf", "s.leaf", "r", "p", True, (6, 5), ())
+    root = Relation(5, "s", "root", "s.root", "p", "p", True, "o", (5,), ())
+    leaf = Relation(6, "s", "leaf", "s.leaf", "r", "p", True, "o", (6, 5), ())
     wishes = [(Pattern.parse(text), text) for text in ("s.t", "s.roo?", "s.*")]
     found = {str(table): text for table, text in named(wishes, [_T, _ODD, root, leaf], [_ODD, _T, leaf])}
     assert found == {"s.t": "s.t", "s.leaf": "s.roo?"}

@@ -159,3 +159,8 @@ def test_what_stands_before_a_change() -> None:
         end = WalPosition.from_document(part.end)
         assert (end.lsn, end.ordinal, end.end) == (lsn, ordinal, lsn)
         assert not after(batch, end).events or list(after(batch, end).events) == events[kept:]
+    inside = Batch(events, WalPosition(0x200, 9, 0x180).document(), commit=False, size=50)
+    for number, asked in ((1, 0x100), (2, 0x200), (4, 0x180)):
+        part = before(inside, events[number])
+        assert part is not None
+        assert WalPosition.from_document(part.end).end == asked

@@ -75,6 +75,13 @@ def test_a_refused_connection(text: str, kind: type[TailraceError], code: str) -
     assert refused.value.remedy
 
 
+def test_where_a_password_goes_is_said_where_there_is_none() -> None:
+    with pytest.raises(NotReady) as refused, connecting(_ADDRESS):
+        raise psycopg.OperationalError(_PREAMBLE + "fe_sendauth: no password supplied")
+    assert refused.value.code.id == "TR-PG-010"
+    assert "export PGPASSWORD=" in refused.value.remedy
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "code"),
     [

@@ -61,7 +61,7 @@ def test_what_is_excluded_is_not_captured() -> None:
 def _relation(
     oid: int, name: str, kind: str, persistence: str = "p", ancestors: Sequence[int] = ()
 ) -> Relation:
-    return Relation(oid, "s", name, f"s.{name}", kind, persistence, True, ancestors, ())
+    return Relation(oid, "s", name, f"s.{name}", kind, persistence, True, "o", ancestors, ())
 
 
 def test_a_partition_goes_with_its_table() -> None:

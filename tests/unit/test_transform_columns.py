@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -106,6 +107,44 @@ def test_a_column_that_was_the_key_may_go_once_another_one_is() -> None:
     assert (names(event), event.table.key) == (["email", "note", "age"], (0,))
 
 
+def same(field: Any) -> Any:
+    return field
+
+
+RAW = [
+    (Kind.BOOLEAN, same, True, b"t"),
+    (Kind.INT16, same, -7, b"-7"),
+    (Kind.INT64, same, 2**63 - 1, b"9223372036854775807"),
+    (Kind.DECIMAL, same, Decimal("1E+2"), b"100"),
+    (Kind.DECIMAL, same, Decimal("-0.50"), b"-0.50"),
+    (Kind.DECIMAL, same, Decimal("NaN"), b"NaN"),
+    (Kind.STRING, lambda field: field.decode("latin-1"), b"\xe4", "ä".encode()),
+    (Kind.BYTES, same, b"\0\xff", b"\\x00ff"),
+    (Kind.ENUM, lambda field: ("", "new")[field], 1, b"new"),
+]
+"""Fields that are no text, what makes values of them, and the canonical text of these."""
+
+
+@pytest.mark.parametrize(("kind", "value", "field", "text"), RAW)
+def test_fields_that_are_no_text_are_hashed_by_the_text_of_their_value(
+    kind: Kind, value: Any, field: Any, text: bytes
+) -> None:
+    """So that a value has one hash, whichever database it comes from."""
+    of = table(ID, Column("x", LogicalType(kind, "native"), True, value, text=False))
+    digest = hashlib.sha256(b"s" + text).hexdigest().encode()
+    assert shaped([b"1", field], of=of, hash=["x"], salt="s") == [b"1", digest]
+    assert shaped([b"1", None], of=of, hash=["x"], salt="s") == [b"1", None]
+
+
+def test_texts_of_other_character_sets_are_cut_by_characters() -> None:
+    of = table(
+        ID, Column("x", LogicalType(Kind.STRING, "varchar"), True, lambda f: f.decode("latin-1"), text=False)
+    )
+    assert shaped([b"1", b"\xe4\xf6\xfc"], of=of, truncate={"x": 2}) == [b"1", "äö".encode()]
+    [event] = shape([change("c", of, None, [b"1", b"\xe4\xf6"])], transform("columns", truncate={"x": 1}))
+    assert value(encode(event)[0])["after"]["x"] == "ä"  # type: ignore[arg-type]  # a change
+
+
 def test_a_column_named_by_itself_must_be_there() -> None:
     error = refused("TR-SHAPE-002", mask={"emial": 3})
     assert "emial" in error.found
@@ -115,6 +154,8 @@ def test_a_column_named_by_itself_must_be_there() -> None:
 
 def test_what_cannot_be_done_to_a_type_is_refused() -> None:
     assert "age (int4)" in refused("TR-SHAPE-005", truncate={"age": 1}).found
+    labels = Column("s", LogicalType(Kind.STRING, "set", labels=("a", "b")), True, bytes.decode, text=False)
+    assert "s (set)" in refused("TR-SHAPE-005", of=table(ID, labels), truncate={"s": 1}).found
     of = table(ID, SPAN, name="spans")
     assert "span (interval)" in refused("TR-SHAPE-005", of=of, hash=["span"], salt="s").found
     refused("TR-SHAPE-006", of=table(EMAIL, key=()), include=["x*"])

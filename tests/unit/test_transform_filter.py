@@ -83,6 +83,8 @@ def test_what_is_true_of_the_row(where: str) -> None:
         ("f'{op}' == 'c'", 1, "no such thing"),
         ("(x := op) == 'c'", 2, "no such thing"),
         ("", 1, "invalid syntax"),
+        ("op == 'c' && row.amount > 3", 12, "; write and for &&"),
+        ("row.state = 'x || y' AND op == 'c'", None, "; write and for AND; write == for ="),
         pytest.param("not " * 2000 + "True", None, "nested too deep", id="deep"),
     ],
 )

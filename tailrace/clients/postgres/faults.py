@@ -159,7 +159,14 @@ _REFUSALS: Final[tuple[tuple[str, type[TailraceError], Code, str], ...]] = (
         "sslmode=verify-ca checks the authority alone.",
     ),
     (
-        r"password authentication failed|no password supplied|authentication failed|"
+        r"no password supplied",
+        NotReady,
+        PASSWORD,
+        "The server asks for a password: export PGPASSWORD=…, write a line into ~/.pgpass, or write "
+        "password: into the pipeline's file.",
+    ),
+    (
+        r"password authentication failed|authentication failed|"
         r"pg_hba\.conf|not permitted to log in|role \".*\" does not exist",
         NotReady,
         PASSWORD,

@@ -70,6 +70,36 @@ SCENARIOS = (
         ],
     ),
     Scenario(
+        "partitioned",
+        [
+            "CREATE TABLE größe (`naïve id` int, b int, a int, PRIMARY KEY (a, `naïve id`))"
+            " PARTITION BY HASH (a) PARTITIONS 4",
+            "INSERT INTO größe VALUES (1, 2, 3), (4, 5, 6)",
+            "UPDATE größe SET a = 8 WHERE b = 5",
+        ],
+    ),
+    Scenario(
+        "hidden",  # columns that are there for an index, or instead of a key
+        [
+            "CREATE TABLE expressions (id int PRIMARY KEY, v varchar(20), j json, KEY ((UPPER(v))),"
+            " KEY ((CAST(j->'$.a' AS UNSIGNED ARRAY))))",
+            "INSERT INTO expressions VALUES (1, 'x', '{{\"a\": [1, 2]}}')",
+            "SET SESSION sql_generate_invisible_primary_key = ON",
+            "CREATE TABLE withkey (v varchar(20))",
+            "INSERT INTO withkey VALUES ('x')",
+        ],
+        releases=["mysql9"],
+    ),
+    Scenario(
+        "hidden",
+        [
+            "CREATE TABLE versioned (id int PRIMARY KEY, v varchar(20)) WITH SYSTEM VERSIONING",
+            "INSERT INTO versioned VALUES (1, 'x')",
+            "UPDATE versioned SET v = 'y'",
+        ],
+        releases=_MARIADB,
+    ),
+    Scenario(
         "minimal",  # what is described and what is logged
         [
             "SET SESSION binlog_row_image = MINIMAL",
@@ -261,8 +291,9 @@ def record(release: str) -> None:
             for name, value in zip(reversed(names), reversed(kept), strict=True):
                 if name != "gtid_mode":
                     server.execute(f"SET GLOBAL {name} = %s", (value,))
-            if scenario.name == "rows":
+            if scenario.name in ("rows", "partitioned", "hidden"):
                 told["tables"] = tables(server)
+            if scenario.name == "rows":
                 (FOLDER / f"{release}.packets").write_bytes(b"".join(sent(server, file)))
     lines = (f"{json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}" for name, part in told.items())
     (FOLDER / f"{release}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -75,7 +75,22 @@ CHANGES: Final = (
             "BEGIN",
             "INSERT INTO together (n) VALUES (9)",
             "ROLLBACK",
+            "XA START 'a'",
+            "UPDATE together SET n = n + 1",
+            "XA END 'a'",
+            "XA COMMIT 'a' ONE PHASE",
         ),
+    ),
+    Table(
+        "compressed",
+        "id int PRIMARY KEY, t text",
+        (
+            "SET binlog_transaction_compression = ON",
+            "INSERT INTO compressed VALUES (1, repeat('x', 300)), (2, NULL)",
+            "UPDATE compressed SET id = id + 10",
+            "SET binlog_transaction_compression = OFF",
+        ),
+        MYSQL,
     ),
     Table(
         "defaults",

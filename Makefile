@@ -35,7 +35,7 @@ lint: $(INSTALLED) ## ruff and mypy
 servers: $(INSTALLED) java ## Fetch the PostgreSQL, MySQL, MariaDB and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
 
-golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, on every version of PostgreSQL
+golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, on every version of PostgreSQL, MySQL and MariaDB
 	$(VENV)/bin/python -m tests.golden
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1

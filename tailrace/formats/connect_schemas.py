@@ -79,6 +79,7 @@ def _source(table: Table, mapping: Mapping) -> Schema:
         "optional": True,
         "default": "false",
     }
+    has_schemas = origin.database is not None
     fields = [
         field(primitive("string"), "version"),
         field(primitive("string"), "connector"),
@@ -89,8 +90,8 @@ def _source(table: Table, mapping: Mapping) -> Schema:
         field(primitive("string", optional=True), "sequence"),
         field(primitive("int64", optional=True), "ts_us"),
         field(primitive("int64", optional=True), "ts_ns"),
-        *([field(primitive("string"), "schema")] if origin.database is not None else []),
-        field(primitive("string"), "table"),
+        *([field(primitive("string"), "schema")] if has_schemas else []),
+        field(primitive("string", optional=not has_schemas), "table"),  # Debezium names it so
     ]
     fields += [
         field(mapping.form(own.type).schema | {"optional": own.optional}, own.name)

@@ -123,6 +123,8 @@ def _zoned_timestamp(type: LogicalType, mapping: Mapping) -> Form:
 
 def _decimal(type: LogicalType, mapping: Mapping) -> Form:
     mode = mapping.options.decimal_handling_mode
+    if type.native == "bigint unsigned":  # chosen by a setting of its own, which this one does not overrule
+        mode = "precise"
     if mode == "double":
         return Form(primitive("double"), values.decimal_float, text.decimal_float)
     if mode == "string":

@@ -6,12 +6,16 @@ Names of golden files as arguments record these alone.
 import sys
 
 from tests.golden import debezium, recording, transactions
+from tests.golden.binlog import files as binlog
 from tests.golden.files import FILES
 from tests.golden.options import properties
 
-for name in sys.argv[1:] or (*FILES, transactions.NAME):
+for name in sys.argv[1:] or (*FILES, transactions.NAME, *binlog.FILES):
     if name == transactions.NAME:
         print(transactions.record())
+        continue
+    if name in binlog.FILES:
+        print(binlog.FILES[name].record(name))
         continue
     golden = FILES[name]
     with golden.server(golden.major) as server:

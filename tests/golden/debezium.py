@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +21,6 @@ from tests.waiting import wait_until
 #: The newest of which Maven has every part.
 VERSION: Final = "3.6.1.Final"
 
-_ARTEFACTS: Final = (
-    *(f"io.debezium:debezium-{name}:{VERSION}" for name in ("api", "embedded", "connector-postgres")),
-    "org.slf4j:slf4j-simple:1.7.36",  # tells why the connector stops
-)
 _JVM: Final = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -73,19 +69,30 @@ def engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Iter
         "converter.schemas.enable": "true",
         **settings,
     }
-    command = [java(), *_JVM, "-cp", str(jars() / "*"), str(_PROGRAM)]
+
+    def streaming() -> bool:
+        slots = "SELECT true FROM pg_replication_slots WHERE slot_name = %s AND active"
+        return bool(server.execute(slots, (database,)))
+
+    with run(jars(), properties, streaming) as lines:
+        yield lines
+
+
+@contextmanager
+def run(jars: Path, properties: Mapping[str, object], streaming: Callable[[], bool]) -> Iterator[IO[str]]:
+    """The lines that a connector writes once it streams. `streaming`: whether the server sees it."""
+    command = [java(), *_JVM, "-cp", str(jars / "*"), str(_PROGRAM)]
     command += [f"{name}={value}" for name, value in properties.items()]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
         assert process.stdout
 
-        def streaming() -> bool:
+        def started() -> bool:
             assert process.poll() is None, "Debezium did not start"
-            slots = "SELECT true FROM pg_replication_slots WHERE slot_name = %s AND active"
-            return bool(server.execute(slots, (database,)))
+            return streaming()
 
         try:
-            wait_until(streaming, "Debezium to stream", 60)
+            wait_until(started, "Debezium to stream", 60)
             yield process.stdout
         finally:
             process.kill()
@@ -93,4 +100,13 @@ def engine(server: Postgres, database: str, settings: Mapping[str, str]) -> Iter
 
 def jars() -> Path:
     """The folder with the jars of the connector, fetched if need be."""
-    return install(f"debezium-{VERSION}", lambda into: maven_jars([*_ARTEFACTS], into, transitive=True))
+    of = artefacts(VERSION, "postgres")
+    return install(f"debezium-{VERSION}", lambda into: maven_jars(of, into, transitive=True))
+
+
+def artefacts(version: str, connector: str) -> list[str]:
+    """What makes up a connector, by Maven's coordinates."""
+    return [
+        *(f"io.debezium:debezium-{name}:{version}" for name in ("api", "embedded", f"connector-{connector}")),
+        "org.slf4j:slf4j-simple:1.7.36",  # tells why the connector stops
+    ]

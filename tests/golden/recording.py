@@ -23,7 +23,9 @@ DATABASE: Final = "golden"
 
 _BLOCKS: Final = ("source", "transaction")
 _MOMENTS: Final = ("ts_ms", "ts_us", "ts_ns")
-_VARYING: Final = ("version", *_MOMENTS, "sequence", "txId", "lsn")
+_VARYING: Final = (
+    "version", *_MOMENTS, "sequence", "txId", "lsn", "server_id", "gtid", "file", "pos", "thread"
+)  # fmt: skip
 _RUN: Final = "__debezium.context."  # headers that say which run of the engine wrote the record
 _WIDTH: Final = 110
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.abc import Record
-from tailrace.events import ABSENT, Column, Op, Table
+from tailrace.events import ABSENT, Column, Op, Origin, Table
+from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
 from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, change, encode, table, text_column
@@ -238,6 +240,23 @@ def test_logical_message() -> None:
             "version": 1,
         },
     )
+
+
+def test_a_source_block_without_schemas_has_an_optional_table() -> None:
+    origin = Origin("mysql", "orders", None, ())
+    [record] = encode(change("c", table(ID, origin=origin), None, [b"1"]), schemas=True)
+    source = schema(record.value)["fields"][2]
+    names = {field["field"]: field["optional"] for field in source["fields"]}
+    assert "schema" not in names
+    assert names["table"] is True
+
+
+@pytest.mark.parametrize("mode", ["precise", "double", "string"])
+def test_a_precise_unsigned_bigint_is_a_decimal_in_every_mode(mode: Any) -> None:
+    type = LogicalType(Kind.DECIMAL, "bigint unsigned", precision=20, scale=0)
+    form = Mapping(Options(decimal_handling_mode=mode)).form(type)
+    assert form.schema["name"] == "org.apache.kafka.connect.data.Decimal"
+    assert form.encode(Decimal(2**64 - 1)) == b'"AP//////////"'
 
 
 def test_names_that_kafka_refuses_are_replaced_in_schema_names() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from tests.golden import debezium
+from tests.golden.binlog import corpus, engine
+from tests.golden.binlog import files as binlog
 from tests.golden.differences import Difference
 from tests.golden.files import FILES
 from tests.golden.recording import Recorder, Recording, compare, read
+from tests.servers.mysql_releases import RELEASES
 
 SOURCE = {"version": "1", "lsn": 5, "xmin": None, "table": "t"}
 
@@ -33,6 +36,13 @@ def recorded(*payloads: Any, fields: tuple[str, ...] = ("op", "x"), source: Any 
 def test_golden_files_are_of_these_statements_and_this_debezium(name: str) -> None:
     golden, of = read(name), FILES[name]
     expected = (debezium.VERSION, of.corpus.fingerprint(of.major))
+    assert (golden["debezium"], golden["corpus"]) == expected, "make golden"
+
+
+@pytest.mark.parametrize("name", binlog.FILES)
+def test_golden_files_of_mysql_are_of_these_statements_and_this_debezium(name: str) -> None:
+    golden, release = read(name), binlog.FILES[name].release
+    expected = (engine.VERSIONS[RELEASES[release].flavor], corpus.fingerprint(release))
     assert (golden["debezium"], golden["corpus"]) == expected, "make golden"
 
 

@@ -91,13 +91,17 @@ class StatusLines:
                     position=show_position(sink.position),
                 )
 
-    def end(self, status: PipelineStatus) -> None:
-        """The last look: where each sink durably stands."""
+    def end(self, status: PipelineStatus, failure: BaseException | None = None) -> None:
+        """The last look: up to where each sink durably has everything, and whether it ended by a failure."""
         for identity, sink in status.sinks.items():
             if sink.position is not None:  # else it was never read
                 position = show_position(sink.position)
                 self._log.info("sink stands", sink=identity, events=sink.events, position=position)
-        self._log.info("pipeline ended", pipeline=status.name)
+        if failure is None:
+            self._log.info("pipeline ended", pipeline=status.name)
+            return
+        code = {"code": failure.code.id} if isinstance(failure, TailraceError) else {}
+        self._log.error("pipeline failed", pipeline=status.name, **code)
 
     def _tell(self, what: str, standing: Standing, **names: str) -> None:
         said = f"{what} {standing.state.value}"

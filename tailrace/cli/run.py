@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,7 +17,7 @@ from tailrace.cli.failure import ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
-from tailrace.errors import Stop
+from tailrace.errors import NotReady, Stop
 from tailrace.pipeline import Pipeline
 from tailrace.service import control
 from tailrace.service.report import Report
@@ -89,7 +90,12 @@ def run(
         click.get_current_context().meta[ERROR_LINES] = error_line
     pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
     display = StatusLines() if log_format == "json" else _display(pipeline.config)
-    asyncio.run(_run(pipeline, display, http, until_current=until_current))
+    try:
+        asyncio.run(_run(pipeline, display, http, until_current=until_current))
+    except NotReady as error:
+        # A start ends at the first of what may be several things to set up.
+        error.remedy = f"{error.remedy} All that is missing: tailrace doctor {shlex.quote(file)}".lstrip()
+        raise
 
 
 async def _run(
@@ -121,7 +127,8 @@ async def _run(
                 await asyncio.wait({running}, timeout=_LOOK)
                 display.look(pipeline.status)
         finally:
-            display.end(pipeline.status)
+            ended = running.done() and not running.cancelled()
+            display.end(pipeline.status, running.exception() if ended else None)
         await running
 
 

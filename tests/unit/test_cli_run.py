@@ -143,6 +143,21 @@ def test_with_json_an_error_is_a_line_too(
     assert (lines[-1]["level"], lines[-1]["code"]) == ("error", code)
 
 
+def test_a_failure_is_told_at_the_end_with_its_way_on(
+    pipeline_file: Path, run: Callable[..., Running]
+) -> None:
+    """Of what may be several things to set up, the start has met the first."""
+    pipeline_file.with_name("log.txt").unlink()
+    running = run(pipeline_file)
+    assert running.wait() == 1
+    lines = running.status.splitlines()
+    (ended,) = [line for line in lines if "pipeline failed" in line]
+    assert "level=error" in ended
+    assert ended.endswith(" pipeline=orders code=TR-TEST-010")
+    assert "pipeline ended" not in running.status
+    assert lines[-1].endswith(f" All that is missing: tailrace doctor {pipeline_file}")
+
+
 def _nobody_reads() -> int:
     ours, theirs = os.pipe()
     os.close(ours)

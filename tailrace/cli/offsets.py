@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import uuid
 from collections.abc import Iterable
 
@@ -13,10 +14,10 @@ from tailrace.abc import Sink, Source
 from tailrace.checkpoint import Checkpoint, Owner
 from tailrace.cli.completion import complete_sink
 from tailrace.cli.output import file_argument, json_option, write, write_json
-from tailrace.cli.positions import show_checkpoint
+from tailrace.cli.positions import show_checkpoint, show_position
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
-from tailrace.errors import ConfigurationError, Diverged, Gap, code
+from tailrace.errors import ConfigurationError, Diverged, Gap, TailraceError, code
 
 NO_SUCH_SINK = code("TR-CLI-010", "no such sink", "The pipeline has no sink of the name that was given.")
 NOT_A_POSITION = code(
@@ -121,6 +122,13 @@ def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
         write(f"{'would remove' if dry_run else 'removed'} {line}")
     if not removed:
         write("nothing is stored")
+        return
+    here = shlex.quote(file)
+    write(
+        f"the next run {'would be' if dry_run else 'is'} refused if the server still keeps its log for the "
+        f"pipeline: then set a position (tailrace offsets set {here} --at POSITION) or begin anew (tailrace "
+        f"teardown {here})"
+    )
 
 
 def _chosen(config: PipelineConfig, name: str | None) -> dict[str, Sink]:
@@ -182,11 +190,19 @@ async def _set(
 
 async def _verify(source: Source, wanted: Checkpoint) -> None:
     """Refuse a position as a start would. What a start tells to do is only right where no other position
-    will do."""
+    will do, not even the log's end."""
     try:
         await source.verify(wanted)
     except (Gap, Diverged) as error:
-        remedy = f"Give a position that the server can go on from. If there is none: {error.remedy}"
+        remedy = "Give a position that the server can go on from."
+        try:
+            end = await source.current()
+            await source.verify(msgspec.structs.replace(wanted, origin=end, position=end))
+            remedy += f" At the latest that is the end of its log: {show_position(end)}."
+        except (Gap, Diverged):
+            raise error from None
+        except TailraceError:  # the end is not to be seen now
+            pass
         raise type(error)(error.code, error.found, remedy, where=error.where) from error
 
 

@@ -100,7 +100,16 @@ def test_set_refuses_what_the_source_cannot_follow(delivered: Path) -> None:
     result = tailrace("offsets", "set", delivered, "--at", "1")
     assert result.exit_code == 1
     assert "TR-TEST-011" in result.stderr
+    assert result.stderr.endswith("  → Begin anew.\n")
     assert shown(delivered) == before
+
+
+def test_set_asks_for_another_position_where_one_will_do(delivered: Path) -> None:
+    result = tailrace("offsets", "set", delivered, "--at", "9")
+    assert result.exit_code == 1
+    assert "TR-TEST-013" in result.stderr
+    remedy = "Give a position that the server can go on from. At the latest that is the end of its log: 2."
+    assert result.stderr.endswith(f"  → {remedy}\n")
 
 
 @pytest.mark.parametrize(
@@ -120,12 +129,14 @@ def test_wrong_words(delivered: Path, words: list[str], code: str) -> None:
 
 def test_reset(delivered: Path) -> None:
     dry = tailrace("offsets", "reset", delivered, "--sink", "second", "--dry-run")
-    assert (dry.exit_code, dry.stdout) == (0, "would remove checkpoint in second.json\n")
+    line, said = dry.stdout.splitlines()
+    assert (dry.exit_code, line) == (0, "would remove checkpoint in second.json")
+    assert said.startswith("the next run would be refused if the server still keeps its log for the pipeline")
     assert shown(delivered)["second"] is not None
-    assert (
-        tailrace("offsets", "reset", delivered, "--sink", "second").stdout
-        == "removed checkpoint in second.json\n"
-    )
+    line, said = tailrace("offsets", "reset", delivered, "--sink", "second").stdout.splitlines()
+    assert line == "removed checkpoint in second.json"
+    assert f"(tailrace offsets set {delivered} --at POSITION)" in said
+    assert said.endswith(f"(tailrace teardown {delivered})")
     assert shown(delivered)["second"] is None
     assert shown(delivered)["file"] is not None
     assert tailrace("offsets", "reset", delivered, "--sink", "second").stdout == "nothing is stored\n"

@@ -168,6 +168,7 @@ class FileSource:
         if not self._slot.exists():
             return []
         if not dry_run:
+            structlog.get_logger().warning("nothing keeps the log now", slot=self._slot.name)
             self._slot.unlink()
         return [f"slot {self._slot.name}"]
 

@@ -34,6 +34,17 @@ def log_to_stderr(*, json: bool = False) -> None:
     )
 
 
+def log_as_words() -> None:
+    """The same for a command that a person waits for: `warning: what happened (slot orders)`."""
+    structlog.configure(processors=[_words], logger_factory=stderr_logger)
+
+
+def _words(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    said = event.pop("event")
+    rest = ", ".join(f"{name} {value}" for name, value in event.items())
+    return redact(f"{level}: {said} ({rest})" if rest else f"{level}: {said}")
+
+
 def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     first = {key: event.pop(key) for key in _FIRST}
     line = _redacted(msgspec.to_builtins({**first, **event}, enc_hook=str))

@@ -173,6 +173,7 @@ def test_teardown(delivered: Path) -> None:
 
     done = tailrace("teardown", delivered, answer="y\n")
     assert done.exit_code == 0
+    assert "warning: nothing keeps the log now (slot log.slot)\n" in done.stderr
     assert done.stdout.splitlines()[3:] == [f"removed {part}" for part in parts]
     assert shown(delivered) == {"file": None, "second": None}
     assert not delivered.with_name("log.slot").exists()

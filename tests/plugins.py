@@ -119,7 +119,7 @@ class FileSource:
     async def verify(self, checkpoint: Checkpoint) -> None:
         if not self._slot.exists():
             raise Gap(NO_SLOT, f"{self._slot} is gone", "Begin anew.", where=str(self._slot))
-        if checkpoint.position is not None and checkpoint.position["line"] > (end := len(self._lines())):
+        if checkpoint.position is not None and int(checkpoint.position["line"]) > (end := len(self._lines())):
             raise Diverged(BEYOND, f"the log ends at {end}", "Begin anew.")
 
     async def open(self, resume: Position) -> None:

@@ -132,14 +132,14 @@ def ask(path: Path, name: str, command: str, *, file: str = "FILE") -> Report:
                 raise Stop(
                     NOT_RUNNING, f"nothing listens for {name}", f"Start it with tailrace run {file}."
                 ) from None
-            with connection.makefile("rwb") as file:
-                file.write(msgspec.json.encode({"command": command}) + b"\n")
-                file.flush()
-                answer = file.readline()
+            with connection.makefile("rwb") as stream:
+                stream.write(msgspec.json.encode({"command": command}) + b"\n")
+                stream.flush()
+                answer = stream.readline()
                 if command == "stop":
                     connection.settimeout(None)  # its own deadline bounds it
                     with contextlib.suppress(ConnectionError):
-                        file.read()
+                        stream.read()
             answered = msgspec.json.decode(answer, type=_Answer)
             if answered.report is not None:
                 return answered.report

@@ -107,7 +107,9 @@ class StatusLines:
         for identity, sink in status.sinks.items():
             if sink.position is not None:  # else it was never read
                 position = show_position(sink.position)
-                self._log.info("sink stands", sink=identity, events=sink.events, position=position)
+                self._log.info(
+                    "delivered up to this position", sink=identity, events=sink.events, position=position
+                )
         if failure is None:
             self._log.info("pipeline ended", pipeline=status.name)
             return

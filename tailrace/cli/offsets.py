@@ -76,7 +76,7 @@ def show(file: str, name: str | None, as_json: bool) -> None:
 @_dry_run_option
 @json_option
 def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -> None:
-    """Let a sink (default: all) go on behind POSITION.
+    """Let a sink (default: all) continue with what follows POSITION.
 
     POSITION lies between two transactions. The place of a single event, as the header tailrace.position has
     it, is refused with the position from which the event's transaction is delivered whole.
@@ -96,8 +96,11 @@ def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -
         write_json({"pipeline": config.name, "dry_run": dry_run, "sinks": moved})
         return
     for sink, (old, new) in changes.items():
-        goes_on = "would go on" if dry_run else "goes on"
-        write((sink, "bold"), f"  {goes_on} behind {show_checkpoint(new)}; was: {show_checkpoint(old)}")
+        continues = "would continue" if dry_run else "continues"
+        write(
+            (sink, "bold"),
+            f"  {continues} with what follows {show_checkpoint(new)}; was: {show_checkpoint(old)}",
+        )
 
 
 @offsets.command()

@@ -58,7 +58,7 @@ def test_set_moves_one_sink(delivered: Path) -> None:
     before = shown(delivered)
     result = tailrace("offsets", "set", delivered, "--sink", "second", "--at", "1")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "second  goes on behind 1; was: 2\n"
+    assert result.stdout == "second  continues with what follows 1; was: 2\n"
     after = shown(delivered)
     assert after["file"] == before["file"]
     assert after["second"]["position"] == {"line": 1}
@@ -91,7 +91,10 @@ def test_set_as_json_and_dry(delivered: Path) -> None:
         "sinks": {"file": move, "second": move},
     }
     assert shown(delivered) == before
-    assert "would go on behind 0" in tailrace("offsets", "set", delivered, "--at", "0", "--dry-run").stdout
+    assert (
+        "would continue with what follows 0"
+        in tailrace("offsets", "set", delivered, "--at", "0", "--dry-run").stdout
+    )
 
 
 def test_set_refuses_what_the_source_cannot_follow(delivered: Path) -> None:

@@ -100,7 +100,7 @@ def test_until_current_then_from_where_it_stood(pipeline_file: Path, run: Callab
     second = run(pipeline_file, "--until-current")
     assert second.wait() == 0
     assert events(pipeline_file) == ["1", "2", "3"]
-    assert 'event="sink stands" sink=orders/file events=3 position=3' in second.status
+    assert 'event="delivered up to this position" sink=orders/file events=3 position=3' in second.status
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

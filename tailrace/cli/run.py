@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 import structlog
 
-from tailrace.cli.failure import ERROR_LINES, INTERRUPTED
+from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
-from tailrace.errors import NotReady, Stop
+from tailrace.errors import Stop
 from tailrace.pipeline import Pipeline
 from tailrace.service import control
 from tailrace.service.report import Report
@@ -88,14 +87,10 @@ def run(
     log_to_stderr(json=log_format == "json")
     if log_format == "json":
         click.get_current_context().meta[ERROR_LINES] = error_line
+    click.get_current_context().meta[CHECKED_BY_DOCTOR] = file
     pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
     display = StatusLines() if log_format == "json" else _display(pipeline.config)
-    try:
-        asyncio.run(_run(pipeline, display, http, until_current=until_current))
-    except NotReady as error:
-        # A start ends at the first of what may be several things to set up.
-        error.remedy = f"{error.remedy} All that is missing: tailrace doctor {shlex.quote(file)}".lstrip()
-        raise
+    asyncio.run(_run(pipeline, display, http, until_current=until_current))
 
 
 async def _run(

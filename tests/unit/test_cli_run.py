@@ -155,7 +155,7 @@ def test_a_failure_is_told_at_the_end_with_its_way_on(
     assert "level=error" in ended
     assert ended.endswith(" pipeline=orders code=TR-TEST-010")
     assert "pipeline ended" not in running.status
-    assert lines[-1].endswith(f" All that is missing: tailrace doctor {pipeline_file}")
+    assert lines[-1] == f"  All that is missing: tailrace doctor {pipeline_file}"
 
 
 def _nobody_reads() -> int:

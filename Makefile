@@ -66,7 +66,9 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \
 	$(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 …")'
 	@scripts/system-packages venv
+	@echo 'Installing into $(VENV): a few minutes at the first time …'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
-	$(VENV)/bin/pip install --quiet --editable '.[demo]' --group dev
+	@# An editable install is what is wanted: setuptools warns of it in a box.
+	PYTHONWARNINGS='ignore:Editable installation' $(VENV)/bin/pip install --quiet --editable '.[demo]' --group dev
 	@touch $@

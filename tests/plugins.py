@@ -29,12 +29,13 @@ from tailrace.abc import (
     Unit,
 )
 from tailrace.checkpoint import Checkpoint, Identity
-from tailrace.errors import Gap, NotReady, Retry, code
+from tailrace.errors import Diverged, Gap, NotReady, Retry, code
 from tailrace.events import Batch, Change, Column, Event, Origin, Position, Table, Transaction
 from tailrace.types import Kind, LogicalType
 
 NO_LOG = code("TR-TEST-010", "no log", "The file that is the log does not exist.")
 NO_SLOT = code("TR-TEST-011", "no slot", "Nothing keeps the log.")
+BEYOND = code("TR-TEST-013", "beyond the end", "The log ends before the position.")
 AWAY = code("TR-TEST-012", "log away", "The file that is the log went away while it was read.")
 
 
@@ -118,6 +119,8 @@ class FileSource:
     async def verify(self, checkpoint: Checkpoint) -> None:
         if not self._slot.exists():
             raise Gap(NO_SLOT, f"{self._slot} is gone", "Begin anew.", where=str(self._slot))
+        if checkpoint.position is not None and int(checkpoint.position["line"]) > (end := len(self._lines())):
+            raise Diverged(BEYOND, f"the log ends at {end}", "Begin anew.")
 
     async def open(self, resume: Position) -> None:
         self._line = int(resume["line"])
@@ -165,6 +168,7 @@ class FileSource:
         if not self._slot.exists():
             return []
         if not dry_run:
+            structlog.get_logger().warning("nothing keeps the log now", slot=self._slot.name)
             self._slot.unlink()
         return [f"slot {self._slot.name}"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -22,4 +23,5 @@ def ask(pipeline: str, command: str) -> Report:
     if _NAME.fullmatch(pipeline) and not Path(pipeline).is_file():
         return control.ask(control.find(pipeline), pipeline, command)
     config = load(pipeline)
-    return control.ask(control.path_of(config.name, config.data_dir), config.name, command)
+    path = control.path_of(config.name, config.data_dir)
+    return control.ask(path, config.name, command, file=shlex.quote(pipeline))

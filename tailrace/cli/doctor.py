@@ -64,7 +64,9 @@ async def _examine(config: PipelineConfig) -> list[_Line]:
         for sink in sinks:
             name = sink.identity.partition("/")[2]
             lines += [_Line(name, finding) async for finding in _findings(sink.check())]
-            lines.append(_Line(name, await _checkpoint(sink.peek())))
+            checkpoint = _Line(name, await _checkpoint(sink.peek()))
+            if not any(_same_fault(line, checkpoint) for line in lines):  # a target that is away is told once
+                lines.append(checkpoint)
         if not any(line.finding.error for line in lines):  # else a start would not come so far
             lines.append(_Line("start", await _positions(source, sinks)))
     finally:
@@ -72,6 +74,11 @@ async def _examine(config: PipelineConfig) -> list[_Line]:
         for sink in sinks:
             await sink.close()
     return lines
+
+
+def _same_fault(line: _Line, other: _Line) -> bool:
+    one, two = line.finding.error, other.finding.error
+    return line.part == other.part and one is not None and two is not None and str(one) == str(two)
 
 
 async def _findings(check: Awaitable[Sequence[Finding]]) -> AsyncIterator[Finding]:

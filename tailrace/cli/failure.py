@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Callable
 from typing import Final
 
 from tailrace.cli.output import write
-from tailrace.errors import ConfigurationError, TailraceError, code
+from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
 from tailrace.redact import redact
 
 DEFECT = code(
@@ -29,10 +30,20 @@ ERROR_LINES: Final = "tailrace.error_lines"
 """Under this key of the context's `meta` a command whose stderr is for programs leaves what `report` takes as
 `as_line`."""
 
+CHECKED_BY_DOCTOR: Final = "tailrace.checked_by_doctor"
+"""Under this key a command that ends at the first thing that is not ready leaves the `file` of `report`."""
 
-def report(error: Exception, *, debug: bool, as_line: Callable[[TailraceError], None] | None = None) -> int:
+
+def report(
+    error: Exception,
+    *,
+    debug: bool,
+    as_line: Callable[[TailraceError], None] | None = None,
+    file: str | None = None,
+) -> int:
     """Tell the error on stderr, with its traceback if that is wanted; returns the exit code. `as_line` tells
-    an error where stderr is read line by line by a program."""
+    an error where stderr is read line by line by a program. `file`: the pipeline's, of which `doctor` would
+    tell all that is not ready."""
     tell = as_line or _tell
     if debug:
         write(redact("".join(traceback.format_exception(error))).rstrip(), err=True)
@@ -45,6 +56,8 @@ def report(error: Exception, *, debug: bool, as_line: Callable[[TailraceError], 
             return WRONG_USAGE
         case TailraceError():
             tell(error)
+            if isinstance(error, NotReady) and file is not None and as_line is None:
+                write(f"  All that is missing: tailrace doctor {shlex.quote(file)}", err=True)
         case OSError():
             place = f": {error.filename}" if error.filename else ""
             found = f"{error.strerror or error}{place}"

@@ -34,6 +34,17 @@ def log_to_stderr(*, json: bool = False) -> None:
     )
 
 
+def log_as_words() -> None:
+    """The same for a command that a person waits for: `warning: what happened (slot orders)`."""
+    structlog.configure(processors=[_words], logger_factory=stderr_logger)
+
+
+def _words(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    said = event.pop("event")
+    rest = ", ".join(f"{name} {value}" for name, value in event.items())
+    return redact(f"{level}: {said} ({rest})" if rest else f"{level}: {said}")
+
+
 def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     first = {key: event.pop(key) for key in _FIRST}
     line = _redacted(msgspec.to_builtins({**first, **event}, enc_hook=str))
@@ -91,13 +102,19 @@ class StatusLines:
                     position=show_position(sink.position),
                 )
 
-    def end(self, status: PipelineStatus) -> None:
-        """The last look: where each sink durably stands."""
+    def end(self, status: PipelineStatus, failure: BaseException | None = None) -> None:
+        """The last look: up to where each sink durably has everything, and whether it ended by a failure."""
         for identity, sink in status.sinks.items():
             if sink.position is not None:  # else it was never read
                 position = show_position(sink.position)
-                self._log.info("sink stands", sink=identity, events=sink.events, position=position)
-        self._log.info("pipeline ended", pipeline=status.name)
+                self._log.info(
+                    "delivered up to this position", sink=identity, events=sink.events, position=position
+                )
+        if failure is None:
+            self._log.info("pipeline ended", pipeline=status.name)
+            return
+        code = {"code": failure.code.id} if isinstance(failure, TailraceError) else {}
+        self._log.error("pipeline failed", pipeline=status.name, **code)
 
     def _tell(self, what: str, standing: Standing, **names: str) -> None:
         said = f"{what} {standing.state.value}"

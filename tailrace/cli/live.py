@@ -47,8 +47,8 @@ class LiveStatus:
                 table.add_row("", "", _error(sink.error))
         self._live.update(table, refresh=True)
 
-    def end(self, status: PipelineStatus) -> None:
-        """The last look; the terminal is as it was."""
+    def end(self, status: PipelineStatus, failure: BaseException | None = None) -> None:
+        """The last look; the terminal is as it was. A failure stands below it, where the command tells it."""
         self.look(status)
         self._live.stop()
 

@@ -142,6 +142,8 @@ def read(
     For people: offset, time of the commit, operation, table, key, fields. With --json: one object a line,
     with key and value as they were delivered.
     """
+    if file is not None and file.isprintable() and Path(topic).is_file() and not Path(file).exists():
+        topic, file = file, topic  # written in the order of the other commands
     if file is None and log_path is None and topic.endswith((".yaml", ".yml")):
         raise click.UsageError(f"TOPIC is missing before {topic}: tailrace log topics {topic} lists them.")
     with contextlib.closing(_open(topic, _paths(file, log_path), wait=follow)) as reader:

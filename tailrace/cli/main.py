@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from tailrace import __version__
-from tailrace.cli.failure import ERROR_LINES, INTERRUPTED, report
+from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED, report
 from tailrace.cli.output import prepare_streams
 
 COMMANDS: Final = (
@@ -72,7 +72,14 @@ class Tailrace(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # who reads our output has left: click ends quietly
-            ctx.exit(report(error, debug=ctx.meta.get(_DEBUG, False), as_line=ctx.meta.get(ERROR_LINES)))
+            ctx.exit(
+                report(
+                    error,
+                    debug=ctx.meta.get(_DEBUG, False),
+                    as_line=ctx.meta.get(ERROR_LINES),
+                    file=ctx.meta.get(CHECKED_BY_DOCTOR),
+                )
+            )
 
 
 _DEBUG: Final = "tailrace.debug"

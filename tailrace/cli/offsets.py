@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import uuid
 from collections.abc import Iterable
 
@@ -13,10 +14,10 @@ from tailrace.abc import Sink, Source
 from tailrace.checkpoint import Checkpoint, Owner
 from tailrace.cli.completion import complete_sink
 from tailrace.cli.output import file_argument, json_option, write, write_json
-from tailrace.cli.positions import show_checkpoint
+from tailrace.cli.positions import show_checkpoint, show_position
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
-from tailrace.errors import ConfigurationError, Diverged, Gap, code
+from tailrace.errors import ConfigurationError, Diverged, Gap, TailraceError, code
 
 NO_SUCH_SINK = code("TR-CLI-010", "no such sink", "The pipeline has no sink of the name that was given.")
 NOT_A_POSITION = code(
@@ -75,7 +76,7 @@ def show(file: str, name: str | None, as_json: bool) -> None:
 @_dry_run_option
 @json_option
 def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -> None:
-    """Let a sink (default: all) go on behind POSITION.
+    """Let a sink (default: all) continue with what follows POSITION.
 
     POSITION lies between two transactions. The place of a single event, as the header tailrace.position has
     it, is refused with the position from which the event's transaction is delivered whole.
@@ -95,8 +96,11 @@ def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -
         write_json({"pipeline": config.name, "dry_run": dry_run, "sinks": moved})
         return
     for sink, (old, new) in changes.items():
-        goes_on = "would go on" if dry_run else "goes on"
-        write((sink, "bold"), f"  {goes_on} behind {show_checkpoint(new)}; was: {show_checkpoint(old)}")
+        continues = "would continue" if dry_run else "continues"
+        write(
+            (sink, "bold"),
+            f"  {continues} with what follows {show_checkpoint(new)}; was: {show_checkpoint(old)}",
+        )
 
 
 @offsets.command()
@@ -121,6 +125,13 @@ def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
         write(f"{'would remove' if dry_run else 'removed'} {line}")
     if not removed:
         write("nothing is stored")
+        return
+    here = shlex.quote(file)
+    write(
+        f"the next run {'would be' if dry_run else 'is'} refused if the server still keeps its log for the "
+        f"pipeline: then set a position (tailrace offsets set {here} --at POSITION) or begin anew (tailrace "
+        f"teardown {here})"
+    )
 
 
 def _chosen(config: PipelineConfig, name: str | None) -> dict[str, Sink]:
@@ -182,11 +193,19 @@ async def _set(
 
 async def _verify(source: Source, wanted: Checkpoint) -> None:
     """Refuse a position as a start would. What a start tells to do is only right where no other position
-    will do."""
+    will do, not even the log's end."""
     try:
         await source.verify(wanted)
     except (Gap, Diverged) as error:
-        remedy = f"Give a position that the server can go on from. If there is none: {error.remedy}"
+        remedy = "Give a position that the server can go on from."
+        try:
+            end = await source.current()
+            await source.verify(msgspec.structs.replace(wanted, origin=end, position=end))
+            remedy += f" At the latest that is the end of its log: {show_position(end)}."
+        except (Gap, Diverged):
+            raise error from None
+        except TailraceError:  # the end is not to be seen now
+            pass
         raise type(error)(error.code, error.found, remedy, where=error.where) from error
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 import structlog
 
-from tailrace.cli.failure import ERROR_LINES, INTERRUPTED
+from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
@@ -87,6 +87,7 @@ def run(
     log_to_stderr(json=log_format == "json")
     if log_format == "json":
         click.get_current_context().meta[ERROR_LINES] = error_line
+    click.get_current_context().meta[CHECKED_BY_DOCTOR] = file
     pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
     display = StatusLines() if log_format == "json" else _display(pipeline.config)
     asyncio.run(_run(pipeline, display, http, until_current=until_current))
@@ -121,7 +122,8 @@ async def _run(
                 await asyncio.wait({running}, timeout=_LOOK)
                 display.look(pipeline.status)
         finally:
-            display.end(pipeline.status)
+            ended = running.done() and not running.cancelled()
+            display.end(pipeline.status, running.exception() if ended else None)
         await running
 
 

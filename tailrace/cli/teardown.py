@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import click
 
+from tailrace.cli.lines import log_as_words
 from tailrace.cli.output import file_argument, write
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
@@ -25,6 +26,7 @@ def teardown(file: str, dry_run: bool, yes: bool) -> None:
     is a first start. Lists everything and asks before it removes anything; refuses while the pipeline runs.
     A sink that cannot be looked at keeps its position, and the exit code is 1; all the rest is removed.
     """
+    log_as_words()
     config = load(file)
     with PipelineLock(config.data_dir, config.name):
         found, failed = asyncio.run(_remove(config, dry_run=True))

@@ -29,6 +29,7 @@ NOT_AVAILABLE = code(
     "A setting that the design knows and this version does not have. It is refused instead of ignored.",
 )
 
+_PLUGIN: Final = re.compile(r"[a-z][a-z0-9_]*")
 _REFERENCE: Final = re.compile(r"\$\{\w+\}")  # and nothing beside it, nor a default
 _SECRET: Final = re.compile(r"secret|passw|token|credential", re.I)
 _LOGIN: Final = re.compile(r"://|@")
@@ -140,6 +141,8 @@ class _Translation:
             hint = did_you_mean(written, re.findall(r"'([^']*)'", context.get("expected", "")))
         elif detail["type"] == "string_type" and written is not None:
             hint = "Put it in quotes. "
+        elif written and (block := _as_block(path, detail["type"], written)):
+            hint = block
         elif detail["type"] in ("tuple_type", "list_type") and written:
             hint = "Put it in brackets, [ and ]. "
         remedy = context.get("remedy") or f"{hint}{text[:1].upper()}{text[1:]}."
@@ -171,6 +174,20 @@ class _Translation:
     def _description(self, loc: Sequence[str | int]) -> str | None:
         field = self._declaration.model_fields.get(str(loc[0])) if len(loc) == 1 else None
         return field.description if field else None
+
+
+def _as_block(path: KeyPath, kind: str, written: str) -> str | None:
+    """How a plugin is written whose name stands where its block belongs."""
+    if not _PLUGIN.fullmatch(written):
+        return None
+    match kind, path:
+        case ("dict_type", (*_, "sinks" | "transforms", int())):
+            return f"Write - type: {written}. "
+        case ("dict_type", (*_, "source" | "offsets")):
+            return f"Write {path[-1]}: {{type: {written}}}. "
+        case ("list_type", (*_, "sinks" | "transforms")):
+            return f"Write {path[-1]}: [{{type: {written}}}]. "
+    return None
 
 
 def _fields(declaration: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -104,7 +104,7 @@ def path_of(name: str, data_dir: Path) -> Path:
 
 
 def find(name: str) -> Path:
-    """The socket of the one running pipeline of this name."""
+    """The socket of the one running pipeline of this name. Raises Stop if there is none, or several."""
     running = [path for path in sorted(folder().glob(f"{name}-????????.sock")) if _is_alive(path)]
     if len(running) == 1:
         return running[0]
@@ -112,27 +112,34 @@ def find(name: str) -> Path:
         raise Stop(
             AMBIGUOUS, f"{len(running)} pipelines named {name} run", "Give the pipeline's file instead."
         )
-    raise _not_running(name)
+    others = {path.name.rpartition("-")[0] for path in folder().glob("*-????????.sock") if _is_alive(path)}
+    raise Stop(
+        NOT_RUNNING,
+        f"no pipeline named {name} runs here; those that do: {', '.join(sorted(others)) or 'none'}",
+        "A name is that of a running pipeline: start it with tailrace run FILE, or give the pipeline's file.",
+    )
 
 
-def ask(path: Path, name: str, command: str) -> Report:
+def ask(path: Path, name: str, command: str, *, file: str = "FILE") -> Report:
     """Send one command; the answer. With `stop`, wait until the pipeline has ended. Raises Stop if
-    nobody listens."""
+    nobody listens, with the way to start it out of `file`."""
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         try:
             try:
                 connection.connect(os.fspath(path))
             except _NOBODY:
-                raise _not_running(name) from None
-            with connection.makefile("rwb") as file:
-                file.write(msgspec.json.encode({"command": command}) + b"\n")
-                file.flush()
-                answer = file.readline()
+                raise Stop(
+                    NOT_RUNNING, f"nothing listens for {name}", f"Start it with tailrace run {file}."
+                ) from None
+            with connection.makefile("rwb") as stream:
+                stream.write(msgspec.json.encode({"command": command}) + b"\n")
+                stream.flush()
+                answer = stream.readline()
                 if command == "stop":
                     connection.settimeout(None)  # its own deadline bounds it
                     with contextlib.suppress(ConnectionError):
-                        file.read()
+                        stream.read()
             answered = msgspec.json.decode(answer, type=_Answer)
             if answered.report is not None:
                 return answered.report
@@ -145,10 +152,6 @@ def ask(path: Path, name: str, command: str) -> Report:
             "Look whether the process is stopped or overloaded, or of another version.",
             where=str(path),
         )
-
-
-def _not_running(name: str) -> Stop:
-    return Stop(NOT_RUNNING, f"nothing listens for {name}", "Start it with tailrace run FILE.")
 
 
 def _is_alive(path: Path) -> bool:

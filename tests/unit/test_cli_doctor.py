@@ -53,6 +53,15 @@ def test_a_fault_has_its_fix(pipeline_file: Path) -> None:
     assert result.stdout.endswith("1 of 4 checks failed\n")
 
 
+def test_a_target_that_is_away_is_told_once(pipeline_file: Path) -> None:
+    sink = "{type: kafka, bootstrap_servers: '127.0.0.1:1'}"
+    pipeline_file.write_text(f"{pipeline_file.read_text()}  - {sink}\n")
+    result = doctor(pipeline_file)
+    assert result.exit_code == 1
+    assert result.stdout.count("TR-KAFKA-001") == 1
+    assert "Unable to bootstrap from 127.0.0.1:1\n" in result.stdout
+
+
 def test_a_warning_keeps_nothing_from_starting(pipeline_file: Path) -> None:
     pipeline_file.write_text(pipeline_file.read_text().replace("out.json", "not/there/out.json"))
     result = doctor(pipeline_file)

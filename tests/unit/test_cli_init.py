@@ -66,6 +66,19 @@ def test_every_name_makes_a_valid_file_that_means_it(schema: str, table: str, fa
     assert Pattern.parse(written).literal == (schema, table)
 
 
+def test_the_events_of_a_starting_file_are_for_people() -> None:
+    """By Debezium's default a decimal is the Base64 of its digits, which nobody can read in a log."""
+    discovery = Discovery(
+        server="",
+        name="shop",
+        settings={"url": "postgresql://app@127.0.0.1:5432/shop", "snapshot": "never"},
+        tables=[DiscoveredTable(exactly("public", "orders"), "")],
+        others=[],
+    )
+    (sink,) = loads(render("postgres", "shop", discovery, "shop.yaml", []), "shop.yaml", {}).sinks
+    assert (sink.block.type, sink.format.type) == ("log", "plain")
+
+
 @pytest.mark.parametrize(
     "url",
     [

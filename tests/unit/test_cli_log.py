@@ -190,6 +190,7 @@ def test_through_the_pipelines_file(tmp_path: Path, pipeline_file: Path) -> None
     assert [line.split()[0] for line in log("topics", pipeline_file).output.splitlines()] == ["a", "b"]
     assert log("read", "b", pipeline_file).exit_code == 0
     assert "There are: b." in log("read", "c", pipeline_file).output
+    assert log("read", pipeline_file, "b").output == log("read", "b", pipeline_file).output
 
 
 @pytest.mark.parametrize(

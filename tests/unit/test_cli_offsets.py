@@ -58,7 +58,7 @@ def test_set_moves_one_sink(delivered: Path) -> None:
     before = shown(delivered)
     result = tailrace("offsets", "set", delivered, "--sink", "second", "--at", "1")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "second  goes on behind 1; was: 2\n"
+    assert result.stdout == "second  continues with what follows 1; was: 2\n"
     after = shown(delivered)
     assert after["file"] == before["file"]
     assert after["second"]["position"] == {"line": 1}
@@ -91,7 +91,10 @@ def test_set_as_json_and_dry(delivered: Path) -> None:
         "sinks": {"file": move, "second": move},
     }
     assert shown(delivered) == before
-    assert "would go on behind 0" in tailrace("offsets", "set", delivered, "--at", "0", "--dry-run").stdout
+    assert (
+        "would continue with what follows 0"
+        in tailrace("offsets", "set", delivered, "--at", "0", "--dry-run").stdout
+    )
 
 
 def test_set_refuses_what_the_source_cannot_follow(delivered: Path) -> None:
@@ -100,7 +103,16 @@ def test_set_refuses_what_the_source_cannot_follow(delivered: Path) -> None:
     result = tailrace("offsets", "set", delivered, "--at", "1")
     assert result.exit_code == 1
     assert "TR-TEST-011" in result.stderr
+    assert result.stderr.endswith("  → Begin anew.\n")
     assert shown(delivered) == before
+
+
+def test_set_asks_for_another_position_where_one_will_do(delivered: Path) -> None:
+    result = tailrace("offsets", "set", delivered, "--at", "9")
+    assert result.exit_code == 1
+    assert "TR-TEST-013" in result.stderr
+    remedy = "Give a position that the server can go on from. At the latest that is the end of its log: 2."
+    assert result.stderr.endswith(f"  → {remedy}\n")
 
 
 @pytest.mark.parametrize(
@@ -120,12 +132,14 @@ def test_wrong_words(delivered: Path, words: list[str], code: str) -> None:
 
 def test_reset(delivered: Path) -> None:
     dry = tailrace("offsets", "reset", delivered, "--sink", "second", "--dry-run")
-    assert (dry.exit_code, dry.stdout) == (0, "would remove checkpoint in second.json\n")
+    line, said = dry.stdout.splitlines()
+    assert (dry.exit_code, line) == (0, "would remove checkpoint in second.json")
+    assert said.startswith("the next run would be refused if the server still keeps its log for the pipeline")
     assert shown(delivered)["second"] is not None
-    assert (
-        tailrace("offsets", "reset", delivered, "--sink", "second").stdout
-        == "removed checkpoint in second.json\n"
-    )
+    line, said = tailrace("offsets", "reset", delivered, "--sink", "second").stdout.splitlines()
+    assert line == "removed checkpoint in second.json"
+    assert f"(tailrace offsets set {delivered} --at POSITION)" in said
+    assert said.endswith(f"(tailrace teardown {delivered})")
     assert shown(delivered)["second"] is None
     assert shown(delivered)["file"] is not None
     assert tailrace("offsets", "reset", delivered, "--sink", "second").stdout == "nothing is stored\n"
@@ -162,6 +176,7 @@ def test_teardown(delivered: Path) -> None:
 
     done = tailrace("teardown", delivered, answer="y\n")
     assert done.exit_code == 0
+    assert "warning: nothing keeps the log now (slot log.slot)\n" in done.stderr
     assert done.stdout.splitlines()[3:] == [f"removed {part}" for part in parts]
     assert shown(delivered) == {"file": None, "second": None}
     assert not delivered.with_name("log.slot").exists()

@@ -100,7 +100,7 @@ def test_until_current_then_from_where_it_stood(pipeline_file: Path, run: Callab
     second = run(pipeline_file, "--until-current")
     assert second.wait() == 0
     assert events(pipeline_file) == ["1", "2", "3"]
-    assert 'event="sink stands" sink=orders/file events=3 position=3' in second.status
+    assert 'event="delivered up to this position" sink=orders/file events=3 position=3' in second.status
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -141,6 +141,21 @@ def test_with_json_an_error_is_a_line_too(
     lines = [json.loads(line) for line in running.status.splitlines()]
     assert lines[-1].keys() >= {"timestamp", "level", "event", "code", "error", "remedy"}
     assert (lines[-1]["level"], lines[-1]["code"]) == ("error", code)
+
+
+def test_a_failure_is_told_at_the_end_with_its_way_on(
+    pipeline_file: Path, run: Callable[..., Running]
+) -> None:
+    """Of what may be several things to set up, the start has met the first."""
+    pipeline_file.with_name("log.txt").unlink()
+    running = run(pipeline_file)
+    assert running.wait() == 1
+    lines = running.status.splitlines()
+    (ended,) = [line for line in lines if "pipeline failed" in line]
+    assert "level=error" in ended
+    assert ended.endswith(" pipeline=orders code=TR-TEST-010")
+    assert "pipeline ended" not in running.status
+    assert lines[-1] == f"  All that is missing: tailrace doctor {pipeline_file}"
 
 
 def _nobody_reads() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,10 @@ import yaml
 from tailrace_example.directory import DirectorySource
 from tailrace_example.sqlite import SqliteSink
 
+from connectors.mysql.config import MariaDbSettings, MySqlSettings
 from connectors.postgres.config import PostgresSettings
 from tailrace import plugins
+from tailrace.abc import Declaration
 from tailrace.cli.main import main
 from tailrace.config import loads
 from tailrace.config.model import PipelineKeys, SinkKeys
@@ -173,12 +175,34 @@ def test_the_code_about_plugins_is_that_of_the_example() -> None:
         assert code in text, (file, code)
 
 
-def test_what_takes_the_place_of_debeziums_settings_exists() -> None:
+@pytest.mark.parametrize(
+    ("title", "sources", "least"),
+    [
+        ("Of the connectors for PostgreSQL, MySQL and MariaDB alike:", [PostgresSettings, MySqlSettings], 4),
+        ("Of the one for PostgreSQL:", [PostgresSettings], 8),
+        ("Of those for MySQL and MariaDB:", [MySqlSettings, MariaDbSettings], 8),
+    ],
+)
+def test_what_takes_the_place_of_debeziums_settings_exists(
+    title: str, sources: Sequence[type[Declaration]], least: int
+) -> None:
     page = (ROOT / "docs/from-debezium.md").read_text()
-    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    (table,) = re.findall(rf"^{title}\n\n((?:\|.*\n)+)", page, re.M)
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
     named = {name for row in rows for name in re.findall(r"`source\.(\w+)`", row[1])}
-    assert len(named) > 10
-    assert named <= {"type", *PostgresSettings.model_fields}
+    assert len(named) >= least
+    for source in sources:
+        assert named <= {"type", *source.model_fields}
+
+
+def test_of_debeziums_names_none_is_told_twice() -> None:
+    """Of one connector, what all have and what it alone has."""
+    page = (ROOT / "docs/from-debezium.md").read_text()
+    tables = [re.findall(r"^\| (`.*?) \| ", table, re.M) for table in page.split("\nOf ")[1:]]
+    common, *own = [[name for row in table for name in re.findall(r"`([^`]+)`", row)] for table in tables]
+    assert len(own) == 2
+    for names in own:
+        assert len({*common, *names}) == len(common) + len(names)
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 import pytest
@@ -84,3 +85,10 @@ def test_texts_name_what_happened() -> None:
     )
     assert translate(TimeoutError(), "connecting", where="").found == "connecting: no answer in time"
     assert translate(kafka.ProducerFenced(), "sending", where="").found == "sending: the producer was fenced"
+
+
+def test_brokers_stand_in_words_as_they_are_written() -> None:
+    hosts = [("127.0.0.1", 9092, socket.AF_UNSPEC), ("::1", 9093, socket.AF_INET6)]
+    error = kafka.KafkaConnectionError(f"Unable to bootstrap from {hosts}")
+    found = translate(error, "connecting", where="").found
+    assert found == "connecting: KafkaConnectionError: Unable to bootstrap from 127.0.0.1:9092, ::1:9093"

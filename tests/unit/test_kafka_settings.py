@@ -66,7 +66,7 @@ def test_topic_settings_become_kafkas_text() -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"bootstrap_servers": "localhost"}, "expected host:port, found 'localhost'"),
+        ({"bootstrap_servers": "localhost"}, "found 'localhost': write localhost:9092, if"),
         ({"bootstrap_servers": "a:9092,b:99999"}, "expected host:port, found 'b:99999'"),
         ({"bootstrap_servers": "a:9092,"}, "expected host:port, found ''"),
         ({"bootstrap_servers": "app:hunt,er2@a:9092"}, "without a login"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import configparser
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,29 @@ def test_the_changelog_speaks_of_this_version() -> None:
     assert PROJECT["version"] == tailrace.__version__
     text = (ROOT / "CHANGELOG.md").read_text()
     assert f"[{PROJECT['version']}]" in text or PROJECT["version"] in text.partition("## [Unreleased]")[2]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_first_make_says_what_takes_so_long(tmp_path: Path) -> None:
+    """And nothing of the warning that setuptools has for every editable install."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    warn = "import warnings; warnings.warn('Editable installation.\\nPlease be careful')"
+    pip = f'#!/bin/sh\nexec {sys.executable} -c "{warn}"\n'
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nif [ $1 = -m ]; then mkdir -p .venv/bin; cp pip .venv/bin; fi\n")
+    (tmp_path / "pip").write_text(pip)
+    for program in (python, tmp_path / "pip"):
+        program.chmod(0o755)
+    made = subprocess.run(
+        ["make", f"PYTHON={python}", ".venv/.installed"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("Installing into .venv: ")
+    assert made.stderr.count("Editable installation.") == 1  # the stand-in warns when pip is upgraded too

@@ -213,6 +213,22 @@ async def test_a_name_that_several_have(runtime: Path, tmp_path: Path) -> None:
     assert refused.value.code is control.AMBIGUOUS
 
 
+async def test_a_name_that_none_has_is_told_from_a_pipeline_that_is_stopped(
+    runtime: Path, tmp_path: Path, pipeline_file: Path
+) -> None:
+    async with listening(control.path_of("shop", tmp_path), lambda _: told(status())):
+        with pytest.raises(Stop) as refused:
+            await asyncio.to_thread(ask, "nosuch", "pause")
+        assert refused.value.found == "no pipeline named nosuch runs here; those that do: shop"
+        with pytest.raises(Stop) as refused:
+            await asyncio.to_thread(ask, str(pipeline_file), "status")
+        assert refused.value.found == "nothing listens for orders"
+        assert refused.value.remedy == f"Start it with tailrace run {pipeline_file}."
+    with pytest.raises(Stop) as refused:
+        control.find("nosuch")
+    assert refused.value.found.endswith("those that do: none")
+
+
 def test_a_folder_that_is_called_as_a_pipeline_is_no_file(
     runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

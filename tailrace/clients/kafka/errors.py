@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from typing import Final, NamedTuple
 
@@ -60,6 +61,10 @@ TLS = code(
 # A level that was set before stays.
 if (_log := logging.getLogger("aiokafka")).level == logging.NOTSET:
     _log.setLevel(logging.CRITICAL)
+
+_BROKER: Final = re.compile(
+    r"\[?\('(?P<host>[^']*)', (?P<port>\d+), (?:<[^>]*>|\w+)\)\]?"
+)  # as aiokafka shows it
 
 FAILURES: Final = (
     kafka.KafkaError,
@@ -228,4 +233,5 @@ def _describe(error: BaseException) -> str:
         text = f"{text}: {error.description}" if error.description else text
     elif isinstance(error, TimeoutError) and not text:
         text = "no answer in time"
+    text = _BROKER.sub(r"\g<host>:\g<port>", text)
     return " ".join(text.split()) or type(error).__name__

@@ -86,7 +86,9 @@ class KafkaAccess(Declaration):
         for server in value.split(","):
             host, colon, port = server.strip().rpartition(":")
             if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"expected host:port, found {server.strip()!r}")
+                lacks_port = server.strip() and not colon
+                hint = f": write {server.strip()}:9092, if that is the port" if lacks_port else ""
+                raise ValueError(f"expected host:port, found {server.strip()!r}{hint}")
         return value
 
     @field_validator("security_protocol", "sasl_mechanism", mode="before")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
-from connectors.mysql.messages import Message, Rows, TableMap
-from connectors.mysql.protocol import Decoder
-from connectors.mysql.rows import Pair, RowReader
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql.binlog.messages import Message, Rows, TableMap
+from connectors.mysql.binlog.protocol import Decoder
+from connectors.mysql.columns.rows import Pair, RowReader
+from connectors.mysql.columns.type_options import TypeOptions
 from tests.servers import MySql
 
 _DEFAULTS: Final = TypeOptions()

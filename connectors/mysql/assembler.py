@@ -13,11 +13,9 @@ from typing import Final
 import msgspec
 
 from connectors.mysql import meaning, refusals, untold
-from connectors.mysql.delivery import Delivery
-from connectors.mysql.event import TEMPORARY
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.meaning import Meaning, Statement, may_change
-from connectors.mysql.messages import (
+from connectors.mysql.binlog.event import TEMPORARY
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import (
     Format,
     Gtid,
     Heartbeat,
@@ -35,6 +33,8 @@ from connectors.mysql.messages import (
     XaPrepare,
     Xid,
 )
+from connectors.mysql.delivery import Delivery
+from connectors.mysql.meaning import Meaning, Statement, may_change
 from connectors.mysql.position import (
     NUMBER_WIDTH,
     BinlogPosition,

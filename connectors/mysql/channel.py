@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connectors.mysql import refusals
-from connectors.mysql.framing import Framing, LogEnd, ServerError
+from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, fault

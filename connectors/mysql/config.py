@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.abc import not_available
 from tailrace.clients.mysql.address import Address, Tls, TlsMode
 from tailrace.patterns import RULE, Pattern

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
-from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.checkpoint import Identity

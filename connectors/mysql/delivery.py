@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.mysql.messages import Rows
+from connectors.mysql.binlog.messages import Rows
 from connectors.mysql.tables import Version
 from tailrace.events import ROW_INDEXES, Change, Event, SchemaChange, Transaction
 

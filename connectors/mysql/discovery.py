@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from connectors.mysql.messages import Flavor
+from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.server import Catalogue
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.clients.mysql.address import Address

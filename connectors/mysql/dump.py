@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.channel import Dump
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.messages import Flavor
 from connectors.mysql.position import BinlogPosition
 
 _BINLOG_DUMP: Final = 0x12

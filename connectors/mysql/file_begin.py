@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from connectors.mysql.binlog.event import EventType
+from connectors.mysql.binlog.framing import Framing, LogEnd
 from connectors.mysql.channel import CHECKSUM, ended
 from connectors.mysql.dump import whole
-from connectors.mysql.event import EventType
-from connectors.mysql.framing import Framing, LogEnd
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, talking

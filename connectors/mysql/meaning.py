@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.mysql.messages import Query
+from connectors.mysql.binlog.messages import Query
 from tailrace.patterns import TableFilter
 
 _TOKEN: Final = re.compile(

@@ -26,8 +26,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.messages import Flavor
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import Flavor
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
 
 _FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.mysql.messages import Incident, Query, XaPrepare
+from connectors.mysql.binlog.messages import Incident, Query, XaPrepare
 from connectors.mysql.position import BinlogPosition
 from tailrace.errors import Gap, Malformed, Retry, Stop, code
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.file_begin import begun
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.messages import Flavor
 from connectors.mysql.position import Executed, FilePlace
 from tailrace.clients.mysql.connection import Session
 from tailrace.clients.mysql.faults import REFUSED

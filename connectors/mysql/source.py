@@ -13,15 +13,15 @@ import structlog
 
 from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
+from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.binlog.protocol import Decoder
 from connectors.mysql.channel import Channel, Dump, Reader
 from connectors.mysql.checks import Checks
 from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettings
 from connectors.mysql.discovery import discover
 from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
-from connectors.mysql.messages import Flavor
 from connectors.mysql.position import BinlogPosition, Proof, after, before
-from connectors.mysql.protocol import Decoder
 from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream

@@ -13,7 +13,7 @@ from typing import IO, Final, TypeAlias, final
 
 import msgspec
 
-from connectors.mysql.messages import Rows
+from connectors.mysql.binlog.messages import Rows
 
 Entry: TypeAlias = tuple[int, int, int, Rows]
 """The number of its table version in the transaction, the ordinal, where the event begins, the event."""

@@ -6,10 +6,10 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql import types
-from connectors.mysql.messages import Flavor, Rows, TableMap
-from connectors.mysql.rows import RowReader
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
+from connectors.mysql.columns import types
+from connectors.mysql.columns.rows import RowReader
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.errors import NotReady, code
 from tailrace.events import Origin, Row, Table
 from tailrace.patterns import TableFilter

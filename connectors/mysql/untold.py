@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import structlog
 
+from connectors.mysql.binlog.messages import Query
 from connectors.mysql.meaning import Statement
-from connectors.mysql.messages import Query
 from connectors.mysql.refusals import shortened
 from connectors.mysql.tables import Tables
 

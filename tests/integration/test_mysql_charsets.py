@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pymysql.cursors import Cursor
 
-from connectors.mysql.charsets import charset
+from connectors.mysql.columns.charsets import charset
 from tests.servers import MySql
 
 _COLLATIONS = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.messages import TableMap
-from connectors.mysql.type_options import TypeOptions
-from connectors.mysql.types import columns
-from connectors.mysql.values import NoDate
+from connectors.mysql.binlog.messages import TableMap
+from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.types import columns
+from connectors.mysql.columns.values import NoDate
 from tailrace.errors import NotReady
 from tailrace.events import ABSENT, UNCHANGED, Missing, Row
 from tests.binlog import LogReader

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from connectors.mysql.json_diffs import Patched
-from connectors.mysql.type_options import TypeOptions
-from connectors.mysql.types import columns
+from connectors.mysql.columns.json_diffs import Patched
+from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.types import columns
 from tailrace.errors import Malformed
 from tests.binlog import LogReader
 from tests.servers import MySql

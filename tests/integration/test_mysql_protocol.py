@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from connectors.mysql import payload
-from connectors.mysql.event import EventType
-from connectors.mysql.framing import Framing
-from connectors.mysql.gtid import GtidSet
-from connectors.mysql.messages import Format, Gtid, Heartbeat, Message, PayloadEnd, Rotate, Rows, Xid
-from connectors.mysql.protocol import Decoder
+from connectors.mysql.binlog import payload
+from connectors.mysql.binlog.event import EventType
+from connectors.mysql.binlog.framing import Framing
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.messages import Format, Gtid, Heartbeat, Message, PayloadEnd, Rotate, Rows, Xid
+from connectors.mysql.binlog.protocol import Decoder
 from tests.servers import MySql
 
 BINLOG_DUMP, BINLOG_DUMP_GTID = 0x12, 0x1E

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.mysql.messages import TableMap
-from connectors.mysql.type_options import TypeOptions
-from connectors.mysql.types import columns
+from connectors.mysql.binlog.messages import TableMap
+from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.types import columns
 from tailrace.events import Row
 from tailrace.formats.connect_values import iso_date
 from tests.binlog import LogReader

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.mysql.type_options import TypeOptions
-from connectors.mysql.types import columns
+from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.types import columns
 from tailrace.formats import plain_values
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import iso_date

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.messages import Flavor, Message, Place
-from connectors.mysql.protocol import Decoder
+from connectors.mysql.binlog.messages import Flavor, Message, Place
+from connectors.mysql.binlog.protocol import Decoder
 from tailrace.errors import Malformed
 
 FOLDER = Path(__file__).parent / "recordings" / "binlog"

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from connectors.mysql import codes
-from connectors.mysql.json_diffs import Patched
-from connectors.mysql.messages import MappedColumn, Place, Rows, TableMap
+from connectors.mysql.binlog.messages import MappedColumn, Place, Rows, TableMap
+from connectors.mysql.columns.json_diffs import Patched
 
 PLACE = Place(1234, 1_700_000_000, 1, 0)
 

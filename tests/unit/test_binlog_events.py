@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.event import EventType, Reader
-from connectors.mysql.messages import (
+from connectors.mysql.binlog.event import EventType, Reader
+from connectors.mysql.binlog.messages import (
     Flavor,
     Format,
     Gtid,
@@ -25,8 +25,8 @@ from connectors.mysql.messages import (
     XaPrepare,
     Xid,
 )
-from connectors.mysql.protocol import Decoder
-from connectors.mysql.transactions import _Fields
+from connectors.mysql.binlog.protocol import Decoder
+from connectors.mysql.binlog.transactions import _Fields
 from tailrace.errors import Malformed
 from tests.unit.binlogs import PLACE, begin, decode, decoded, event, events, lenenc, query_body, read, refused
 

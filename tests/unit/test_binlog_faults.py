@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.event import EventType
-from connectors.mysql.messages import Message
-from connectors.mysql.protocol import Decoder
+from connectors.mysql.binlog.event import EventType
+from connectors.mysql.binlog.messages import Message
+from connectors.mysql.binlog.protocol import Decoder
 from tailrace.errors import Malformed
 from tests.unit.binlogs import FILES, events, flavor
 

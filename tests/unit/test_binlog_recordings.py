@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.event import EventType
-from connectors.mysql.framing import Framing
-from connectors.mysql.messages import (
+from connectors.mysql.binlog.event import EventType
+from connectors.mysql.binlog.framing import Framing
+from connectors.mysql.binlog.messages import (
     Format,
     Gtid,
     Heartbeat,
@@ -25,7 +25,7 @@ from connectors.mysql.messages import (
     XaPrepare,
     Xid,
 )
-from connectors.mysql.protocol import Decoder
+from connectors.mysql.binlog.protocol import Decoder
 from tests.unit.binlogs import FILES, FOLDER, RELEASES, cut, decode, decoded, events, flavor, told
 
 SHOWN = 200  # characters of what the server shows of an event that are recorded

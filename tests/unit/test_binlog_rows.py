@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from connectors.mysql.messages import (
+from connectors.mysql.binlog.messages import (
     Ignorable,
     Rows,
     TableMap,

@@ -8,8 +8,8 @@ from pathlib import Path
 import cramjam
 import pytest
 
-from connectors.mysql import payload
-from connectors.mysql.messages import (
+from connectors.mysql.binlog import payload
+from connectors.mysql.binlog.messages import (
     Message,
     PayloadEnd,
     Place,
@@ -17,7 +17,7 @@ from connectors.mysql.messages import (
     Rows,
     Xid,
 )
-from connectors.mysql.protocol import Decoder
+from connectors.mysql.binlog.protocol import Decoder
 from tailrace.errors import Malformed
 from tests.unit.binlogs import PLACE, begin, decode, event, lenenc, query_body
 

@@ -10,8 +10,8 @@ import pytest
 
 from connectors.mysql import codes
 from connectors.mysql.assembler import Assembler
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.messages import (
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import (
     Format,
     Gtid,
     Heartbeat,
@@ -26,11 +26,11 @@ from connectors.mysql.messages import (
     TableMap,
     Xid,
 )
+from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.position import BinlogPosition, FilePlace
 from connectors.mysql.refusals import CUT_OFF, INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
 from connectors.mysql.tables import Tables
-from connectors.mysql.type_options import TypeOptions
 from tailrace.errors import Code, Retry, TailraceError
 from tailrace.events import Batch, Change, SchemaChange
 from tailrace.patterns import Pattern, TableFilter

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.framing import Framing, LogEnd, ServerError
+from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
 from tailrace.errors import Malformed
 
 FULL = (1 << 24) - 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 B = "4f22fb58-82db-22f2-0f44-d91bb0530673"

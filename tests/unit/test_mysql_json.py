@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql import binary_json, json_diffs, json_shapes
-from connectors.mysql.json_diffs import Patched
+from connectors.mysql.columns import binary_json, json_diffs, json_shapes
+from connectors.mysql.columns.json_diffs import Patched
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
 documents = st.recursive(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.mysql.binlog.messages import Place, Query
 from connectors.mysql.meaning import Meaning, Statement, may_change, read
-from connectors.mysql.messages import Place, Query
 from tailrace.patterns import Pattern, TableFilter
 
 NOTHING = Statement(Meaning.NOTHING)

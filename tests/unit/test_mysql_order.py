@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.continuity import OTHER_ORDER, check_order
-from connectors.mysql.gtid import GtidPosition, GtidSet
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, SourceBlock, number
 from connectors.mysql.source import MySqlSource
 from tailrace.abc import SourceContext

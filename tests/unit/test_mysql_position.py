@@ -7,8 +7,8 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from connectors.mysql.gtid import GtidPosition, GtidSet
-from connectors.mysql.messages import Flavor
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.position import BinlogPosition, FilePlace, Proof, SourceBlock, after, before
 from tailrace.events import Batch, Change, Origin, SchemaChange, Table, Transaction
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connectors.mysql import codes
-from connectors.mysql.json_diffs import Patched
-from connectors.mysql.messages import MappedColumn, Rows
-from connectors.mysql.rows import RowReader
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql.binlog.messages import MappedColumn, Rows
+from connectors.mysql.columns.json_diffs import Patched
+from connectors.mysql.columns.rows import RowReader
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.errors import Malformed, NotReady
 from tailrace.events import ABSENT, UNCHANGED
 from tests.unit.row_images import column, image, partial_image, rows, table

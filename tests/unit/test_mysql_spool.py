@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.messages import Place, Rows
+from connectors.mysql.binlog.messages import Place, Rows
 from connectors.mysql.spool import Entry, Spool
 
 

@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from connectors.mysql import statements
-from connectors.mysql.messages import Place
+from connectors.mysql.binlog import statements
+from connectors.mysql.binlog.messages import Place
 from connectors.mysql.refusals import shortened
 
 FLAGS = b"\x00\x01\x02\x03\x04"

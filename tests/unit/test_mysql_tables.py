@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from connectors.mysql import codes
-from connectors.mysql.messages import Place, TableMap
+from connectors.mysql.binlog.messages import Place, TableMap
+from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.tables import Tables
-from connectors.mysql.type_options import TypeOptions
 from tailrace.events import ABSENT, UNCHANGED, Origin
 from tailrace.patterns import Pattern, TableFilter
 from tests.unit.row_images import column, image, rows, table

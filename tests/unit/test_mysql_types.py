@@ -13,10 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.mysql import codes
-from connectors.mysql.charsets import charset
-from connectors.mysql.messages import MappedColumn
-from connectors.mysql.type_options import TypeOptions
-from connectors.mysql.types import columns
+from connectors.mysql.binlog.messages import MappedColumn
+from connectors.mysql.columns.charsets import charset
+from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.types import columns
 from tailrace.errors import NotReady
 from tailrace.events import Column
 from tailrace.formats import plain_values

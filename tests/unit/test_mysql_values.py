@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql import decimals, values
+from connectors.mysql.columns import decimals, values
 
 EPOCH = datetime(1970, 1, 1)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from connectors.mysql.binary_json import Node, tree, tree_text
+from connectors.mysql.columns.binary_json import Node, tree, tree_text
 
 
 class Patched(NamedTuple):

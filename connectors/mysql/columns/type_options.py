@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from connectors.mysql.zero_dates import Mode
+from connectors.mysql.columns.zero_dates import Mode
 from tailrace.abc import Declaration
 
 

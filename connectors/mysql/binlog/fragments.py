@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from connectors.mysql.event import HEADER, Reader
+from connectors.mysql.binlog.event import HEADER, Reader
 
 _HAS_SIZE: Final = 1
 _unpack_size: Final = Struct("<9xI").unpack_from

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.mysql import charsets, codes, decimals, values, zero_dates
-from connectors.mysql.charsets import Charset
-from connectors.mysql.layouts import bit_count, digits, layout, unsupported
-from connectors.mysql.messages import MappedColumn, TableMap
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql import codes
+from connectors.mysql.binlog.messages import MappedColumn, TableMap
+from connectors.mysql.columns import charsets, decimals, values, zero_dates
+from connectors.mysql.columns.charsets import Charset
+from connectors.mysql.columns.layouts import bit_count, digits, layout, unsupported
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.errors import NotReady, code
 from tailrace.events import Column
 from tailrace.types import Kind, LogicalType

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
-from connectors.mysql import compressed
-from connectors.mysql.event import EventType, Reader
-from connectors.mysql.messages import Flavor, Ignorable, Place, Rows
+from connectors.mysql.binlog import compressed
+from connectors.mysql.binlog.event import EventType, Reader
+from connectors.mysql.binlog.messages import Flavor, Ignorable, Place, Rows
 
 Op: TypeAlias = Literal["c", "u", "d"]
 

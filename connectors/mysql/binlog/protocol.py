@@ -14,10 +14,18 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from zlib import crc32
 
-from connectors.mysql import control, payload, rowevents, statements, transactions
-from connectors.mysql.event import ARTIFICIAL, CHECKSUM, HEADER, IGNORABLE, IN_USE, EventType, type_name
-from connectors.mysql.fragments import Fragments
-from connectors.mysql.messages import (
+from connectors.mysql.binlog import control, payload, rowevents, statements, transactions
+from connectors.mysql.binlog.event import (
+    ARTIFICIAL,
+    CHECKSUM,
+    HEADER,
+    IGNORABLE,
+    IN_USE,
+    EventType,
+    type_name,
+)
+from connectors.mysql.binlog.fragments import Fragments
+from connectors.mysql.binlog.messages import (
     Flavor,
     Format,
     Ignorable,
@@ -27,7 +35,7 @@ from connectors.mysql.messages import (
     Rotate,
     TableMap,
 )
-from connectors.mysql.tablemap import Description, describe
+from connectors.mysql.binlog.tablemap import Description, describe
 from tailrace.errors import Malformed, code
 
 MALFORMED: Final = code(

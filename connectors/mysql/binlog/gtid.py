@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final, final
 
-from connectors.mysql import intervals
-from connectors.mysql.intervals import Intervals
+from connectors.mysql.binlog import intervals
+from connectors.mysql.binlog.intervals import Intervals
 
 _UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _TAG: Final = r"[a-z_][a-z0-9_]{0,31}"

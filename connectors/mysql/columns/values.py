@@ -15,8 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from connectors.mysql import json_diffs, json_shapes
-from connectors.mysql.json_diffs import Patched
+from connectors.mysql.columns import json_diffs, json_shapes
+from connectors.mysql.columns.json_diffs import Patched
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND

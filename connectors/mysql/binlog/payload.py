@@ -15,7 +15,7 @@ from typing import Final
 
 import cramjam
 
-from connectors.mysql.event import HEADER, Reader
+from connectors.mysql.binlog.event import HEADER, Reader
 
 IN_MEMORY: Final = 32 << 20
 """Bytes up to which a transaction is decompressed in memory."""

@@ -14,11 +14,11 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql.image_functions import Images
-from connectors.mysql.images import PARTIAL_JSON, NoDocument, Walker
-from connectors.mysql.layouts import layout
-from connectors.mysql.messages import Flavor, Rows, TableMap
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
+from connectors.mysql.columns.image_functions import Images
+from connectors.mysql.columns.images import PARTIAL_JSON, NoDocument, Walker
+from connectors.mysql.columns.layouts import layout
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Row
 

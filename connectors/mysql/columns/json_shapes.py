@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql import binary_json
+from connectors.mysql.columns import binary_json
 
 _Text: TypeAlias = Callable[[bytes], str]
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
-from connectors.mysql import codes, values
+from connectors.mysql import codes
+from connectors.mysql.columns import values
 
 Mode: TypeAlias = Literal["refuse", "null", "epoch"]
 

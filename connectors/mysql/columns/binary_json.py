@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql import codes, decimals, packed
+from connectors.mysql import codes
+from connectors.mysql.columns import decimals, packed
 
 Node: TypeAlias = "str | list[Node] | dict[str, Node]"
 """A scalar's JSON text, an array, an object."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from connectors.mysql import codes
-from connectors.mysql.event import Reader
-from connectors.mysql.messages import Flavor, MappedColumn
+from connectors.mysql.binlog.event import Reader
+from connectors.mysql.binlog.messages import Flavor, MappedColumn
 
 _NO_METADATA: Final = (
     codes.TINY, codes.SHORT, codes.LONG, codes.LONGLONG, codes.INT24, codes.YEAR, codes.DATE, codes.NEWDATE,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.mysql.event import HEADER, EventType, Reader, text
-from connectors.mysql.messages import Format, Heartbeat, Incident, Place, Rotate
+from connectors.mysql.binlog.event import HEADER, EventType, Reader, text
+from connectors.mysql.binlog.messages import Format, Heartbeat, Incident, Place, Rotate
 
 _FIXED: Final = {
     EventType.QUERY: 13,

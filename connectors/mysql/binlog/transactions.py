@@ -10,9 +10,9 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
-from connectors.mysql import gtid as gtids
-from connectors.mysql.event import Reader
-from connectors.mysql.messages import Gtid, KnownGtids, Place, XaPrepare, Xid
+from connectors.mysql.binlog import gtid as gtids
+from connectors.mysql.binlog.event import Reader
+from connectors.mysql.binlog.messages import Gtid, KnownGtids, Place, XaPrepare, Xid
 
 _unpack_gtid: Final = Struct("<x16sQ").unpack_from
 # Behind it a byte that says whether a logical clock follows, its 16 bytes, and 7 bytes of time.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from connectors.mysql import compressed
-from connectors.mysql.event import Reader, text
-from connectors.mysql.messages import Place, Query, RowsQuery
+from connectors.mysql.binlog import compressed
+from connectors.mysql.binlog.event import Reader, text
+from connectors.mysql.binlog.messages import Place, Query, RowsQuery
 
 _unpack_query: Final = Struct("<I4xBHH").unpack_from
 _QUERY: Final = 13

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connectors.mysql import codes, decimals, zero_dates
-from connectors.mysql.messages import MappedColumn
-from connectors.mysql.type_options import TypeOptions
+from connectors.mysql import codes
+from connectors.mysql.binlog.messages import MappedColumn
+from connectors.mysql.columns import decimals, zero_dates
+from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.errors import NotReady, code
 
 UNSUPPORTED: Final = code(

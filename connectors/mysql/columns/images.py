@@ -6,8 +6,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from connectors.mysql.json_diffs import Patched
-from connectors.mysql.layouts import Layout
+from connectors.mysql.columns.json_diffs import Patched
+from connectors.mysql.columns.layouts import Layout
 from tailrace.events import ABSENT, UNCHANGED, Missing
 
 PARTIAL_JSON: Final = 1

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
-from connectors.mysql.images import patched
-from connectors.mysql.layouts import LENGTHS, Layout
+from connectors.mysql.columns.images import patched
+from connectors.mysql.columns.layouts import LENGTHS, Layout
 from tailrace.events import ABSENT, UNCHANGED
 
 _Image: TypeAlias = Callable[[bytes, int, Any], tuple[list[Any], int]]

@@ -1,0 +1,1 @@
+"""What the bytes of a row mean: types, values, images, documents. No I/O."""

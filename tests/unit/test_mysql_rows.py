@@ -1,7 +1,7 @@
 """Row events: rows are read as they were written, whatever images have and lack."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from connectors.mysql import codes
 from connectors.mysql.binlog.messages import MappedColumn, Rows
+from connectors.mysql.columns import types
 from connectors.mysql.columns.json_diffs import Patched
 from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
@@ -254,8 +255,25 @@ def test_zero_dates_become_null_where_that_was_asked_for() -> None:
     zero = [b"\0\0\0", b"\x80\0\0\0\0", b"\0\0\0\0\0\0\0", b"\x80\0\0"]
     event = rows("c", 4, image(columns, zero, [True] * 4), after=[True] * 4)
     assert reader_of(*columns).read(event) == [(None, zero)]
-    reader = reader_of(*columns, options=TypeOptions(zero_dates="null"))
+    told = replace(table(*columns), key=(3,))
+    reader = RowReader(told, TypeOptions(zero_dates="null"), flavor="mysql")
     assert reader.read(event) == reader._walk(event) == [(None, [None, None, None, b"\x80\0\0"])]
+
+
+@pytest.mark.parametrize("mode", ["null", "epoch"])
+def test_in_a_key_zero_dates_stay_what_they_are(mode: Literal["null", "epoch"]) -> None:
+    """Two of them would become one key."""
+    told = table(replace(column(codes.DATE), nullable=False), column(codes.DATE))
+    options = TypeOptions(zero_dates=mode)
+    zero = b"\0\0\0"
+    event = rows("c", 2, image(told.columns, [zero] * 2, [True] * 2), after=[True] * 2)
+    ((_, row),) = RowReader(told, options, flavor="mysql").read(event)
+    assert row is not None
+    key, other = types.columns(told, options)
+    assert not key.optional
+    with pytest.raises(ValueError, match="no date"):
+        key.value(row[0])
+    assert row[1] is None if mode == "null" else other.value(row[1]) == 0
 
 
 def test_what_both_images_lack_may_have_changed_in_mariadb() -> None:

@@ -18,7 +18,7 @@ from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
 from connectors.mysql.columns.image_functions import Images
 from connectors.mysql.columns.images import PARTIAL_JSON, NoDocument, Walker
 from connectors.mysql.columns.layouts import layout
-from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.type_options import TypeOptions, by_column
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Row
 
@@ -49,7 +49,8 @@ class RowReader:
         images lack may have changed there. In MySQL it has not."""
         self._unlogged = UNCHANGED if flavor == "mysql" else ABSENT
         self._name = f"{table.schema}.{table.table}"
-        self._layouts = [layout(self._name, column, options) for column in table.columns]
+        described = zip(table.columns, by_column(table, options), strict=True)
+        self._layouts = [layout(self._name, column, chosen) for column, chosen in described]
         names = [column.name or f"number {i + 1}" for i, column in enumerate(table.columns)]
         self._walker = Walker(names, self._layouts, self._unlogged)
         self._functions: dict[tuple[bytes | None, bytes | None, bool], Callable[[bytes], list[Pair]]] = {}

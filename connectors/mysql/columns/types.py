@@ -14,7 +14,7 @@ from connectors.mysql.binlog.messages import MappedColumn, TableMap
 from connectors.mysql.columns import charsets, decimals, values, zero_dates
 from connectors.mysql.columns.charsets import Charset
 from connectors.mysql.columns.layouts import bit_count, digits, layout, unsupported
-from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.columns.type_options import TypeOptions, by_column
 from tailrace.errors import NotReady, code
 from tailrace.events import Column
 from tailrace.types import Kind, LogicalType
@@ -60,7 +60,8 @@ def columns(table: TableMap, options: TypeOptions) -> tuple[Column, ...]:
     """The columns of a table version. NotReady for a type that is not supported, and where the log does not
     tell all about them."""
     name = f"{table.schema}.{table.table}"
-    return tuple([_column(name, column, options) for column in table.columns])
+    described = zip(table.columns, by_column(table, options), strict=True)
+    return tuple([_column(name, column, chosen) for column, chosen in described])
 
 
 def _column(table: str, column: MappedColumn, options: TypeOptions) -> Column:

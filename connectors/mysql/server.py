@@ -126,7 +126,9 @@ class Catalogue:
         if server.flavor == "mariadb":
             # What the log holds at that very place; @@gtid_binlog_pos may be further by now.
             ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (file, offset))
-            return GtidPosition.parse(text or ""), place
+            if text is None:  # in front of it stands a row larger than max_allowed_packet
+                ((text,),) = await self._session.query("SELECT @@global.gtid_binlog_pos")
+            return GtidPosition.parse(text), place
         if not server.by_gtids:
             return place, place
         ((text,),) = await self._session.query("SELECT @@global.gtid_executed")

@@ -120,7 +120,6 @@ _WITH_OPTIONS: Final[dict[str, tuple[Difference, ...]]] = {
         *_YOUNG_ADJUSTED,
         Difference(_ZERO, "dates_zero_required/1/value/after/*", "*", "null"),
         Difference(_ZERO, "dates_zero_required/1/schema of value/fields/after/*/optional", "false", "true"),
-        Difference(_ZERO, "keyed_by_many_types/1/schema of value/fields/after/*/t/optional", "false", "true"),
     ),
     "strings": (
         *_NULL_BEYOND,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,3 +138,14 @@ class PipelineProcess:
     def _end_guard(self) -> None:
         self._guard.kill()  # from here on the pid may be another process's
         self._guard.communicate()
+
+
+def gives_way(older: PipelineProcess, newer: PipelineProcess, timeout: float = 60) -> None:
+    """The older of two processes of a pipeline ends within the time, and says who has taken over.
+    AssertionError with what both wrote."""
+    try:
+        older.wait(timeout, expected=1)
+        assert "TR-ENG-003" in older.stderr
+        assert re.search(rf"claimed by process {newer.pid} on \S", older.stderr), older.stderr
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nthe newer one:\n{newer.stderr}") from None

@@ -20,7 +20,7 @@ from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, fault
-from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError, code
+from tailrace.errors import Diverged, Gap, Retry, TailraceError, code
 
 PURGED: Final = code(
     "TR-MY-330",
@@ -222,16 +222,6 @@ class Channel:
 
     def _lost(self, found: str) -> Retry:
         return Retry(LOST, found, "Nothing: the connection is made again.", where=str(self._address))
-
-
-def taken_over(holder: str, where: str) -> NotReady:
-    """The error of a process whose place another one of the same pipeline has taken."""
-    return NotReady(
-        TAKEN,
-        f"{holder}, another process of this pipeline, reads the log now",
-        "Stop one of both.",
-        where=where,
-    )
 
 
 def taken(server_id: int, holder: str, where: str) -> Retry:

@@ -70,7 +70,6 @@ class BinlogSource:
         name = f"tailrace {context.pipeline}"
         server_id = settings.server_id or _OWN_IDS | crc32(context.pipeline.encode())
         self._reader = Reader(server_id, name, secrets.token_hex(2), min(settings.silence_timeout / 3, 30.0))
-        self._thrown_out = False  # of the last stream
         self._session = Session(self._address, name)
         self._catalogue = Catalogue(self._session, self.flavor)
         filter = TableFilter(
@@ -192,7 +191,6 @@ class BinlogSource:
         stream, self._stream = self._stream, None
         observer, self._observer = self._observer, None
         if stream is not None:
-            self._thrown_out = stream.thrown_out
             stream.close()
         if observer is not None:
             observer.cancel()
@@ -232,13 +230,9 @@ class BinlogSource:
             holder = await self._catalogue.reader(reader.server_id, server)
         except Stop:  # it is not to be seen, for want of a right: the server throws one of both out
             return
-        if holder is None or holder == reader.host:
-            return
-        if not reader.is_same_pipeline(holder):
+        # One of the same pipeline is thrown out: whose that is the sinks have told before.
+        if holder is not None and not reader.is_same_pipeline(holder):
             raise channel.taken(reader.server_id, holder, str(self._address))
-        if self._thrown_out:
-            # To throw it out in turn would go on without end: whose the pipeline is the sinks tell.
-            raise channel.taken_over(holder, str(self._address))
 
     async def _begin(self, dump: Dump, server: Server) -> Connection:
         """Cancelled, the connection is closed as soon as it is there."""

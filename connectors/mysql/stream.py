@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connectors.mysql.assembler import Assembler
-from connectors.mysql.channel import TAKEN, Channel
+from connectors.mysql.channel import Channel
 from connectors.mysql.extent import Extent
 from connectors.mysql.position import BinlogPosition
 from tailrace.clients.mysql.faults import LOST
@@ -52,12 +52,6 @@ class Stream:
         self._idle_at = self._clock()  # when the last one was handed out
         self._skipped = 0  # bytes since then that no event came of
         self._failure: TailraceError | None = None  # of what comes next; what stands before it goes first
-
-    @property
-    def thrown_out(self) -> bool:
-        """Whether another reader with the same server_id has come."""
-        failure = self._channel.failure
-        return failure is not None and failure.code is TAKEN
 
     def wake(self) -> None:
         """Let it look at its goal."""

@@ -22,8 +22,8 @@ CLAIM_GONE = code(
 
 
 class Arbiter:
-    """Decides after a fence, before a start is tried again and before a sink is opened again, whether this
-    process may go on.
+    """Decides after a fence, before a start is tried again and before a sink or the source is opened again,
+    whether this process may go on.
 
     Kafka fences for two reasons that look alike: another process, or a transaction that timed out. The claim
     that stands in the first sink by name tells which.

@@ -120,7 +120,12 @@ class Stream:
                 self._on_goal()
 
     async def _reopen(self, position: Position) -> None:
-        """Connect the source again after `position`, which is at or past what is durable."""
+        """Connect the source again after `position`, which is at or past what is durable.
+
+        The arbiter is asked first: a newer process may be why the connection has ended, and a server that
+        keeps one reader would throw it out in turn.
+        """
+        await self._arbiter.confirm()
         try:
             await self._verify(position)
             await self._source.open(position)

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from tests.crash.rig import Rig
-from tests.pipelines import PipelineProcess
+from tests.pipelines import PipelineProcess, gives_way
 from tests.waiting import wait_until
 
 SENDER_TIMEOUT = 3  # seconds after which the server gives up a process that is held
@@ -42,13 +42,6 @@ def takes_over(rig: Rig, newer: PipelineProcess) -> None:
     wait_until(
         lambda: rig.acknowledged(end) or "TR-SQLITE-001" in newer.stderr, "the newer process to take over", 60
     )
-
-
-def gives_way(older: PipelineProcess, newer: PipelineProcess) -> None:
-    """The older process ends, and says who has taken over."""
-    older.wait(60, expected=1)
-    assert "TR-ENG-003" in older.stderr
-    assert re.search(rf"claimed by process {newer.pid} on \S", older.stderr)
 
 
 def test_the_newer_of_two_processes_wins(rig: Rig) -> None:

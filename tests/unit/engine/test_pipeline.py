@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
 from tailrace.engine.status import State
 from tailrace.engine.writer import FOREIGN_CHECKPOINT
 from tailrace.errors import Diverged, Fenced, Gap, Malformed, Retry, Stop
-from tailrace.events import Batch
+from tailrace.events import Batch, Position
 from tests.unit.engine.lives import NAMES, at_a_position, delivered, make, running, until
-from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, Server, Target, position
+from tests.unit.engine.memory import TROUBLE, Faults, MemorySink, MemorySource, Server, Target, position
 
 _NEXT_DELAY = Backoff.next  # before the tests' short delays take its place
 
@@ -139,6 +140,54 @@ async def test_two_processes_the_newer_goes_on(tmp_path: Path) -> None:
             await asyncio.wait_for(old, 30)
         await until(delivered(server, *targets.values()))
         assert not new.done()
+
+
+async def test_of_two_idle_processes_the_one_that_is_thrown_out_asks_before_it_connects_again(
+    tmp_path: Path,
+) -> None:
+    """A server that keeps one reader throws out the one before: they would take turns without end. Whichever
+    came last, the owner goes on, and the other one does not connect again."""
+    server, targets = Server(), {name: Target() for name in NAMES}
+    opened: list[str] = []
+
+    class OneReader(MemorySource):
+        def __init__(self, name: str) -> None:
+            super().__init__(server, Faults(random.Random(0)))
+            self._name = name
+
+        async def open(self, resume: Position) -> None:
+            await super().open(resume)
+            opened.append(self._name)
+            server.grown.set()
+
+        async def read(self) -> AsyncIterator[Batch]:
+            reading = super().read()
+            while True:
+                following = asyncio.ensure_future(anext(reading))
+                try:
+                    while not following.done():
+                        if opened[-1] != self._name:
+                            raise Retry(TROUBLE, "thrown out", "nothing")
+                        await asyncio.wait({following}, timeout=0.001)
+                    yield following.result()
+                finally:
+                    following.cancel()
+
+    older = make(tmp_path, server, targets, data_dir="one")
+    older._source = OneReader("older")
+    old = asyncio.create_task(older.run())
+    await until(at_a_position(*targets.values()))
+    await until(lambda: opened == ["older"])
+    newer = make(tmp_path, server, targets, data_dir="two")
+    newer._source = OneReader("newer")
+    async with running(newer):
+        with pytest.raises(Fenced, match="is claimed by process"):
+            await asyncio.wait_for(old, 10)
+        assert opened == ["older", "newer"]
+        opened.append("older, which was held behind its claims")
+        await until(lambda: opened[-1] == "newer")
+        server.commit(3, 3)
+        await until(delivered(server, *targets.values()))
 
 
 async def test_a_second_process_on_the_same_machine_is_refused_before_it_fences(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class KafkaOffsetStore:
             async with Cluster(self._access) as cluster:
                 topic = self._topic(sink)
                 await topic.prepare(cluster)
-                stored = await topic.read(cluster)
+                stored = await topic.read(cluster, producer.producer_id)
         except BaseException:
             await self._discard(sink)
             raise

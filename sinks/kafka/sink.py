@@ -86,7 +86,7 @@ class KafkaSink:
             _fenced()
             async with Cluster(self._access) as cluster:
                 await self._offsets.prepare(cluster)
-                return await self._offsets.read(cluster)
+                return await self._offsets.read(cluster, self._producer.producer_id)
         except BaseException:
             await self.close()
             raise

@@ -11,7 +11,17 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from tailrace.clients.kafka.cluster import Cluster, Fetched, Topic
 from tailrace.clients.kafka.errors import NOT_NOW, translate
-from tailrace.errors import Retry
+from tailrace.errors import Retry, code
+
+HANGING = code(
+    "TR-KAFKA-022",
+    "Kafka has left a transaction open for ever",
+    "A transaction of an earlier producer of this sink has ended, but the brokers did not write so into the "
+    "offsets topic, and nobody will: one that looks for the partitions of a transaction while they have no "
+    "leader, as at its start, may take them for deleted (seen with Kafka 4.4). Readers of committed records "
+    "get nothing behind it, and so the checkpoint cannot be told. It is tried again until somebody ends the "
+    "transaction.",
+)
 
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 
@@ -30,21 +40,44 @@ class CompactedReader:
         self._position = 0
         self._value: bytes | None = None
 
-    async def newest(self, *, timeout: float) -> bytes | None:
+    async def newest(self, *, timeout: float, producer_id: int) -> bytes | None:
         """The newest committed value of the key, None for a tombstone or if there is none.
 
         Everything that was sent before this call is taken into account: where a transaction is still open
-        there, its end is awaited, and Retry raised after `timeout` seconds.
+        there, its end is awaited, and Retry raised after `timeout` seconds. One of `producer_id`, whose
+        transactions have all ended, will have none.
         """
         end = await self._read(timeout)
         if self._position < end:
+            open_ = f"is open at offset {self._position}, what must be read ends at {end}"
+            where = f"topic {self._topic.name}"
+            if await self._undecided() == producer_id:
+                raise Retry(
+                    HANGING,
+                    f"a transaction of producer {producer_id}, which has ended, {open_}",
+                    "Find where it hangs: kafka-transactions.sh find-hanging --broker-id ID, "
+                    f"and read about {HANGING.id} in docs/kafka.md before you end it there.",
+                    where=where,
+                )
             raise Retry(
                 NOT_NOW,
-                f"a transaction is open at offset {self._position}, what must be read ends at {end}",
-                "Nothing: the producer that left it open ends it, or its transaction timeout does.",
-                where=f"topic {self._topic.name}",
+                f"a transaction {open_}",
+                "Nothing: the producer that left it open ends it, or its transaction timeout does. If it "
+                "stays: kafka-transactions.sh find-hanging --broker-id ID.",
+                where=where,
             )
         return self._value
+
+    async def _undecided(self) -> int | None:
+        """Whose transaction it is behind which nothing is shown as committed. None: it has just ended."""
+        fetched = await self._cluster.fetch(self._topic, 0, self._position, _FETCH_BYTES, undecided=True)
+        records = MemoryRecords(fetched.records)
+        while records.has_next():
+            batch = records.next_batch()
+            self._refuse_damaged(batch)
+            if batch.next_offset > self._position and not batch.is_control_batch:
+                return int(batch.producer_id)
+        return None
 
     async def newest_decided(self, *, timeout: float) -> bytes | None:
         """The same, but transactions that are still open after `timeout` seconds are left out. Without

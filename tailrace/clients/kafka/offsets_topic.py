@@ -127,13 +127,14 @@ class OffsetsTopic:
         least = int(settings.get("min.insync.replicas", 1))
         return [Finding(title, "one partition, compacted"), *replicas(found, cluster.brokers, least)]
 
-    async def read(self, cluster: Cluster) -> Checkpoint | None:
+    async def read(self, cluster: Cluster, producer_id: int) -> Checkpoint | None:
         """The checkpoint, after everything that was ever sent under this identity. For a sink that has fenced
-        its predecessors: what they had open is decided. Retry while another sink's transaction hides it."""
+        its predecessors: what they, and hence `producer_id`, had open is decided. Retry while another sink's
+        transaction hides it, or one that the brokers have forgotten to end."""
 
         async def newest() -> bytes | None:
             reader = CompactedReader(cluster, await self._existing(cluster), self._key)
-            return await reader.newest(timeout=_READ_TIMEOUT)
+            return await reader.newest(timeout=_READ_TIMEOUT, producer_id=producer_id)
 
         return self._decode(await settled(newest))
 

@@ -39,6 +39,7 @@ aiokafka_sender.BACKOFF_OVERRIDE = 0.001
 _REQUEST_TIMEOUT: Final = 15.0  # s
 _START_TIMEOUT: Final = 30.0  # s
 _LEADERS_TIMEOUT: Final = 5.0  # s
+_FOLLOW_TIMEOUT: Final = 30.0  # s
 _ABORT_TIMEOUT: Final = 2.0  # s
 _DISCARD_TIMEOUT: Final = 1.0  # s, twice
 
@@ -98,6 +99,12 @@ class Producer:
             await cluster.topics([])
 
     @property
+    def producer_id(self) -> int:
+        """The same for all producers of a transactional.id, until Kafka forgets it or its epochs run out.
+        Valid once it is started."""
+        return int(self._producer._txn_manager.producer_id)
+
+    @property
     def number(self) -> int:
         """What Kafka tells the producers of a transactional.id apart with: id and epoch, in one number. Valid
         once it is started, and never 0."""
@@ -110,13 +117,16 @@ class Producer:
         deadline = time.monotonic() + _LEADERS_TIMEOUT
         try:
             await self._follow(topic)
-            count = len(await self._producer.partitions_for(topic))
+            async with asyncio.timeout(_FOLLOW_TIMEOUT):
+                count = len(await self._producer.partitions_for(topic))
             client = self._producer.client
             while time.monotonic() < deadline:
                 if len(client.cluster.available_partitions_for_topic(topic) or ()) >= count:
                     break
                 await asyncio.sleep(0.05)
-                await client.force_metadata_update()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(deadline - time.monotonic()):
+                        await client.force_metadata_update()
         except FAILURES as error:
             raise self._failure(error, f"looking up topic {topic}") from error
         return count
@@ -126,7 +136,10 @@ class Producer:
         for those alone that it had to look for, and forgets the rest: a batch for one of these would wait for
         its leader until it expires."""
         if topic not in self._followed:
-            await self._producer.client.add_topic(topic)
+            # It waits for a look at the cluster by another task, which asks one broker after the other and
+            # may have ended.
+            async with asyncio.timeout(_FOLLOW_TIMEOUT):
+                await self._producer.client.add_topic(topic)
             self._followed.add(topic)
 
     def known_partitions(self, topic: str) -> int | None:

@@ -251,6 +251,24 @@ async def test_nothing_is_waited_for_when_the_broker_is_gone(mortal: KafkaServer
     await eventually(nothing_runs, "the end of what aiokafka had running")
 
 
+async def test_a_look_at_the_cluster_that_never_ends_is_given_up(
+    kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, sink = Stream(), make_sink(kafka)
+    await sink.open()
+    assert sink._producer is not None
+    monkeypatch.setattr(producer_module, "_FOLLOW_TIMEOUT", 0.5)
+    sink._producer._producer.client._sync_task.cancel()
+    with pytest.raises(Retry, match="no answer in time"):
+        async with asyncio.timeout(10):
+            await sink.write(sink.prepare(stream.inserts(ORDERS, [1])))
+    with pytest.raises(Retry, match="no answer in time"):  # of the offsets topic too
+        async with asyncio.timeout(10):
+            await sink.commit(checkpoint(1, stream.end))
+    await sink.abort()
+    assert await sink.open() is None
+
+
 async def test_a_worn_out_producer_is_replaced(
     kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ aiokafka_sender.BACKOFF_OVERRIDE = 0.001
 _REQUEST_TIMEOUT: Final = 15.0  # s
 _START_TIMEOUT: Final = 30.0  # s
 _LEADERS_TIMEOUT: Final = 5.0  # s
-_FOLLOW_TIMEOUT: Final = 30.0  # s
+_CLUSTER_TIMEOUT: Final = 30.0  # s; aiokafka looks at the cluster in a task of its own, which may have ended
 _ABORT_TIMEOUT: Final = 2.0  # s
 _DISCARD_TIMEOUT: Final = 1.0  # s, twice
 
@@ -116,8 +116,8 @@ class Producer:
         soon: what is sent to one whose leader is not known may wait for 15 s, and fail."""
         deadline = time.monotonic() + _LEADERS_TIMEOUT
         try:
-            await self._follow(topic)
-            async with asyncio.timeout(_FOLLOW_TIMEOUT):
+            async with asyncio.timeout(_CLUSTER_TIMEOUT):
+                await self._follow(topic)
                 count = len(await self._producer.partitions_for(topic))
             client = self._producer.client
             while time.monotonic() < deadline:
@@ -136,10 +136,7 @@ class Producer:
         for those alone that it had to look for, and forgets the rest: a batch for one of these would wait for
         its leader until it expires."""
         if topic not in self._followed:
-            # It waits for a look at the cluster by another task, which asks one broker after the other and
-            # may have ended.
-            async with asyncio.timeout(_FOLLOW_TIMEOUT):
-                await self._producer.client.add_topic(topic)
+            await self._producer.client.add_topic(topic)
             self._followed.add(topic)
 
     def known_partitions(self, topic: str) -> int | None:
@@ -151,16 +148,17 @@ class Producer:
     async def send(self, batch: RecordBatch, topic: str, partition: int) -> None:
         """Hand a batch over. Waits while the one before it for this partition is not on its way."""
         try:
-            await self._follow(topic)
-            if not self._in_transaction:
-                await self._producer.begin_transaction()
-                self._in_transaction = True
-            arrived = [future for future in self._sent if future.done()]
-            for future in arrived:
-                future.result()
-            if arrived:
-                self._sent = [future for future in self._sent if not future.done()]
-            self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+            async with asyncio.timeout(_CLUSTER_TIMEOUT):
+                await self._follow(topic)
+                if not self._in_transaction:
+                    await self._producer.begin_transaction()
+                    self._in_transaction = True
+                arrived = [future for future in self._sent if future.done()]
+                for future in arrived:
+                    future.result()
+                if arrived:
+                    self._sent = [future for future in self._sent if not future.done()]
+                self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
         except FAILURES as error:
             raise self._failure(error, f"sending to topic {topic}") from error
         self._records[topic, partition] += batch.record_count()

@@ -186,7 +186,7 @@ class PostgresSource:
         claimed += [WalPosition.from_document(one) for one in self._verified if one in self._redelivered]
         begin = history.begin(position, claimed)
         await self._publish()
-        idle = await slot.idle(self._session, self._slot, _PATIENCE)
+        idle = await self._free_slot()
         server = await self._primary()
         assembly = self._assembly = self._assembling(server)
         options = {} if assembly is None else streamed.options(server.version_number)
@@ -332,6 +332,16 @@ class PostgresSource:
         if self._settings.streaming == "on":
             made[f"folder {self._spool.folder}"] = "transactions that are still open, while the pipeline runs"
         return Explanation(made=made)
+
+    async def _free_slot(self) -> Slot | None:
+        """The slot once nobody streams from it; Retry as long as somebody does. An older process of this
+        pipeline stops as soon as it has something to commit: a message of ours in the log is enough."""
+        try:
+            return await slot.idle(self._session, self._slot, _PATIENCE)
+        except Retry:
+            with contextlib.suppress(TailraceError):  # a standby's log takes none
+                await self._catalogue.emit_message()
+            raise
 
     def _standing(self, position: Position) -> WalPosition:
         """Where a position stands for this run."""

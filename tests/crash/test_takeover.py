@@ -53,6 +53,19 @@ def test_the_newer_of_two_processes_wins(rig: Rig) -> None:
     rig.recover()
 
 
+def test_the_older_stops_where_nothing_is_written(rig: Rig) -> None:
+    """Nothing that it had to commit would tell it: the newer one, which waits for the slot, writes into the
+    log."""
+    with rig.pipeline.start() as older:
+        wait_until(lambda: "source streaming" in older.stderr, "the older process to stream")
+        with takeover(rig) as newer:
+            gives_way(older, newer, 30)
+            wait_until(lambda: "source streaming" in newer.stderr, "the newer process to stream")
+            with rig.traffic(1):
+                rig.wait_for_progress(newer)
+    rig.recover()
+
+
 def test_two_processes_that_start_at_once(rig: Rig) -> None:
     with rig.traffic(1), rig.pipeline.start() as one, takeover(rig) as other:
         wait_until(lambda: not (one.running and other.running), "one of two to give way", 60)

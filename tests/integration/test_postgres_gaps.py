@@ -308,9 +308,12 @@ async def test_a_slot_that_appears_soon_after_a_promotion_is_waited_for(
 
 
 async def test_a_slot_in_use_is_waited_for(postgres: Postgres, postgres_database: str) -> None:
+    """Who waits writes a message into the log: an older process that has nothing else to commit then learns
+    that there is a newer one."""
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)", database=postgres_database)
     async with following(postgres, postgres_database) as first:
         position = (await first.until())[-1].end
+        first.sql(f"SELECT pg_create_logical_replication_slot('{first.name}_seen', 'test_decoding')")
         second = Follower(postgres, postgres_database)
         with pytest.raises(Retry) as busy:
             await second.resume(position)
@@ -319,6 +322,8 @@ async def test_a_slot_in_use_is_waited_for(postgres: Postgres, postgres_database
             f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{first.name}'"
         )[0]
         assert f"process {pid} for tailrace {postgres_database}" in busy.value.found
+        seen = first.sql(f"SELECT data FROM pg_logical_slot_get_changes('{first.name}_seen', NULL, NULL)")
+        assert [row for row in seen if "prefix: tailrace" in row[0]] != []
         with pytest.raises(Retry) as busy:
             await second.source.anchor()
         assert busy.value.code.id == "TR-PG-301"

@@ -115,7 +115,7 @@ def run_demo(tmp_path: Path) -> Iterator[RunDemo]:
 
 
 def test_the_proof_holds(run_demo: RunDemo) -> None:
-    demo = run_demo("--seconds", "4", "--json")
+    demo = run_demo("--seconds", "8", "--json")
     assert demo.process.wait(60) == 0, demo.stderr
     (line,) = demo.stdout.splitlines()
     summary = json.loads(line)

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.latency import Latency, measure_latency
+from bench.pipelines import measured, pipeline
 from bench.reference import Cost, drain
 from bench.verify import verify
 from bench.workload import Workload, standard
-from tests.servers import Kafka, KafkaServer, Postgres, PostgresServer
+from tests.servers import KafkaServer, Postgres, PostgresServer
 
 T = TypeVar("T")
-PARTITIONS = 4
 
 
 @dataclass(frozen=True)
@@ -63,36 +62,6 @@ class Result:
         return statistics.median(self.rates) / statistics.median(self.reference_rates)
 
 
-def pipeline(
-    path: Path, name: str, postgres: Postgres, database: str, kafka: Kafka, compression: str
-) -> Path:
-    """Write a pipeline's file."""
-    file = path / f"{name}.yaml"
-    file.write_text(
-        f"""\
-name: {name}
-source:
-  type: postgres
-  url: {postgres.url(database)}
-  tables: [public.t]
-  snapshot: never
-sinks:
-  - type: kafka
-    bootstrap_servers: {kafka.bootstrap_servers}
-    topic: "{{pipeline}}.{{table}}"
-    partitions: {PARTITIONS}
-    compression: {compression}
-"""
-    )
-    return file
-
-
-def measured(file: Path) -> dict[str, float]:
-    """Run a pipeline to the end of its backlog in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "bench.measured", file], stdout=subprocess.PIPE, check=True)
-    return {str(key): float(value) for key, value in json.loads(done.stdout).items()}
-
-
 def beside(work: Callable[[], T], postgres: Postgres) -> tuple[T, float]:
     """Do the work, and add up the CPU seconds of the walsender that serves it meanwhile."""
     seconds = 0.0
@@ -123,8 +92,9 @@ def bench(
     database = server.create_database("bench")
     workload.prepare(server, database)
     with tempfile.TemporaryDirectory() as folder:
+        source = {"type": "postgres", "url": server.url(database), "tables": "public.t"}
         files = [
-            pipeline(Path(folder), f"{workload.name}{number}", server, database, kafka, compression)
+            pipeline(Path(folder), f"{workload.name}{number}", source, kafka, compression)
             for number in range(1, repeats + 1)
         ]
         for file in files:

@@ -14,18 +14,9 @@ import msgspec
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bench.pipelines import pipeline
 from bench.workload import TABLE
 from tests.servers import Kafka, Postgres
-
-_PIPELINE = """\
-name: latency
-source: {{type: postgres, url: "{url}", tables: [public.t], snapshot: never}}
-sinks:
-  - type: kafka
-    bootstrap_servers: {kafka}
-    topic: "{{pipeline}}.{{table}}"
-    partitions: 4
-"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +52,8 @@ def measure_latency(postgres: Postgres, kafka: Kafka, rate: int = 200, seconds: 
 
 async def _measure(url: str, kafka: Kafka, rate: int, count: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "latency.yaml"
-        file.write_text(_PIPELINE.format(url=url, kafka=kafka.bootstrap_servers))
+        source = {"type": "postgres", "url": url, "tables": "public.t"}
+        file = pipeline(Path(folder), "latency", source, kafka, "zstd")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tailrace", "run", file, stderr=asyncio.subprocess.DEVNULL
         )

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.__main__ import measured, pipeline
+from bench.pipelines import measured, pipeline
 from bench.verify import verify
 from bench.workload import Workload
 from tests.servers import KafkaServer, PostgresServer
@@ -23,7 +23,8 @@ def main() -> None:
     with PostgresServer(16) as server, KafkaServer() as kafka, tempfile.TemporaryDirectory() as folder:
         database = server.create_database("memory")
         workload.prepare(server, database)
-        file = pipeline(Path(folder), "memory", server, database, kafka, "none")
+        source = {"type": "postgres", "url": server.url(database), "tables": "public.t"}
+        file = pipeline(Path(folder), "memory", source, kafka, "none")
         measured(file)  # the first start makes the slot
         workload.write(server, database)
         figures = measured(file)

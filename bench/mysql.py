@@ -19,11 +19,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.__main__ import PARTITIONS, measured
+from bench.pipelines import measured, pipeline
 from bench.reference import Cost
 from bench.verify import verify
 from bench.workload import Workload, standard
-from tests.servers import Kafka, KafkaServer, MySqlServer, debian
+from tests.servers import KafkaServer, MySqlServer, debian
 
 TABLE = """
 CREATE TABLE t (
@@ -78,30 +78,6 @@ def write(workload: Workload, server: MySqlServer, database: str) -> None:
     server.execute(f"CALL {procedure}({workload.rows}, {workload.transaction})", database=database)
 
 
-def pipeline(
-    folder: Path, name: str, server: MySqlServer, database: str, kafka: Kafka, compression: str
-) -> Path:
-    """Write a pipeline's file."""
-    file = folder / f"{name}.yaml"
-    file.write_text(
-        f"""\
-name: {name}
-source:
-  type: mysql
-  url: {server.url()}
-  tables: [{database}.t]
-  snapshot: never
-sinks:
-  - type: kafka
-    bootstrap_servers: {kafka.bootstrap_servers}
-    topic: "{{pipeline}}.{{table}}"
-    partitions: {PARTITIONS}
-    compression: {compression}
-"""
-    )
-    return file
-
-
 def mysqlbinlog(server: MySqlServer, begin: tuple[str, int], *options: str) -> Cost:
     """Take the log from a place on to its end, as the options say; what it prints goes to nothing."""
     command = [
@@ -145,8 +121,9 @@ def bench(
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        source = {"type": "mysql", "url": server.url(), "tables": f"{database}.t"}
         files = [
-            pipeline(folder, f"{workload.name}{number}", server, database, kafka, compression)
+            pipeline(folder, f"{workload.name}{number}", source, kafka, compression)
             for number in range(1, repeats + 1)
         ]
         for file in files:

@@ -38,16 +38,21 @@ def record(server: Postgres, corpus: Corpus, settings: Mapping[str, str] = Mappi
     recorder = Recorder(database)
     with engine(server, database, settings) as lines:
         corpus.execute(server, database)
-        table = ""
-        while table != LAST:
-            line = lines.readline()
-            if not line:
-                raise RuntimeError("Debezium ended before the corpus did")
-            if (value := json.loads(line)["value"]) is not None:  # a tombstone follows its delete
-                table = value["payload"]["source"]["table"]
-            recorder.add(table, line)
+        read(lines, recorder, LAST)
     server.drop_database(database)
     return recorder.recording
+
+
+def read(lines: IO[str], recorder: Recorder, last: str) -> None:
+    """Take what Debezium writes, up to the first record of the table `last`."""
+    table = ""
+    while table != last:
+        line = lines.readline()
+        if not line:
+            raise RuntimeError(f"Debezium ended before the corpus did, behind {table}")
+        if (value := json.loads(line)["value"]) is not None:  # a tombstone follows its delete
+            table = value["payload"]["source"]["table"]
+        recorder.add(table, line)
 
 
 @contextmanager

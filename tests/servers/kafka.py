@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from signal import SIGTERM
-from typing import Self
 
 from tests.servers.artefacts import UnavailableError, install, maven_jars
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import Restartable, ServerProcess, free_port
 
 VERSION = "4.4.0"
 _JAVA = 17  # the oldest Java that the broker runs on
@@ -51,7 +50,7 @@ class Kafka:
         return f"<Kafka at {self.bootstrap_servers}>"
 
 
-class KafkaServer(Kafka):
+class KafkaServer(Restartable, Kafka):
     """A Kafka of the test's own, which it may stop, kill and start again on the same port and data.
 
     `settings` are read at every start: change an entry and restart. `listeners` are more of them beside the
@@ -86,25 +85,6 @@ class KafkaServer(Kafka):
     def stop(self, timeout: float = 60) -> None:
         """Stop it with a controlled shutdown."""
         self.process.stop(SIGTERM, timeout)
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def remove(self) -> None:
-        """Kill it and delete its data."""
-        self.process.remove()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
     def _prepare(self) -> None:
         """Make the storage: a copy of the prepared one, unless it is to be another."""

@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Mapping
 from functools import cached_property
 from signal import SIGTERM
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import pymysql
 from pymysql.connections import Connection
 
 from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor, copy_command
-from tests.servers.process import ServerError, ServerProcess, free_port
+from tests.servers.process import Restartable, ServerError, ServerProcess, free_port
 
 # A replica logs in without a password, and so as nobody whose password would need TLS.
 _FOLLOW: Final[Mapping[Flavor, str]] = {
@@ -101,7 +101,7 @@ class MySql:
             cursor.execute(f"DROP DATABASE {name}")
 
 
-class MySqlServer(MySql):
+class MySqlServer(Restartable, MySql):
     """A server of the test's own, which it may stop, kill and start again on the same port and data.
 
     `release`: `mysql9`, `mariadb10` or `mariadb11`. `settings` are read at every start: change an entry and
@@ -144,25 +144,6 @@ class MySqlServer(MySql):
     def stop(self, timeout: float = 60) -> None:
         """Stop it with a clean shutdown; MySQL takes seconds for it while somebody reads its log."""
         self.process.stop(SIGTERM, timeout)
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def remove(self) -> None:
-        """Kill it and delete its data."""
-        self.process.remove()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
     def follow(self, primary: MySql) -> None:
         """Make it a replica of a server of its flavor, by GTIDs, from where it stands."""

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ExecStatus
 
 from tests.servers.artefacts import UnavailableError, install, maven_jars
-from tests.servers.process import ServerProcess, free_port
+from tests.servers.process import Restartable, ServerProcess, free_port
 
 #: Major version to the version of the artefact with its binaries (server and contrib, no client programs).
 VERSIONS = {14: "14.24.0", 15: "15.19.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
@@ -121,7 +121,7 @@ class Postgres:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-class PostgresServer(Postgres):
+class PostgresServer(Restartable, Postgres):
     """A PostgreSQL of the test's own, which it may stop, kill and start again on the same port and data.
 
     `programs`: another installation than the one that is fetched. `settings` are read at every start: change
@@ -162,25 +162,6 @@ class PostgresServer(Postgres):
     def stop(self, mode: Literal["fast", "immediate"] = "fast", timeout: float = 60) -> None:
         """Stop it: `fast` with a checkpoint, `immediate` so that it recovers at the next start."""
         self.process.stop(SIGINT if mode == "fast" else SIGQUIT, timeout)
-
-    def kill(self) -> None:
-        """SIGKILL the postmaster and every one of its children."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def remove(self) -> None:
-        """Kill it and delete its data."""
-        self.process.remove()
-
-    def __enter__(self) -> "PostgresServer":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
     def _answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError):

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, Self, TypedDict
 
 import psutil
 
@@ -141,6 +141,40 @@ class ServerProcess:
         assert self._heir.stdin is not None
         self._heir.stdin.write(f"{pid}\n".encode())
         self._heir.stdin.flush()
+
+
+class Restartable:
+    """What servers of a test's own have in common: one `process`, which they start and stop in their ways. As
+    a context manager it runs while it is entered, and is removed at the end, data and all."""
+
+    process: ServerProcess
+
+    def start(self) -> None:
+        """Start it and return when it answers."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop it with a clean shutdown."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """SIGKILL it and every one of its children."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Kill it and delete its data."""
+        self.process.remove()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
 
 def _alive(process: psutil.Process) -> bool:

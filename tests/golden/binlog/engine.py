@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +38,7 @@ def record(server: MySql, release: str, settings: Mapping[str, str]) -> Recordin
     recorder = Recorder(database)
     with engine(server, database, settings) as lines:
         corpus.execute(server, release, database)
-        table = ""
-        while table != LAST:
-            line = lines.readline()
-            if not line:
-                raise RuntimeError(f"Debezium ended before the corpus did, behind {table}")
-            if (value := json.loads(line)["value"]) is not None:  # a tombstone follows its delete
-                table = value["payload"]["source"]["table"]
-            recorder.add(table, line)
+        debezium.read(lines, recorder, LAST)
     server.drop_database(database)
     return recorder.recording
 

@@ -6,7 +6,6 @@ nobody drains it the server waits, for as long as its net_write_timeout, which i
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -17,6 +16,7 @@ from typing import Final
 
 from connectors.mysql import refusals
 from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
+from tailrace.arrival import Arrival
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, fault
@@ -148,9 +148,8 @@ class Channel:
         self._connection = connection
         self._socket = stream(connection)
         self._address = address
-        self._loop = asyncio.get_running_loop()
         self._framing = Framing()
-        self._waiter: asyncio.Future[None] | None = None
+        self._arrival = Arrival(self._socket.fileno())
         self._failure: TailraceError | None = None
 
     def drain(self, limit: int) -> list[bytes]:
@@ -180,18 +179,8 @@ class Channel:
 
     async def readable(self, timeout: float) -> None:
         """Return when something may have arrived, after `timeout` seconds, or when woken."""
-        if self._failure is not None:
-            return
-        waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(max(timeout, 0), _wake, waiter)
-        self._loop.add_reader(self._socket, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            if self._waiter is waiter:  # else it was closed, and the descriptor may be somebody else's by now
-                self._loop.remove_reader(self._socket)
-                self._waiter = None
+        if self._failure is None:
+            await self._arrival.wait(timeout)
 
     @property
     def failure(self) -> TailraceError | None:
@@ -200,17 +189,13 @@ class Channel:
 
     def wake(self) -> None:
         """Let `readable` return."""
-        if self._waiter is not None:
-            _wake(self._waiter)
+        self._arrival.wake()
 
     def close(self) -> None:
         """End the connection. Whoever waits or comes later gets Retry."""
         if self._failure is None:
             self._failure = self._lost("the stream has ended")
-        if self._waiter is not None:
-            self._loop.remove_reader(self._socket)
-            _wake(self._waiter)
-            self._waiter = None
+        self._arrival.close()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         abandon(self._connection)
@@ -255,8 +240,3 @@ def ended(error: ServerError, address: Address) -> TailraceError:
     if any(part in text for part in _AHEAD):
         return Diverged(AHEAD, words, LOST_BY_SERVER, where=where)
     return fault(error.number, words, address)
-
-
-def _wake(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():
-        arrived.set_result(None)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.abc import not_available
 from tailrace.clients.mysql.address import Address, Tls, TlsMode
-from tailrace.patterns import RULE, Pattern
+from tailrace.patterns import RULE, TablePatternText
 from tailrace.secrets import SecretFile
-
-_SNAPSHOTS: Final = (
-    "initial", "always", "only",
-    "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
-    "schema_only_recovery",
-)  # fmt: skip
+from tailrace.snapshots import ChangesOnly
 
 _ABSENT: Final = {
     "include_schema_changes": "This version writes no topic of tables' versions. With format: {type: "
@@ -60,18 +55,15 @@ class BinlogSettings(TypeOptions):
     ssl_key: Path | None = Field(
         None, description="File with the key of the client's certificate. Default: in `ssl_cert`."
     )
-    tables: tuple[str, ...] = Field(
+    tables: tuple[TablePatternText, ...] = Field(
         min_length=1,
         description=f"The tables to capture, as patterns: {RULE} The schema is the database: `shop.orders`. "
         "A table that is created later is captured as soon as rows of it come.",
     )
-    exclude: tuple[str, ...] = Field(
+    exclude: tuple[TablePatternText, ...] = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
-    snapshot: Literal["never"] = Field(
-        description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "
-        "first start on. Must be written, so that nobody is surprised."
-    )
+    snapshot: ChangesOnly
     server_id: int | None = Field(
         None,
         ge=1,
@@ -109,13 +101,6 @@ class BinlogSettings(TypeOptions):
             raise ValueError("the path of a file of TLS begins with /")
         return path
 
-    @field_validator("tables", "exclude")
-    @classmethod
-    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            Pattern.parse(pattern)
-        return patterns
-
     @model_validator(mode="after")
     def _check_together(self) -> BinlogSettings:
         """One password, inside the URL or beside it; files of TLS where something is done with them."""
@@ -136,16 +121,6 @@ class BinlogSettings(TypeOptions):
                 if name in given:
                     raise not_available(f"{name} is not available for this source", f"Take it out. {why}")
         return given
-
-    @field_validator("snapshot", mode="before")
-    @classmethod
-    def _refuse_snapshots(cls, value: object) -> object:
-        if value in _SNAPSHOTS:
-            raise not_available(
-                f"snapshot: {value} is not available in this version, which delivers changes only",
-                "Write snapshot: never, and bring the rows that exist already over by other means.",
-            )
-        return value
 
 
 class MySqlSettings(BinlogSettings):

@@ -25,6 +25,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from connectors.postgres.position import format_lsn
 from connectors.postgres.publication import missed
 from connectors.postgres.wire import EPOCH
+from tailrace.arrival import Arrival
 from tailrace.clients.postgres.address import Address
 from tailrace.clients.postgres.connection import Connection, rows
 from tailrace.clients.postgres.faults import LOST, fault, talking
@@ -49,7 +50,7 @@ class Channel:
         self._socket = connection.pgconn.socket
         self._loop = asyncio.get_running_loop()
         self._writing = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._arrival = Arrival(self._socket)
         self._failure: TailraceError | None = None
         self._publications = publications
         self._draining: list[bytes] = []
@@ -131,16 +132,7 @@ class Channel:
 
     async def readable(self, timeout: float) -> None:
         """Return when something may have arrived, or after `timeout` seconds."""
-        waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(max(timeout, 0), _wake, waiter)
-        self._loop.add_reader(self._socket, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            if self._waiter is waiter:  # else it was closed, and the descriptor may be somebody else's by now
-                self._loop.remove_reader(self._socket)
-                self._waiter = None
+        await self._arrival.wait(timeout)
 
     def send_status(self, received: int, flushed: int, *, reply: bool = False) -> None:
         """A standby status update: what was received, and up to where the log may be freed. `reply` asks the
@@ -157,10 +149,7 @@ class Channel:
         """End the connection, and with it the server's sender. Whoever waits or comes later gets Retry."""
         if self._failure is None:
             self._failure = self._closed()
-        if self._waiter is not None:
-            self._loop.remove_reader(self._socket)
-            _wake(self._waiter)
-            self._waiter = None
+        self._arrival.close()
         if self._writing:
             self._loop.remove_writer(self._socket)
             self._writing = False
@@ -213,11 +202,6 @@ class Channel:
             "Nothing: the connection is made again.",
             where=str(self._address),
         )
-
-
-def _wake(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():
-        arrived.set_result(None)
 
 
 def _fix_window(descriptor: int) -> None:

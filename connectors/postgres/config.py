@@ -15,18 +15,13 @@ from pydantic import (
 )
 
 from connectors.postgres.position import format_lsn, parse_lsn
-from connectors.postgres.tables import RULE, Pattern
+from connectors.postgres.tables import RULE
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
 from tailrace.patterns import NamePatternText, TablePatternText
 from tailrace.secrets import SecretFile
+from tailrace.snapshots import ChangesOnly
 from tailrace.topics import TopicTemplateText
-
-_SNAPSHOTS: Final = (
-    "initial", "always", "only",
-    "initial_only", "no_data", "when_needed", "configuration_based", "custom", "recovery", "schema_only",
-)  # fmt: skip
-
 
 # Parameters of libpq that it looks at only when it connects.
 _CHOICES: Final = {
@@ -143,13 +138,13 @@ class PostgresSettings(Declaration):
         "is read at each new connection. Default: libpq's own ways (PGPASSWORD, ~/.pgpass, a service file, a "
         "client certificate), or inside the URL.",
     )
-    tables: tuple[str, ...] = Field(
+    tables: tuple[TablePatternText, ...] = Field(
         min_length=1,
         description=f"The tables to capture, as patterns: {RULE} A partitioned table stands for all its "
         "partitions, a table that others inherit from for its own rows alone. A table that is created later "
         "is captured from the next start on.",
     )
-    exclude: tuple[str, ...] = Field(
+    exclude: tuple[TablePatternText, ...] = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
     columns: dict[TablePatternText, Annotated[tuple[NamePatternText, ...], Field(min_length=1)]] = Field(
@@ -167,10 +162,7 @@ class PostgresSettings(Declaration):
         "that takes it out as its delete; TRUNCATE always arrives. Of several patterns that match a table "
         "the first counts. Needs PostgreSQL 15.",
     )
-    snapshot: Literal["never"] = Field(
-        description="What to do with the rows that exist already. `never`: nothing, deliver changes from the "
-        "first start on. Must be written, so that nobody is surprised."
-    )
+    snapshot: ChangesOnly
     partitions: Literal["root", "leaves"] = Field(
         "root",
         description="How the rows of a partitioned table arrive. `root`: under the table's name, whichever "
@@ -267,13 +259,6 @@ class PostgresSettings(Declaration):
         _ = self.address
         return self
 
-    @field_validator("tables", "exclude")
-    @classmethod
-    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            Pattern.parse(pattern)
-        return patterns
-
     @model_validator(mode="before")
     @classmethod
     def _refuse_what_is_not_there(cls, given: object) -> object:
@@ -297,13 +282,3 @@ class PostgresSettings(Declaration):
                 "Take it out. With format: {type: debezium, schemas: true} each record has its schema.",
             )
         return given
-
-    @field_validator("snapshot", mode="before")
-    @classmethod
-    def _refuse_snapshots(cls, value: object) -> object:
-        if value in _SNAPSHOTS:
-            raise not_available(
-                f"snapshot: {value} is not available in this version, which delivers changes only",
-                "Write snapshot: never, and bring the rows that exist already over by other means.",
-            )
-        return value

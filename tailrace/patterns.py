@@ -108,6 +108,12 @@ def _check_table(text: str) -> str:
     return text
 
 
+def _check_tables(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        Pattern.parse(text)
+    return texts
+
+
 def _check_name(text: str) -> str:
     NamePattern.parse(text)
     return text
@@ -115,6 +121,9 @@ def _check_name(text: str) -> str:
 
 TablePatternText: TypeAlias = Annotated[str, AfterValidator(_check_table)]
 """A pattern over schema.table as a setting."""
+
+TablePatterns: TypeAlias = Annotated[tuple[str, ...], AfterValidator(_check_tables)]
+"""Several of them as one setting, whose description says how they are written."""
 
 NamePatternText: TypeAlias = Annotated[str, AfterValidator(_check_name)]
 """A pattern over one name as a setting."""

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.abc import not_available
 from tailrace.clients.mysql.address import Address, Tls, TlsMode
-from tailrace.patterns import RULE, TablePatternText
+from tailrace.patterns import RULE, TablePatterns
 from tailrace.secrets import SecretFile
 from tailrace.snapshots import ChangesOnly
 
@@ -55,12 +55,12 @@ class BinlogSettings(TypeOptions):
     ssl_key: Path | None = Field(
         None, description="File with the key of the client's certificate. Default: in `ssl_cert`."
     )
-    tables: tuple[TablePatternText, ...] = Field(
+    tables: TablePatterns = Field(
         min_length=1,
         description=f"The tables to capture, as patterns: {RULE} The schema is the database: `shop.orders`. "
         "A table that is created later is captured as soon as rows of it come.",
     )
-    exclude: tuple[TablePatternText, ...] = Field(
+    exclude: TablePatterns = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
     snapshot: ChangesOnly

@@ -18,7 +18,7 @@ from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
-from tailrace.patterns import NamePatternText, TablePatternText
+from tailrace.patterns import NamePatternText, TablePatterns, TablePatternText
 from tailrace.secrets import SecretFile
 from tailrace.snapshots import ChangesOnly
 from tailrace.topics import TopicTemplateText
@@ -138,13 +138,13 @@ class PostgresSettings(Declaration):
         "is read at each new connection. Default: libpq's own ways (PGPASSWORD, ~/.pgpass, a service file, a "
         "client certificate), or inside the URL.",
     )
-    tables: tuple[TablePatternText, ...] = Field(
+    tables: TablePatterns = Field(
         min_length=1,
         description=f"The tables to capture, as patterns: {RULE} A partitioned table stands for all its "
         "partitions, a table that others inherit from for its own rows alone. A table that is created later "
         "is captured from the next start on.",
     )
-    exclude: tuple[TablePatternText, ...] = Field(
+    exclude: TablePatterns = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
     columns: dict[TablePatternText, Annotated[tuple[NamePatternText, ...], Field(min_length=1)]] = Field(

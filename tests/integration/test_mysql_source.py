@@ -35,6 +35,8 @@ async def test_every_kind_of_transaction_and_a_start_behind_each(follower: Follo
         if follower.server.flavor == "mysql"
         else "SET GLOBAL log_bin_compress = ON, GLOBAL log_bin_compress_min_len = 10"
     )
+    # Others use the server too, and in MariaDB no session has the setting for itself.
+    whole = compress.replace("= ON", "= OFF")
     long = "y" * 20
     steps = [
         (
@@ -72,7 +74,7 @@ async def test_every_kind_of_transaction_and_a_start_behind_each(follower: Follo
             ["XA START 'one'", "INSERT INTO t VALUES (9, 'xa')", "XA END 'one'", "XA COMMIT 'one' ONE PHASE"],
             [("c", "t", None, row(9, "xa"))],
         ),
-        ([compress, f"INSERT INTO t VALUES (10, '{long}')"], [("c", "t", None, row(10, long))]),
+        ([compress, f"INSERT INTO t VALUES (10, '{long}')", whole], [("c", "t", None, row(10, long))]),
         (
             ["FLUSH BINARY LOGS", "INSERT INTO t VALUES (11, 'next file')"],
             [("c", "t", None, row(11, "next file"))],

@@ -87,6 +87,36 @@ async def test_nothing_is_written_behind_it(
     assert [(record.key, record.value) for record in records] == delivered(first, second)["orders"]
 
 
+async def test_what_was_committed_and_hangs_is_committed_again(
+    forgetful: KafkaServer, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker goes and comes back between two transactions of one producer, of which the second fails."""
+    stream, topic = Stream(), make_sink.prefix + "orders"
+    sink = make_sink(forgetful, partitions=1, max_request_size=1024)
+    await sink.open()
+    batches = [stream.inserts(ORDERS, [1]), stream.inserts(ORDERS, [2]), stream.inserts(ORDERS, range(3, 99))]
+    await sink.write(sink.prepare(batches[0]))
+    await sink.commit(AT_1)
+    assert len(await read_committed(forgetful, topic)) == 1  # its marker is there
+    assert sink._producer is not None
+    manager = sink._producer._producer._txn_manager
+    with monkeypatch.context() as patch:
+        known = manager.maybe_add_partition_to_txn
+        patch.setattr(
+            manager, "maybe_add_partition_to_txn", lambda place: place.topic == topic or known(place)
+        )
+        await sink.write(sink.prepare(batches[1]))
+        await sink.commit(AT_2)
+    assert len(await read_committed(forgetful, topic, beside_open=True)) == 1
+    for connection in list(sink._producer._producer.client._conns.values()):
+        connection.close()
+    await sink.write(sink.prepare(batches[2]))  # so much that it is sent
+    await sink.abort()
+    assert await sink.open() == AT_2
+    records = await read_committed(forgetful, topic)
+    assert [(record.key, record.value) for record in records] == delivered(*batches[:2])["orders"]
+
+
 async def test_a_transaction_of_another_producer_is_none(kafka: Kafka, make_sink: Sinks) -> None:
     stream, topic = Stream(), make_sink.prefix + "orders"
     sink, other = (

@@ -26,6 +26,7 @@ _INTEGERS: Final = {codes.TINY: "b", codes.SHORT: "h", codes.LONG: "i", codes.LO
 _SIZES: Final = {codes.INT24: "3s", codes.DATE: "3s", codes.NEWDATE: "3s", codes.YEAR: "B"}
 _FRACTIONAL: Final = {codes.TIMESTAMP: 4, codes.DATETIME: 5, codes.TIME: 3}  # bytes before the fraction
 _BLOBS: Final = codes.BLOBS | {codes.BLOB_COMPRESSED, codes.GEOMETRY, codes.JSON, codes.VECTOR}
+_MOST_BITS: Final = 64
 _OLD: Final = frozenset({codes.OLD_TIMESTAMP, codes.OLD_TIME, codes.OLD_DATETIME})
 
 
@@ -68,9 +69,11 @@ def _format(column: MappedColumn) -> tuple[str, int]:
         case codes.DOUBLE:
             return "d", 0
         case codes.DECIMAL:
-            return f"{decimals.size(*digits(metadata))}s", 0
+            precision, scale = digits(metadata)
+            return f"{decimals.size(precision, scale)}s" if decimals.exists(precision, scale) else "", 0
         case codes.BIT:
-            return f"{(bit_count(metadata) + 7) // 8}s", 0
+            count = bit_count(metadata)
+            return f"{(count + 7) // 8}s" if 1 <= count <= _MOST_BITS else "", 0
         case codes.ENUM:
             return LENGTHS[metadata] if metadata in (1, 2) else "", 0
         case codes.SET:

@@ -38,6 +38,9 @@ NO_DOCUMENT: Final = code(
 Pair: TypeAlias = tuple[Row | None, Row | None]
 """The rows before and after a change."""
 
+_MOST_SHAPES: Final = 256
+"""Sets of columns of a table's events of which functions are kept: each statement may have its own."""
+
 _READING_ERRORS: Final = (IndexError, KeyError, TypeError, ValueError, struct.error)
 
 
@@ -68,6 +71,8 @@ class RowReader:
             if rows.width != len(self._layouts):
                 found = f"rows of {rows.width} columns, the table has {len(self._layouts)}"
                 raise self._malformed(rows, found)
+            if len(self._functions) >= _MOST_SHAPES:
+                self._functions.clear()
             function = self._functions[shape] = self._function(rows)
         try:
             return function(rows.data)
@@ -76,6 +81,8 @@ class RowReader:
 
     def _function(self, rows: Rows) -> Callable[[bytes], list[Pair]]:
         width = len(self._layouts)
+        if not any(rows.before or b"") and not any(rows.after or b""):
+            return _without_columns
         lacking = ["ABSENT"] * width
         if rows.before is None:
             return _inserts(Images(self._layouts, _present(rows.after, width), lacking))
@@ -95,6 +102,7 @@ class RowReader:
         at = 0
         try:
             while at < len(data):
+                begin = at
                 old: list[Any] | None = None
                 new: list[Any] | None = None
                 if rows.before is not None:
@@ -102,6 +110,8 @@ class RowReader:
                 if rows.after is not None:
                     present = _present(rows.after, width)
                     new, at = self._walker.new(data, at, present, old, partial=rows.partial)
+                if at == begin:
+                    raise ValueError("it has no columns")
                 pairs.append((old, new))
         except NoDocument as fault:
             raise Malformed(
@@ -132,6 +142,10 @@ class RowReader:
 def _present(bitmap: bytes | None, width: int) -> list[int]:
     bits = int.from_bytes(bitmap or b"", "little")
     return [i for i in range(width) if bits >> i & 1]
+
+
+def _without_columns(data: bytes) -> list[Pair]:
+    raise ValueError("nobody knows how many rows")
 
 
 def _inserts(news: Images) -> Callable[[bytes], list[Pair]]:

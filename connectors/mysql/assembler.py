@@ -153,7 +153,10 @@ class Assembler:
         """Read events; the batches that become full on the way, of about 1 MiB."""
         for event in events:
             self._size = len(event)
-            yield from self._read(self._decode(event))
+            try:
+                yield from self._read(self._decode(event))
+            except OSError as error:  # of a file that keeps a large transaction
+                raise refusals.no_room(error) from error
 
     def _read(self, messages: Iterable[Message]) -> Iterator[Batch]:
         for message in messages:
@@ -281,11 +284,7 @@ class Assembler:
         versions = opened.versions
         if not versions or versions[-1] is not version:
             versions.append(version)
-        try:
-            begin = self._begin_of(rows.place)
-            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
-        except OSError as error:
-            raise refusals.no_room(error) from error
+        opened.spool.append((len(versions) - 1, opened.ordinal, self._begin_of(rows.place), rows))
 
     def _query(self, query: Query) -> Iterator[Batch]:
         statement = meaning.read(query.sql)
@@ -309,7 +308,9 @@ class Assembler:
             elif what is Meaning.SAVEPOINT:
                 opened.savepoints[statement.name.lower()] = opened.spool.mark()
             elif what is Meaning.ROLLBACK_TO:
-                opened.spool.truncate(self._savepoint(opened, statement.name, query.sql))
+                mark = self._savepoint(opened, statement.name, query.sql)
+                opened.spool.truncate(mark)
+                opened.savepoints = {name: at for name, at in opened.savepoints.items() if at <= mark}
         else:
             yield from self._standalone(query, statement)
 

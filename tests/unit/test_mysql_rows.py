@@ -181,6 +181,23 @@ def test_every_cut_is_refused() -> None:
         reader.read(rows("c", 3, whole + b"\0", after=[True] * 3))
 
 
+@pytest.mark.parametrize("type", [codes.STRING, codes.VARCHAR, codes.VARCHAR_COMPRESSED])
+@pytest.mark.parametrize("most", [3, 300])
+def test_texts_longer_than_their_columns_are_refused(type: int, most: int) -> None:
+    """By every function that reads them."""
+    columns = [column(codes.LONG), column(type, most)]
+    reader = reader_of(*columns)
+    for key in (7, None):  # another function reads rows with NULLs
+        for size in (most, most + 1):
+            event = rows("c", 2, image(columns, [key, b"x" * size], [True] * 2), after=[True] * 2)
+            for _ in range(OFTEN):
+                if size == most:
+                    assert reader.read(event) == [(None, [key, b"x" * most])]
+                    continue
+                with pytest.raises(Malformed, match=f"column c1 has {size} bytes, and {most} at most"):
+                    reader.read(event)
+
+
 def test_an_event_without_rows_is_refused() -> None:
     reader = reader_of(column(codes.LONG))
     with pytest.raises(Malformed, match="no rows, or rows without columns"):

@@ -12,7 +12,7 @@ import pytest
 from connectors.mysql.binlog import protocol
 from connectors.mysql.columns import values
 from connectors.mysql.columns.rows import RowReader
-from tests.fuzz import page, run
+from tests.fuzz import long_run, page, run
 from tests.fuzz.corpus import windows
 from tests.fuzz.damage import KINDS
 from tests.fuzz.run import DoesNotEndError, Runner
@@ -98,6 +98,21 @@ class TestFaults:
         monkeypatch.setattr(run, "_MOST_MEMORY", -1)
         with pytest.raises(DoesNotEndError, match="of memory"):
             runner().run(0, 10)
+
+
+def test_a_run_goes_on_where_it_was_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kept.json"
+    kept = long_run.Kept(path, SEED)
+    kept.add(0, Counter(rows=5))
+    kept.add(long_run.BLOCK, Counter(rows=7, read=1))
+    again = long_run.Kept(path, SEED)
+    assert [first in again for first in (0, long_run.BLOCK, 2 * long_run.BLOCK)] == [True, True, False]
+    assert again.counts(0, 2 * long_run.BLOCK) == Counter(rows=12, read=1)
+    assert again.counts(0, long_run.BLOCK) == Counter(rows=5)
+    long_run.go_through(0, 2 * long_run.BLOCK, SEED, 1, again)  # of which nothing is left
+    assert 0 not in long_run.Kept(path, SEED + 1)
+    monkeypatch.setattr(long_run, "fingerprint", lambda: "of another decoder")
+    assert 0 not in long_run.Kept(path, SEED)
 
 
 def test_the_section_of_the_page_is_written_anew(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def _string(type: LogicalType, value: Any) -> bool:
     if not isinstance(value, str):
         return False
     value.encode()  # no half of a character
-    if type.length is not None and len(value) > 4 * type.length:  # of as many bytes as its longest text
+    if type.length is not None and len(value) >= 4 * (type.length + 1):  # as many bytes as its longest text
         return False
     if type.native == "set":
         return not value or set(value.split(",")) <= {

@@ -155,7 +155,7 @@ class Assembler:
             self._size = len(event)
             try:
                 yield from self._read(self._decode(event))
-            except OSError as error:  # of a file that keeps a large transaction
+            except OSError as error:  # of the file of a compressed transaction
                 raise refusals.no_room(error) from error
 
     def _read(self, messages: Iterable[Message]) -> Iterator[Batch]:
@@ -284,7 +284,11 @@ class Assembler:
         versions = opened.versions
         if not versions or versions[-1] is not version:
             versions.append(version)
-        opened.spool.append((len(versions) - 1, opened.ordinal, self._begin_of(rows.place), rows))
+        try:
+            begin = self._begin_of(rows.place)
+            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
+        except OSError as error:
+            raise refusals.no_room(error) from error
 
     def _query(self, query: Query) -> Iterator[Batch]:
         statement = meaning.read(query.sql)

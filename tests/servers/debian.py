@@ -30,7 +30,8 @@ def source(suite: str) -> str:
 
 
 def unpack(package: str, version: str, source: str, into: Path, *, alone: bool = False) -> None:
-    """Fetch a package of this upstream version from a source and unpack it, with all it depends on or alone.
+    """Fetch a package of this upstream version from a source, and unpack it with what it depends on; `alone`:
+    without that.
 
     Raises UnavailableError where apt may not be used or fails, and where the source has another version.
     """
@@ -59,8 +60,9 @@ def unpack(package: str, version: str, source: str, into: Path, *, alone: bool =
 
 
 @cache
-def command(unpacked: Path, program: str) -> tuple[str | Path, ...]:
-    """The words that run a program of an unpacked package: its options may follow.
+def command(unpacked: Path, program: str | Path) -> tuple[str | Path, ...]:
+    """The words that run a program of an unpacked package, or an absolute path to one that needs no more
+    libraries than that package: its options may follow.
 
     Raises UnavailableError if a library is missing, or would be the machine's own.
     """
@@ -110,7 +112,7 @@ class _Apt:
         self._archives = folder / "archives"
 
     def run(self, *words: str) -> str:
-        return _run(words, self._environment, self._archives)
+        return _run(words, self._environment, self._archives)  # where `download` puts what it fetches
 
 
 def _is_index(line: str) -> bool:

@@ -15,7 +15,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash fuzz mutants bench bench-mysql bench-memory clean-room java programs
+.PHONY: help demo docs test lint servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -43,6 +43,7 @@ golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, o
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
 	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
 
+.PHONY: fuzz
 fuzz: $(INSTALLED) ## Damaged binary logs by the million: make fuzz N=10000000 SEED=1; goes on where it was ended
 	$(VENV)/bin/python -m tests.fuzz $(N) --seed $(SEED) --page docs/crash.md
 

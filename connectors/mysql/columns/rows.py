@@ -81,7 +81,7 @@ class RowReader:
 
     def _function(self, rows: Rows) -> Callable[[bytes], list[Pair]]:
         width = len(self._layouts)
-        if not any(rows.before or b"") and not any(rows.after or b""):
+        if not _has_columns(rows):
             return _without_columns
         lacking = ["ABSENT"] * width
         if rows.before is None:
@@ -96,13 +96,14 @@ class RowReader:
         return _partial_updates(olds, news) if rows.partial else _updates(olds, news)
 
     def _walk(self, rows: Rows) -> list[Pair]:
+        if rows.data and not _has_columns(rows):  # there would be no end of them
+            raise self._malformed(rows, "rows without columns")
         data = rows.data
         width = len(self._layouts)
         pairs: list[Pair] = []
         at = 0
         try:
             while at < len(data):
-                begin = at
                 old: list[Any] | None = None
                 new: list[Any] | None = None
                 if rows.before is not None:
@@ -110,8 +111,6 @@ class RowReader:
                 if rows.after is not None:
                     present = _present(rows.after, width)
                     new, at = self._walker.new(data, at, present, old, partial=rows.partial)
-                if at == begin:
-                    raise ValueError("it has no columns")
                 pairs.append((old, new))
         except NoDocument as fault:
             raise Malformed(
@@ -142,6 +141,10 @@ class RowReader:
 def _present(bitmap: bytes | None, width: int) -> list[int]:
     bits = int.from_bytes(bitmap or b"", "little")
     return [i for i in range(width) if bits >> i & 1]
+
+
+def _has_columns(rows: Rows) -> bool:
+    return any(rows.before or b"") or any(rows.after or b"")
 
 
 def _without_columns(data: bytes) -> list[Pair]:

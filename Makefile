@@ -1,6 +1,7 @@
 # Every target does all of its own set-up from a fresh clone.
 PYTHON  ?= python3
 KILLS   ?= 200
+N       ?= 10000000
 SEED    ?= 1
 # On two cores; tests wait a third of their time.
 WORKERS ?= 3
@@ -41,6 +42,10 @@ golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, o
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
 	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
+
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## Damaged binary logs by the million: make fuzz N=10000000 SEED=1; goes on where it was ended
+	$(VENV)/bin/python -m tests.fuzz $(N) --seed $(SEED) --page docs/crash.md
 
 mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for each
 	$(VENV)/bin/python -m tests.mutants

@@ -70,6 +70,17 @@ class Release:
             lambda into: debian.unpack(package, self.version, debian.source(self.suite), into),
         )
 
+    def plugins(self) -> Path:
+        """The folder with the server's plugins, which MariaDB has in a package of their own."""
+        if self.flavor == "mysql":
+            return self.binaries() / "usr/lib/mysql/plugin"
+        package = f"{self.flavor}-server"
+        unpacked = install(
+            f"{package}-{self.version}-{platform.machine()}",
+            lambda into: debian.unpack(package, self.version, debian.source(self.suite), into, alone=True),
+        )
+        return unpacked / "usr/lib/mysql/plugin"
+
     def command(self, *options: str | Path) -> list[str | Path]:
         """What runs the server; `--defaults-file` and `--no-defaults` come first among the options."""
         unpacked = self.binaries()

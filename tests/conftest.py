@@ -63,7 +63,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     majors = postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS
     wanted: list[Callable[[], Path]] = []
     if not POSTGRES_URL and any("postgres" in name for name in fixtures):
-        wanted += [functools.partial(postgres_server.binaries, major) for major in majors]
+        wanted += [functools.partial(postgres_server.template, major) for major in majors]
     if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
         wanted.append(kafka_server.prepared)
     with ThreadPoolExecutor() as beside:
@@ -116,23 +116,31 @@ def _running() -> Iterator[contextlib.ExitStack]:
         yield running
 
 
-def _shared_postgres(major: int, running: contextlib.ExitStack) -> Postgres:
-    if not POSTGRES_URL:
-        return _start(PostgresServer(major), running)
-    given = Postgres(POSTGRES_URL)
-    if given.major != major:
-        raise UnavailableError(f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}")
-    return given
+@pytest.fixture(scope="session")
+def _shared_postgres(_running: contextlib.ExitStack) -> Callable[[int], Postgres]:
+    """The server of a version, started when it is first asked for; a given server stands for its own."""
+
+    @functools.cache
+    def shared(major: int) -> Postgres:
+        if not POSTGRES_URL:
+            return _start(PostgresServer(major), _running)
+        given = Postgres(POSTGRES_URL)
+        if given.major != major:
+            found = f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}"
+            raise UnavailableError(found)
+        return given
+
+    return shared
 
 
 @pytest.fixture(scope="session")
-def postgres16(_running: contextlib.ExitStack) -> Postgres:
-    return _shared_postgres(16, _running)
+def postgres16(_shared_postgres: Callable[[int], Postgres]) -> Postgres:
+    return _shared_postgres(16)
 
 
 @pytest.fixture(scope="session")
-def postgres18(_running: contextlib.ExitStack) -> Postgres:
-    return _shared_postgres(18, _running)
+def postgres18(_shared_postgres: Callable[[int], Postgres]) -> Postgres:
+    return _shared_postgres(18)
 
 
 @pytest.fixture(scope="session", params=["given"] if POSTGRES_URL else [f"postgres{m}" for m in MAJORS])
@@ -145,13 +153,9 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
 
 
 @pytest.fixture(scope="session", params=postgres_server.VERSIONS)
-def every_postgres(request: pytest.FixtureRequest, _running: contextlib.ExitStack) -> Postgres:
+def every_postgres(request: pytest.FixtureRequest, _shared_postgres: Callable[[int], Postgres]) -> Postgres:
     """Each version that is supported in turn; a given server stands for its own."""
-    major: int = request.param
-    if major not in MAJORS:
-        return _shared_postgres(major, _running)
-    server: Postgres = request.getfixturevalue(f"postgres{major}")
-    return server
+    return _shared_postgres(request.param)
 
 
 @pytest.fixture(scope="session")

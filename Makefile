@@ -14,7 +14,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
+.PHONY: help demo docs test lint style types tests servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -25,13 +25,21 @@ demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof tha
 docs: $(INSTALLED) ## Write the pages of commands, settings and error codes anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
-test: lint java programs ## Everything that must be green: lint, then unit, contract, integration and crash tests
-	$(PYTEST)
+test: style java programs ## Everything that must be green: lint, and unit, contract, integration and crash tests
+	@# mypy has one core at work for a minute at the first time: the tests take the others meanwhile.
+	$(MAKE) --no-print-directory --jobs 2 types tests
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: style types ## ruff and mypy
+
+style: $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+types: $(INSTALLED)
 	$(VENV)/bin/mypy
+
+tests: $(INSTALLED)
+	$(PYTEST)
 
 servers: $(INSTALLED) java ## Fetch the PostgreSQL, MySQL, MariaDB and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers

@@ -6,9 +6,8 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-import structlog
 from psycopg.sql import SQL
 
 from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
@@ -37,6 +36,7 @@ from tailrace.clients.postgres.connection import Connection, Session, connect, c
 from tailrace.errors import Gap, Retry, TailraceError, code
 from tailrace.events import Batch, Change, Position
 from tailrace.hooks import Demo
+from tailrace.logs import Logger
 from tailrace.topics import TopicTemplate
 
 STANDBY = code(
@@ -56,7 +56,7 @@ _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier conne
 _PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 _LATE_BEGIN: Final = 150_000  # from then on a Begin comes with the first change
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class PostgresSource:

@@ -7,16 +7,16 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
-import structlog
 
 from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.errors import Stop
+from tailrace.logs import Logger
 from tailrace.pipeline import Pipeline
 from tailrace.service import control
 from tailrace.service.report import Report
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:

@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
+from tests import scratch
 from tests.servers import Kafka, KafkaServer, MySql, MySqlServer, Postgres, PostgresServer, UnavailableError
 from tests.servers import kafka as kafka_server
 from tests.servers import postgres as postgres_server
@@ -41,6 +43,12 @@ hypothesis.settings.load_profile("shared machine")
 Server = TypeVar("Server", PostgresServer, KafkaServer, MySqlServer)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # a worker has it from the process that started it
+        workers = config.getoption("numprocesses", None)
+        scratch.in_memory(workers if isinstance(workers, int) and workers else 1)
+
+
 def pytest_report_header() -> list[str]:
     clients = ("tailrace", "psycopg", "aiokafka", "PyMySQL")
     libraries = ", ".join(f"{name} {version(name)}" for name in clients)
@@ -48,7 +56,7 @@ def pytest_report_header() -> list[str]:
     given = [(MYSQL_URLS[release.flavor], release) for release in RELEASES.values()]
     mysqls = dict.fromkeys(repr(MySql(url)) if url else str(release) for url, release in given)
     return [
-        f"{libraries}; {platform.platform()}",
+        f"{libraries}; {platform.platform()}; files in {tempfile.gettempdir()}",
         f"PostgreSQL {Postgres(POSTGRES_URL) if POSTGRES_URL else started}, "
         f"Kafka {Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else kafka_server.VERSION}",
         ", ".join(mysqls),

@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, str | int] = {
     "max_replication_slots": 20,
     "fsync": "off",
     "shared_buffers": "64MB",
-    "max_wal_size": "4GB",
+    "max_wal_size": "512MB",
     "log_line_prefix": "%m [%p] %q%u@%d/%a ",
     "timezone": "UTC",
 }

@@ -1,7 +1,7 @@
 """Where the tests and their servers have their files: in memory, where there is plenty of it.
 
-A server is a thousand files, and there are dozens of servers, whose data, logs and pipelines are gone a moment
-later: on a disk all this costs nearly as much as what is tested.
+A server is a thousand files, and there are dozens of servers, whose data, logs and pipelines are gone a
+moment later: on a disk all this costs nearly as much as what is tested.
 """
 
 from __future__ import annotations

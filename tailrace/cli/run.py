@@ -13,6 +13,7 @@ import click
 
 from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
+from tailrace.cli.loading import loading
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.errors import Stop
@@ -88,8 +89,9 @@ def run(
     if log_format == "json":
         click.get_current_context().meta[ERROR_LINES] = error_line
     click.get_current_context().meta[CHECKED_BY_DOCTOR] = file
-    pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
-    display = StatusLines() if log_format == "json" else _display(pipeline.config)
+    with loading():
+        pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
+        display = StatusLines() if log_format == "json" else _display(pipeline.config)
     asyncio.run(_run(pipeline, display, http, until_current=until_current))
 
 

@@ -41,6 +41,7 @@ SETTINGS: Mapping[str, str | int] = {
     "max_wal_senders": 20,
     "max_replication_slots": 20,
     "fsync": "off",
+    "dynamic_shared_memory_type": "mmap",  # goes with the folder, also where the server was killed
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
     "log_line_prefix": "%m [%p] %q%u@%d/%a ",

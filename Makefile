@@ -7,8 +7,8 @@ WORKERS ?= 3
 
 VENV      := .venv
 INSTALLED := $(VENV)/.installed
-# Each worker starts servers of its own; a free one takes over tests of a busy one.
-PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
+# Each worker starts servers of its own.
+PYTEST    := $(VENV)/bin/pytest -n $(WORKERS)
 export PYTHON
 # The tests start hundreds of processes, each of which would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,7 +39,8 @@ types: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 tests: $(INSTALLED)
-	$(PYTEST)
+	@# A file's tests share what it has started. The long ones come first (testpaths): all workers end together.
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 servers: $(INSTALLED) java ## Fetch the PostgreSQL, MySQL, MariaDB and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
@@ -48,7 +49,8 @@ golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, o
 	$(VENV)/bin/python -m tests.golden
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
-	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
+	@# Of few files: a free worker takes over tests of a busy one.
+	$(PYTEST) --dist worksteal tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
 
 mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for each
 	$(VENV)/bin/python -m tests.mutants

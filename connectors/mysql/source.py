@@ -6,10 +6,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from zlib import crc32
-
-import structlog
 
 from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
@@ -31,6 +29,7 @@ from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
+from tailrace.logs import Logger
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.types import Kind, LogicalType
 from tailrace.worker_thread import WorkerThread
@@ -38,7 +37,7 @@ from tailrace.worker_thread import WorkerThread
 _OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
 _OBSERVE_SECONDS: Final = 10.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def origin(flavor: Flavor, pipeline: str) -> Origin:

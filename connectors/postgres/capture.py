@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from connectors.postgres import selection
 from connectors.postgres.catalogue import Catalogue, Relation, parts, select
@@ -17,8 +15,9 @@ from connectors.postgres.tables import Pattern, TableFilter
 from connectors.postgres.wanted import Wishes
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import NotReady, TailraceError
+from tailrace.logs import Logger
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

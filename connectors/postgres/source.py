@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, ClassVar, Final
-
-import structlog
+from typing import ClassVar, Final
 
 from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
 from connectors.postgres.assembly import UNDECIDED, Assembly
@@ -31,13 +29,14 @@ from tailrace.clients.postgres.connection import Connection, Session
 from tailrace.errors import Gap, Retry, TailraceError
 from tailrace.events import Batch, Change, Position
 from tailrace.hooks import Demo
+from tailrace.logs import Logger
 from tailrace.topics import TopicTemplate
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
 _PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 _LATE_BEGIN: Final = 150_000  # from then on a Begin comes with the first change
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class PostgresSource:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from tests.servers import debian
-from tests.servers.artefacts import install
+from tests.servers.artefacts import copy_command, install
 from tests.servers.process import ServerProcess
 
 Flavor: TypeAlias = Literal["mysql", "mariadb"]
@@ -127,11 +127,6 @@ class Release:
         process.run(
             self.command("--no-defaults", "--bootstrap", size, f"--datadir={data}"), "\n".join(statements)
         )
-
-
-def copy_command(data: Path, into: Path) -> list[str | Path]:
-    """What copies data into a folder: most of it is zeros, which take no place on the disk then."""
-    return ["cp", "--recursive", "--sparse=always", f"{data}/.", into]
 
 
 #: By the name that tests ask with.

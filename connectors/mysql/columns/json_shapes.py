@@ -62,24 +62,43 @@ def _learn(document: bytes) -> None:
     if len(functions) >= _MOST_SHAPES:
         functions.clear()
     keys = [document[1 + offset : 1 + offset + size].decode() for offset, size in places]
-    functions[document[first:end]] = _generate(keys, values_at)
+    types = document[values_at : values_at + _VALUE * count : _VALUE]
+    functions[document[first:end]] = _generate(keys, types, values_at)
 
 
-def _generate(keys: Sequence[str], values_at: int) -> _Text:
+def _generate(keys: Sequence[str], types: bytes, values_at: int) -> _Text:
+    """The function for documents of these keys. `types`: of the members of the first one; those that are
+    numbers there are read without a call."""
     form = ", ".join([encode_basestring(key).replace("%", "%%") + ": %s" for key in keys])
     names: dict[str, Any] = {
         "form": f"{{{form}}}",
         "read": _READERS,
         "unpack": struct.Struct("<" + "BH" * len(keys)).unpack_from,
+        "int32": struct.Struct("<i").unpack_from,
+        "string": _string,
     }
     head = ", ".join([f"t{i}, v{i}" for i in range(len(keys))])
-    values = ", ".join([f"read[t{i}](document, v{i})" for i in range(len(keys))])
+    values = ", ".join([_value(i, type) for i, type in enumerate(types)])
     source = (
         f"def text(document):\n    {head} = unpack(document, {values_at})\n    return form % ({values},)\n"
     )
     exec(compile(source, "<JSON document>", "exec"), names)
     function: _Text = names["text"]
     return function
+
+
+_INTEGERS: Final = frozenset({5, 6, 7, 8, 9, 10})
+
+
+def _value(i: int, type: int) -> str:
+    """The source of a member's text; whatever its type was once, it is looked at each time."""
+    read = f"read[t{i}](document, v{i})"
+    if type in _INTEGERS:  # which change their type with their value: one of 16 bits stands in its entry
+        small = f"v{i} if t{i} == 5 and v{i} < 0x8000"
+        return f"(int32(document, 1 + v{i})[0] if t{i} == 7 else {small} else {read})"
+    if type == 12:
+        return f"(string(document, v{i}) if t{i} == 12 else {read})"
+    return read
 
 
 _Read: TypeAlias = Callable[[bytes, int], str]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
 from connectors.mysql.columns.image_functions import Images
@@ -95,8 +95,8 @@ class RowReader:
         at = 0
         try:
             while at < len(data):
-                old: list[Any] | None = None
-                new: list[Any] | None = None
+                old: Row | None = None
+                new: Row | None = None
                 if rows.before is not None:
                     old, at = self._walker.old(data, at, _present(rows.before, width))
                 if rows.after is not None:

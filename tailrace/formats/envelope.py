@@ -111,7 +111,10 @@ class Envelope:
         microseconds = transaction.timestamp
         milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
         committed = (milliseconds, microseconds, nanoseconds)
-        own = [source_value(source.get(name)) for name in self._own]
+        own = [
+            value if type(value) is int else source_value(value) if value is not None else "null"
+            for value in map(source.get, self._own)
+        ]
         sequence = source_value(source.get("sequence"))
         block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.mysql import codes
 from connectors.mysql.binlog.messages import MappedColumn
+from connectors.mysql.columns import binary_json, json_shapes
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.columns.types import columns
 from tailrace.errors import Malformed
@@ -102,13 +103,12 @@ def table_with(told: MappedColumn, chosen: TypeOptions) -> Table:
     return table_of(*columns(table(column(codes.LONG), told), chosen))
 
 
-def outcome(encode: Any, *arguments: Any) -> bytes | None:
+def outcome(encode: Any, *arguments: Any) -> Any:
     """What it gives; None where it refuses."""
     try:
-        written: bytes = encode(*arguments)
+        return encode(*arguments)
     except (*CONVERSION_ERRORS, Malformed):
         return None
-    return written
 
 
 @given(drawn, options, st.sampled_from([{}, *OPTIONS.values()]))
@@ -156,3 +156,20 @@ def test_numbers_that_may_be_too_large_are_looked_at(told: MappedColumn) -> None
     looked_at = told.type in (codes.BIT, codes.GEOMETRY, codes.VECTOR)
     looked_at |= told.type == codes.LONGLONG and told.unsigned is True
     assert isinstance(of.value, Inline) is not (looked_at or of.text)
+
+
+objects = st.dictionaries(
+    st.sampled_from(["a", "%s", "é", '"']), st.one_of(documents, st.integers(-(2**40), 2**40)), max_size=3
+)
+
+
+@given(st.lists(objects, min_size=1, max_size=4), st.data())
+def test_documents_of_one_column_are_read_as_each_alone(found: list[Any], data: st.DataObject) -> None:
+    """Whatever keys and types the one before had; damaged ones too."""
+    read = json_shapes.reader()
+    written = [binary(document) for document in found if len(str(document)) < 60]
+    for raw in written * 2:
+        damaged = bytearray(raw)
+        damaged[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        for one in (raw, bytes(damaged), raw[:-1]):
+            assert outcome(read, one) == outcome(binary_json.text, one)

@@ -122,7 +122,7 @@ def _map(table: str, column: MappedColumn, options: TypeOptions) -> Mapped:
         case codes.ENUM | codes.SET:
             return _labelled(table, column)
         case codes.JSON:
-            return LogicalType(Kind.JSON, "json"), called(values.json), False
+            return LogicalType(Kind.JSON, "json"), called(values.json()), False
         case codes.GEOMETRY:
             if column.geometry is None:
                 raise _untold(table)

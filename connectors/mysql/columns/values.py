@@ -23,6 +23,7 @@ _DAY: Final = 86_400 * _SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _CYCLE: Final = 146_097  # days of 400 years, after which the calendar repeats
 _MOST_KEPT: Final = 4096
+_unpack_micros: Final = struct.Struct(">5sBH").unpack
 
 
 class NoDate(ValueError):
@@ -140,6 +141,11 @@ def _fraction(raw: bytes, at: int) -> int:
 
 def wall_time(raw: bytes) -> int:
     """DATETIME as µs since 1970-01-01 on the wall."""
+    if len(raw) == 8:
+        second, high, low = _unpack_micros(raw)
+        fraction: int = high << 16 | low
+        if fraction < _SECOND:
+            return _SECONDS[second] + fraction
     return _SECONDS[raw[:5]] + (_fraction(raw, 5) if len(raw) > 5 else 0)
 
 
@@ -177,9 +183,10 @@ def duration(raw: bytes) -> int:
     return -value if packed < 0 else value
 
 
-def json(raw: bytes | Patched) -> str:
-    """A JSON document as the server prints it."""
-    return json_diffs.text(raw) if isinstance(raw, Patched) else json_shapes.text(raw)
+def json() -> Callable[[bytes | Patched], str]:
+    """A column of JSON documents, as the server prints them."""
+    document = json_shapes.reader()
+    return lambda raw: json_diffs.text(raw) if isinstance(raw, Patched) else document(raw)
 
 
 def geometry(raw: bytes) -> tuple[int | None, bytes]:

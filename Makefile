@@ -63,7 +63,7 @@ mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for 
 bench: $(INSTALLED) java ## The standard workload beside pg_recvlogical
 	$(VENV)/bin/python -m bench
 
-bench-mysql: $(INSTALLED) java ## The same from MySQL, beside mysqlbinlog
+bench-mysql: $(INSTALLED) java ## The same from MySQL, beside mysqlbinlog and mysql-replication
 	$(VENV)/bin/python -m bench.mysql
 
 bench-memory: $(INSTALLED) java ## A transaction of a million rows, with the peak of memory

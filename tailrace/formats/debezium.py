@@ -17,11 +17,11 @@ from typing import Final
 from pydantic import Field
 
 from tailrace.abc import Headers, Record
-from tailrace.events import BOUNDARIES, ROW_INDEXES, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
 from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
-from tailrace.formats.envelope import INDEX, ORDER, ROW, Envelope, Surroundings
+from tailrace.formats.envelope import Envelope, Surroundings
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -128,25 +128,19 @@ def _encode(
 ) -> None:
     """Append the records of one change. `keyed`: whether the rows before and after have a key."""
     before, after = change.table.split(change.raw)
-    pieces, individual = surroundings
-    around = str(change.offset).encode().join(pieces)
-    if individual:
-        around = around.replace(INDEX, b"%d" % change.index)
-        around = around.replace(ROW, b"%d" % (change.index // ROW_INDEXES))
-        if change.order is not None:
-            around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
+    around = surroundings.of(change)
     op = change.op
     keyed_before, keyed_after = keyed
     headers: Headers = ()
     if op == "c" or op == "u" or op == "r":
         key = rows.key(after, envelope.key, envelope.end) if keyed_after else None
-        head = envelope.created
-        if before is not None:
-            if op == "u":
-                head = rows.before(before, envelope.changed, b',"after":')
-            elif keyed_before and keyed_after:
+        if before is not None and op == "u":
+            value = rows.update(before, after, envelope.changed, b',"after":', around)
+        else:
+            if before is not None and keyed_before and keyed_after:
                 headers = ((OLD_KEY, rows.key(before, envelope.key, envelope.end)),)
-        append(Record(change, change.index, key, rows.after(after, head, around), headers))
+            value = rows.after(after, envelope.created, around)
+        append(Record(change, change.index, key, value, headers))
     elif op == "d":
         key = rows.key(before, envelope.key, envelope.end) if keyed_before else None
         if keyed_before and keyed_after and after is not None:

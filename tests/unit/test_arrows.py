@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 ALLOWED: dict[str, set[str]] = {
     "tailrace.types": set(),
     "tailrace.errors": set(),
+    "tailrace.expressions": set(),
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
     "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
@@ -59,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.abc",
         "tailrace.errors",
         "tailrace.events",
+        "tailrace.expressions",
         "tailrace.topics",
         "tailrace.types",
         "tailrace.versions",

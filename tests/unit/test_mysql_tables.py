@@ -26,7 +26,7 @@ def test_what_both_rows_of_an_update_lack_is_told_by_the_server(flavor: str, lac
     version = tables.version(table(*columns))
     assert version
     event = rows("u", 2, image(columns, [1, 0], key) + image(columns, [2, 0], key), key, key)
-    assert version.read(event) == [([1, ABSENT], [2, lacking])]
+    assert version.read(event) == [((1, ABSENT), (2, lacking))]
 
 
 def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:

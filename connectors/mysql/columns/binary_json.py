@@ -179,7 +179,9 @@ class _Reader:
         values_at = at + count * entry if is_object else at
         if values_at + count * _VALUES[large].size > end:
             raise ValueError(f"a JSON object or array of {count} members in {size} bytes")
-        _take(unread, values_at + count * _VALUES[large].size - start)
+        left = unread[0] = unread[0] - (values_at + count * _VALUES[large].size - start)
+        if left < 0:
+            raise _shared()
         values = []
         for place in range(values_at, values_at + count * _VALUES[large].size, _VALUES[large].size):
             type, offset = _VALUES[large].unpack_from(data, place)
@@ -192,12 +194,16 @@ class _Reader:
         if not is_object:
             return self.array(values)
         keys = []
+        left = unread[0]
         for place in range(at, values_at, entry):
             offset, size = _KEYS[large].unpack_from(data, place)
             if start + offset + size > end:
                 raise ValueError("a JSON key behind its object's end")
-            _take(unread, size)
+            left -= size
+            if left < 0:
+                raise _shared()
             keys.append(data[start + offset : start + offset + size].decode())
+        unread[0] = left
         return self.object(list(zip(keys, values, strict=True)))
 
 
@@ -212,14 +218,14 @@ def _bytes(data: bytes, at: int, end: int, unread: list[int]) -> bytes:
     size, at = length(data, at)
     if at + size > end:
         raise ValueError(f"a JSON text of {size} bytes, of which {end - at} are there")
-    _take(unread, size)
+    unread[0] -= size
+    if unread[0] < 0:
+        raise _shared()
     return data[at : at + size]
 
 
-def _take(unread: list[int], count: int) -> None:
-    unread[0] -= count
-    if unread[0] < 0:
-        raise ValueError("JSON values that share their bytes")
+def _shared() -> ValueError:
+    return ValueError("JSON values that share their bytes")
 
 
 def _opaque(type: int, data: bytes) -> str:

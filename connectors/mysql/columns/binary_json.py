@@ -25,6 +25,10 @@ from connectors.mysql.columns import decimals, packed
 Node: TypeAlias = "str | list[Node] | dict[str, Node]"
 """A scalar's JSON text, an array, an object."""
 
+MOST_MEMBERS: Final = 50
+"""Of an outermost object in the small form that `json_shapes` reads: these may share their bytes."""
+
+_SMALL: Final = 1 + 0xFFFF  # bytes of a document in the small form
 _DEEPEST: Final = 100  # levels that the server allows
 
 _LITERALS: Final = {0: "null", 1: "true", 2: "false"}
@@ -136,7 +140,9 @@ class _Reader:
         if not document:  # what ALTER TABLE fills a new column with, and the server reads as null
             return "null"
         try:
-            return self.value(document, document[0], 1, len(document), 0, [len(document)])
+            # What `json_shapes` reads, member by member, is read here too.
+            times = 1 + MOST_MEMBERS if document[0] == 0 and len(document) <= _SMALL else 1
+            return self.value(document, document[0], 1, len(document), 0, [times * len(document)])
         except (IndexError, struct.error) as error:
             raise ValueError(f"a JSON document that is cut off: {error}") from None
 

@@ -14,9 +14,11 @@ from connectors.mysql.binlog.framing import Framing
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.messages import Format, Gtid, Heartbeat, Message, PayloadEnd, Rotate, Rows, Xid
 from connectors.mysql.binlog.protocol import Decoder
+from tests.integration.mysql_following import Follower, told
 from tests.servers import MySql
 
 BINLOG_DUMP, BINLOG_DUMP_GTID = 0x12, 0x1E
+STATUS = {"mysql": "BINARY LOG", "mariadb": "MASTER"}
 OTHER = "ffffffff-0000-1111-2222-333333333333"
 
 
@@ -65,8 +67,7 @@ def decode(server: MySql, sent: Iterator[bytes]) -> Iterator[Message]:
 
 
 def current(server: MySql) -> str:
-    status = {"mysql": "BINARY LOG", "mariadb": "MASTER"}[server.flavor]
-    return str(server.execute(f"SHOW {status} STATUS")[0][0])
+    return str(server.execute(f"SHOW {STATUS[server.flavor]} STATUS")[0][0])
 
 
 class TestGtids:
@@ -184,3 +185,30 @@ def test_a_compressed_transaction_larger_than_is_held_in_memory(mysql: MySql, my
     found = [message for message in decode(mysql, iter(sent)) if not isinstance(message, Rotate | Heartbeat)]
     assert [type(message) for message in found[-8:]][-3:] == [Rows, Xid, PayloadEnd]
     assert [len(message.data) for message in found if isinstance(message, Rows)] == [size + 9] * 2
+
+
+async def test_a_log_without_checksums_is_read_from_anywhere(
+    every_mysql: MySql, every_mysql_database: str
+) -> None:
+    """The server changes the description of a file for a reader that begins inside of it, or by GTIDs, and
+    leaves the checksum which that has all the same as it was."""
+    server, database = every_mysql, every_mysql_database
+    server.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    try:
+        server.execute("SET GLOBAL binlog_checksum = NONE")
+        async with Follower(server, database) as follower:
+            await follower.start()
+            for id in (1, 2):
+                follower.sql(f"INSERT INTO t VALUES ({id})")
+                batches = await follower.until()
+                assert told(batches) == [("c", "t", None, {"id": id})]
+                await follower.resume(batches[-1].end)
+        place = server.execute(f"SHOW {STATUS[server.flavor]} STATUS")[0]
+        server.execute("INSERT INTO t VALUES (3)", database=database)
+        inside = struct.pack("<IHI", int(place[1]), 0, 4242) + str(place[0]).encode()
+        found = list(decode(server, events(server, BINLOG_DUMP, inside)))
+    finally:
+        server.execute("SET GLOBAL binlog_checksum = CRC32")
+    formats = [message for message in found if isinstance(message, Format)]
+    assert [(message.checksum, message.place.end) for message in formats] == [(False, 0)]
+    assert sum(isinstance(message, Rows) for message in found) == 1

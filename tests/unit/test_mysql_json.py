@@ -205,6 +205,19 @@ def test_values_that_share_their_bytes_are_refused() -> None:
                 read(shared)
 
 
+def test_members_that_share_their_bytes_are_read_alike() -> None:
+    """By the function for their keys, and without."""
+    document = {"a": "x" * 99, "b": "", "c": [1, "y"]}
+    assert json_shapes.text(binary(document)) == binary_json.text(binary(document))
+    raw = bytearray(binary(document))
+    first = 1 + 4 + 3 * 4  # where the values' entries begin
+    raw[first + 4 : first + 6] = raw[first + 7 : first + 9] = raw[first + 1 : first + 3]  # all are the first
+    raw[first + 6] = 12
+    shared = bytes(raw)
+    assert json_shapes.text(shared) == binary_json.text(shared)
+    assert json.loads(binary_json.text(shared)) == dict.fromkeys("abc", "x" * 99)
+
+
 def test_a_document_that_diffs_make_too_deep() -> None:
     deep: Any = 1
     for _ in range(60):

@@ -248,9 +248,8 @@ class Decoder:
         flags = (place.flags & ~IN_USE).to_bytes(2, "little")
         # A server that changes it for a connection makes its checksum anew only if the others have one too.
         # So it may be wrong where they have none; but where it would be right if they had one, they have.
-        if (
-            crc32(event[:_FLAGS] + flags + event[HEADER:_KIND] + _CRC32 + event[-CHECKSUM:]) == _RIGHT
-        ) is not (format.checksum):
+        as_with_others = event[:_FLAGS] + flags + event[HEADER:_KIND] + _CRC32 + event[-CHECKSUM:]
+        if (crc32(as_with_others) == _RIGHT) is not format.checksum:
             raise self._damaged(event)
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")

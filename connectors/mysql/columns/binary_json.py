@@ -25,6 +25,10 @@ from connectors.mysql.columns import decimals, packed
 Node: TypeAlias = "str | list[Node] | dict[str, Node]"
 """A scalar's JSON text, an array, an object."""
 
+MOST_MEMBERS: Final = 50
+"""Of an outermost object in the small form that `json_shapes` reads: these may share their bytes."""
+
+_SMALL: Final = 1 + 0xFFFF  # bytes of a document in the small form
 _DEEPEST: Final = 100  # levels that the server allows
 
 _LITERALS: Final = {0: "null", 1: "true", 2: "false"}
@@ -136,7 +140,9 @@ class _Reader:
         if not document:  # what ALTER TABLE fills a new column with, and the server reads as null
             return "null"
         try:
-            return self.value(document, document[0], 1, len(document), 0, [len(document)])
+            # What `json_shapes` reads, member by member, is read here too.
+            times = 1 + MOST_MEMBERS if document[0] == 0 and len(document) <= _SMALL else 1
+            return self.value(document, document[0], 1, len(document), 0, [times * len(document)])
         except (IndexError, struct.error) as error:
             raise ValueError(f"a JSON document that is cut off: {error}") from None
 
@@ -179,7 +185,9 @@ class _Reader:
         values_at = at + count * entry if is_object else at
         if values_at + count * _VALUES[large].size > end:
             raise ValueError(f"a JSON object or array of {count} members in {size} bytes")
-        _take(unread, values_at + count * _VALUES[large].size - start)
+        left = unread[0] = unread[0] - (values_at + count * _VALUES[large].size - start)
+        if left < 0:
+            raise _shared()
         values = []
         for place in range(values_at, values_at + count * _VALUES[large].size, _VALUES[large].size):
             type, offset = _VALUES[large].unpack_from(data, place)
@@ -192,12 +200,16 @@ class _Reader:
         if not is_object:
             return self.array(values)
         keys = []
+        left = unread[0]
         for place in range(at, values_at, entry):
             offset, size = _KEYS[large].unpack_from(data, place)
             if start + offset + size > end:
                 raise ValueError("a JSON key behind its object's end")
-            _take(unread, size)
+            left -= size
+            if left < 0:
+                raise _shared()
             keys.append(data[start + offset : start + offset + size].decode())
+        unread[0] = left
         return self.object(list(zip(keys, values, strict=True)))
 
 
@@ -212,14 +224,14 @@ def _bytes(data: bytes, at: int, end: int, unread: list[int]) -> bytes:
     size, at = length(data, at)
     if at + size > end:
         raise ValueError(f"a JSON text of {size} bytes, of which {end - at} are there")
-    _take(unread, size)
+    unread[0] -= size
+    if unread[0] < 0:
+        raise _shared()
     return data[at : at + size]
 
 
-def _take(unread: list[int], count: int) -> None:
-    unread[0] -= count
-    if unread[0] < 0:
-        raise ValueError("JSON values that share their bytes")
+def _shared() -> ValueError:
+    return ValueError("JSON values that share their bytes")
 
 
 def _opaque(type: int, data: bytes) -> str:

@@ -18,7 +18,6 @@ _Shape: TypeAlias = Callable[[bytes], str | None]
 
 _MEMBERS: Final = 5  # offset of the first member: behind type, count and size
 _KEY, _VALUE = 4, 3  # bytes of what stands there of each
-_MOST_MEMBERS: Final = 50
 _MOST_SHAPES: Final = 512
 _ERRORS: Final = (IndexError, KeyError, ValueError, struct.error)
 _unpack_head: Final = struct.Struct("<BHH").unpack_from
@@ -79,7 +78,7 @@ def _learn(document: bytes) -> None:
     if len(document) < _MEMBERS or document[0] != 0:
         return
     _, count, _ = _unpack_head(document)
-    if not 0 < count <= _MOST_MEMBERS:
+    if not 0 < count <= binary_json.MOST_MEMBERS:
         return
     values_at = _MEMBERS + _KEY * count
     entries = document[_MEMBERS:values_at]

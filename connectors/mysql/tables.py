@@ -148,6 +148,9 @@ def _split(raw: Any) -> Pair:
 
 def _key_comparison(key: Sequence[int]) -> Callable[[Pair], bool]:
     """Whether an update changes the key."""
+    if len(key) == 1:
+        (only,) = key
+        return lambda pair: bool(pair[0][only] != pair[1][only])  # type: ignore[index] # both rows are there
     pick: Callable[[Any], Any] = operator.itemgetter(*key) if key else lambda row: None
 
     def changes(pair: Pair) -> bool:

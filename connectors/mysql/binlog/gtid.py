@@ -130,9 +130,13 @@ class GtidSet:
         GTID."""
         source, number = split(gtid)
         found = self._sources.get(source, ())
-        if intervals.contains(found, number):
+        if found and found[-1][1] == number - 1:  # as nearly always: it is the next one
+            grown: Intervals = (*found[:-1], (found[-1][0], number))
+        elif intervals.contains(found, number):
             return self
-        return GtidSet({**self._sources, source: intervals.with_number(found, number)}, self.count + 1)
+        else:
+            grown = intervals.with_number(found, number)
+        return GtidSet({**self._sources, source: grown}, self.count + 1)
 
     def __or__(self, other: GtidSet) -> GtidSet:
         """What either holds."""

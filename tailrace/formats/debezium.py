@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tailrace.abc import Headers, Record
 from tailrace.events import BOUNDARIES, ROW_INDEXES, Change, Event, Op, Row, SchemaChange, Table, Transaction
@@ -37,6 +37,15 @@ class DebeziumFormat:
         `schemas.enable` does."""
 
         schemas: bool = Field(default=False, description="Put the Kafka Connect schema into every record.")
+
+        @model_validator(mode="after")
+        def _omits_nothing_that_a_schema_names(self) -> DebeziumFormat.Settings:
+            if self.schemas and self.unavailable_values == "omit":
+                raise ValueError(
+                    "unavailable_values: omit is for schemas: false: a schema names all fields, and what is "
+                    "missing would be read as null"
+                )
+            return self
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -13,7 +13,15 @@ from typing import Final, TypeAlias
 import msgspec
 
 from tailrace import __version__
-from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, ROW_PLACEHOLDER, Op, Table, Transaction
+from tailrace.events import (
+    INDEX_PLACEHOLDER,
+    OFFSET_PLACEHOLDER,
+    ROW_PLACEHOLDER,
+    Op,
+    Table,
+    Transaction,
+    Verbatim,
+)
 from tailrace.formats.connect_schemas import (
     envelope_schema,
     key_schema,
@@ -129,6 +137,8 @@ def source_value(value: int | str | None) -> int | str:
         return "null"
     if isinstance(value, int):
         return value
+    if isinstance(value, Verbatim):
+        return json_string(str(value)).decode()
     if value == OFFSET_PLACEHOLDER:
         return _OFFSET
     if value == INDEX_PLACEHOLDER:

@@ -45,6 +45,7 @@ from connectors.mysql.position import (
     number,
     place_in,
 )
+from connectors.mysql.queries import delivered
 from connectors.mysql.refusals import shortened
 from connectors.mysql.spool import Mark, Spool
 from connectors.mysql.tables import Tables, Version
@@ -54,6 +55,7 @@ from tailrace.events import (
     ROW_PLACEHOLDER,
     Batch,
     Transaction,
+    Verbatim,
 )
 
 _ARTIFICIAL: Final = 0x20  # a flag of events that stand in no file: made up for the connection
@@ -69,6 +71,7 @@ class _Open:
         "delivered",
         "gtid",
         "ordinal",
+        "query",
         "savepoints",
         "sought",
         "spool",
@@ -86,6 +89,7 @@ class _Open:
         self.spool = spool
         self.thread = thread
         self.ordinal = 0  # of its newest row event
+        self.query = ""  # the statement that the next rows come from, where it is wanted
         self.versions: list[Version] = []
         self.savepoints: dict[str, Mark] = {}
 
@@ -110,9 +114,10 @@ class Assembler:
         server: str,
         *,
         folded: bool = False,
+        queries: bool = False,
     ) -> None:
         """`decode`: `Decoder.feed`. `server`: see `Proof`. `folded`: the server keeps the names of tables in
-        lower case."""
+        lower case. `queries`: changes have the statement that they come from."""
         self.executed: Executed = resume.executed
         """Up to the last commit's end, or the idle position behind it."""
         self.number = number(resume.executed)
@@ -121,6 +126,7 @@ class Assembler:
         self._tables = tables
         self._server = server
         self._folded = folded
+        self._queries = queries
         self._proof = resume.proof
         self._sought = resume if resume.inside else None  # until its transaction has begun
         self._by_file = isinstance(resume.executed, FilePlace)
@@ -135,7 +141,8 @@ class Assembler:
         self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
         self._maps: dict[int, Version | None] = {}
         self._spool = Spool(_SPOOL_BYTES)
-        self._delivery = Delivery(resume.reached)
+        self._counts = tables.boundaries is not None  # changes that were delivered before are counted too
+        self._delivery = Delivery(resume.reached, tables.boundaries)
         self._inside: tuple[Transaction, int] | None = None  # the newest event's, and its ordinal
         self._handed_out = self.number
 
@@ -276,14 +283,19 @@ class Assembler:
             version = self._maps[rows.table_id]
         except KeyError:
             raise self._out_of_order(f"rows of table number {rows.table_id}, which was not told") from None
-        if version is None or opened.ordinal <= opened.delivered:
+        query = opened.query
+        if rows.ends_statement:
+            opened.query = ""
+        if version is None or rows.op not in version.delivers:
+            return
+        if opened.ordinal <= opened.delivered and not self._counts:
             return
         versions = opened.versions
         if not versions or versions[-1] is not version:
             versions.append(version)
         try:
             begin = self._begin_of(rows.place)
-            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
+            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows, query))
         except OSError as error:
             raise refusals.no_room(error) from error
 
@@ -343,7 +355,9 @@ class Assembler:
             opened.ordinal += version is not None
         if version is not None and opened.ordinal > opened.delivered:
             transaction = self._transaction(opened, query.place)
+            self._delivery.begin(transaction, opened.begin)
             self._delivery.truncate(version, transaction, offset, len(query.sql))
+            self._delivery.end(opened.ordinal, offset)
         yield from self._commit(query.place)
 
     def _other(self, message: Message) -> Iterator[Batch]:
@@ -366,8 +380,11 @@ class Assembler:
                 self._begun = message.place.timestamp
                 if self._open is None and self._gtid is None and self._sought is None:
                     self._proof = Proof(self._file, self._offset, self._server, begun=self._begun)
+        elif isinstance(message, RowsQuery):
+            if self._queries and self._open is not None:
+                self._open.query = delivered(message.sql)
         else:
-            assert isinstance(message, KnownGtids | RowsQuery | Ignorable)
+            assert isinstance(message, KnownGtids | Ignorable)
 
     def _rest(self, heartbeat: Heartbeat) -> None:
         """The server has sent all it has."""
@@ -401,14 +418,21 @@ class Assembler:
         if sought is not None and opened.ordinal < sought.ordinal:
             raise self._not_found_again(sought, f"it has {opened.ordinal} row events now")
         if self._spool:
-            transaction = self._transaction(opened, place)
+            transaction, told = self._transaction(opened, place), ""
+            self._delivery.begin(transaction, opened.begin)
             versions = opened.versions
-            for version, ordinal, offset, rows in self._spool:
+            for version, ordinal, offset, rows, query in self._spool:
+                if ordinal <= opened.delivered:
+                    self._delivery.count(versions[version], rows)
+                    continue
                 if self._delivery.size >= _BATCH_BYTES:
                     yield self._batch(more=True)
+                if query != told:
+                    transaction, told = self._transaction(opened, place, query), query
                 self._delivery.rows(versions[version], transaction, ordinal, offset, rows)
                 self._inside = transaction, ordinal
             self._spool.clear()
+            self._delivery.end(opened.ordinal, self._begin_of(place))
         self._open = None
         self._maps.clear()
         gtid = opened.gtid.gtid
@@ -419,7 +443,7 @@ class Assembler:
         if self._delivery.size >= _BATCH_BYTES:
             yield self._batch(more=True)
 
-    def _transaction(self, opened: _Open, place: Place) -> Transaction:
+    def _transaction(self, opened: _Open, place: Place, query: str = "") -> Transaction:
         gtid = opened.gtid
         block = SourceBlock(
             sequence=None,
@@ -429,7 +453,7 @@ class Assembler:
             pos=OFFSET_PLACEHOLDER,
             row=ROW_PLACEHOLDER,
             thread=opened.thread,
-            query=None,
+            query=Verbatim(query) if query else None,
         )
         block.executed, block.proof = self.executed, self._proof
         return Transaction(
@@ -437,7 +461,12 @@ class Assembler:
             f"{self.number:0{NUMBER_WIDTH}d}",
             place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
             block,
+            self._told_as(gtid.gtid, opened.begin) if self._counts else None,
         )
+
+    def _told_as(self, gtid: str | None, begin: int) -> str:
+        """Debezium's id of a transaction."""
+        return gtid or f"file={self._file},pos={begin}"
 
     def _where(self) -> str:
         return f"binary log {self._file}:{self._offset}"

@@ -9,6 +9,7 @@ from typing import Final
 
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
+from connectors.mysql.config import BinlogSettings
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.checkpoint import Identity
@@ -40,6 +41,13 @@ _POLL_SECONDS: Final = 0.1
 
 FINGERPRINT: Final = "binlog ordinals=1"
 """Version of the rule by which the row events of a transaction are counted; it stands in `position.py`."""
+
+
+def counted(settings: BinlogSettings) -> str:
+    """What belongs to the fingerprint where a transaction's changes are counted: counts within it go on as
+    they began, over the same changes."""
+    tables = ",".join((*settings.tables, *(f"-{one}" for one in settings.exclude)))
+    return f" counts={tables} keyless={settings.keyless}"
 
 
 def identity(server: Server) -> Identity:

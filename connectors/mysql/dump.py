@@ -15,14 +15,16 @@ _BINLOG_DUMP_GTID: Final = 0x1E
 _THROUGH_GTID: Final = 0x04
 _FILE_BEGIN: Final = 4
 _TO_THE_END: Final = 0x01
+_ANNOTATED: Final = 0x02  # MariaDB: with the statements beside rows
 _NOBODY: Final = 0  # a server id that no replica has: no other reader is thrown out
 
 # MariaDB: we know all of its events; a GTID that it does not have is an error, not a guess.
 _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 1"
 
 
-def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
-    """Everything behind the last commit before the position."""
+def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: bool = False) -> Dump:
+    """Everything behind the last commit before the position. `queries`: MariaDB is to send the statements
+    beside rows too, which MySQL always does."""
     executed = position.executed
     if isinstance(executed, GtidSet):
         data = executed.encode()
@@ -34,7 +36,8 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
         statements.append(f"SET @slave_connect_state = '{executed}'")
     else:
         file, offset = executed.file, executed.offset
-    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
+    flags = _ANNOTATED if queries and flavor == "mariadb" else 0
+    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
 
 
 def whole(file: str) -> Dump:

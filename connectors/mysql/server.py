@@ -33,7 +33,8 @@ _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
-    "lower_case_table_names", "innodb_native_foreign_keys",
+    "lower_case_table_names", "innodb_native_foreign_keys", "binlog_rows_query_log_events",
+    "binlog_annotate_row_events",
 )  # fmt: skip
 
 
@@ -89,6 +90,11 @@ class Server:
         """Whether its log holds the rows that foreign keys change."""
         native = self.is_on("innodb_native_foreign_keys")
         return self.flavor == "mysql" and self.number >= (9, 6) and not native
+
+    @property
+    def logs_queries(self) -> str:
+        """The setting by which it writes statements beside rows."""
+        return "binlog_rows_query_log_events" if self.flavor == "mysql" else "binlog_annotate_row_events"
 
     @property
     def folded(self) -> bool:
@@ -180,7 +186,7 @@ class Catalogue:
 
     async def begun(self, file: str) -> int:
         """See `file_begin.py`."""
-        return await begun(self._session.address, file)
+        return await begun(await self._session.located(), file)
 
     async def limits(self) -> tuple[Mapping[str, str], int]:
         """The settings by which it removes files of its log, as they are now, and its clock: seconds since

@@ -28,10 +28,12 @@ from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
-from tailrace.clients.mysql.connection import Connection, Session, abandon
+from tailrace.clients.mysql.connection import Connection, Session, abandon, located
+from tailrace.clients.mysql.faults import read_only
 from tailrace.errors import Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
 from tailrace.patterns import Pattern, TableFilter
+from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 from tailrace.worker_thread import WorkerThread
 
@@ -62,7 +64,8 @@ class BinlogSource:
     flavor: ClassVar[Flavor]
 
     def __init__(self, settings: BinlogSettings, context: SourceContext) -> None:
-        self.fingerprint = continuity.FINGERPRINT
+        told = settings.provide_transaction_metadata
+        self.fingerprint = continuity.FINGERPRINT + (continuity.counted(settings) if told else "")
         self._settings = settings
         self._address = settings.address
         self._redeliver = context.redeliver_transaction
@@ -76,7 +79,14 @@ class BinlogSource:
             [Pattern.parse(text) for text in settings.tables],
             [Pattern.parse(text) for text in settings.exclude],
         )
-        self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
+        self._tables = Tables(
+            origin(self.flavor, context.pipeline),
+            filter,
+            settings,
+            keyless=settings.keyless,
+            partial=settings.row_images == "partial",
+            transaction_topic=TopicTemplate(settings.transaction_topic) if told else None,
+        )
         self._server: Server | None = None
         self._stream: Stream | None = None
         self._headroom = Headroom(self._catalogue)
@@ -87,7 +97,8 @@ class BinlogSource:
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
-        return await Checks(self._session, self._catalogue, self._reader, self._tables.filter).run()
+        checks = Checks(self._session, self._catalogue, self._reader, self._tables.filter, self._settings)
+        return await checks.run()
 
     async def identify(self) -> Identity:
         """See `continuity.identity`."""
@@ -122,11 +133,15 @@ class BinlogSource:
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
         self._acknowledged = self._acknowledged or resume
-        connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
+        queries = self._settings.include_query
+        asked = dump(position, server.flavor, self._reader.server_id, queries=queries)
+        connection = await self._begin(asked, server)
         decode = Decoder(server.flavor).feed
-        assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
+        assembler = Assembler(
+            decode, self._tables, position, server.name, folded=server.folded, queries=queries
+        )
         self._stream = Stream(
-            Channel(connection, self._address),
+            Channel(connection, located(connection, self._address)),
             assembler,
             self._extent,
             self._settings.silence_timeout,
@@ -236,9 +251,9 @@ class BinlogSource:
 
     async def _begin(self, dump: Dump, server: Server) -> Connection:
         """Cancelled, the connection is closed as soon as it is there."""
-        thread = WorkerThread("mysql-log")
+        address, thread = await self._session.located(), WorkerThread("mysql-log")
         beginning = asyncio.ensure_future(
-            thread.call(channel.begin, self._address, self._reader, dump, (server.named_by, server.name))
+            thread.call(channel.begin, address, self._reader, dump, (server.named_by, server.name))
         )
         thread.end()
         try:
@@ -248,11 +263,14 @@ class BinlogSource:
             raise
 
     async def _observe(self) -> None:
-        """Look at the end of the server's log for the lag."""
+        """Look at the end of the server's log for the lag, and whether it still is the server that is
+        wanted: a primary that others are to follow ends no connection."""
         while True:
             await asyncio.sleep(_OBSERVE_SECONDS)
             try:
                 self._extent.listed(await self._catalogue.files())
+                if self._address.primary and not await self._session.takes_writes() and self._stream:
+                    self._stream.give_up(read_only(await self._session.located()))
             except TailraceError as error:  # what is wrong the stream will tell
                 _log.debug("the end of the log is not to be seen", error=str(error))
 

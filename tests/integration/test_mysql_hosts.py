@@ -1,0 +1,124 @@
+"""Several hosts in a URL: whichever is the primary is read, and a failover needs no other file."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.mysql import source
+from tailrace.clients.mysql.faults import READ_ONLY, UNREACHABLE
+from tailrace.errors import Retry
+from tailrace.log import Reader
+from tests.integration.mysql_following import Follower
+from tests.pipelines import Pipeline
+from tests.servers import MySql, MySqlServer
+from tests.servers.process import free_port
+from tests.waiting import wait_until
+
+
+def url(*servers: MySql | str) -> str:
+    hosts = [one if isinstance(one, str) else f"{one.host}:{one.port}" for one in servers]
+    return f"mysql://root@{','.join(hosts)}/"
+
+
+async def ended(follower: Follower) -> None:
+    """Read until that fails."""
+    while True:
+        await follower.batch()
+
+
+def nobody() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.mark.parametrize("release", ["mysql9", "mariadb11"])
+def test_a_pipeline_goes_over_to_whoever_was_promoted(
+    make_mysql: Callable[..., MySqlServer], tmp_path: Path, release: str
+) -> None:
+    """While none takes writes it waits, and says so; both orders of the hosts do."""
+    primary, replica = make_mysql(release), make_mysql(release, {"read_only": "ON"})
+    replica.follow(primary)
+    primary.script("CREATE DATABASE shop;\nCREATE TABLE shop.t (id int PRIMARY KEY)")
+    replica.wait_for(primary.gtids())
+    given = {
+        "type": primary.flavor,
+        "url": url(replica, primary),
+        "tables": ["shop.*"],
+        "snapshot": "never",
+    }
+    pipeline = Pipeline(tmp_path, "hosts", given, [{"type": "log", "path": "log.db"}])
+    pipeline.run_until_current()
+
+    def arrived() -> int:
+        with contextlib.suppress(Exception), contextlib.closing(Reader(tmp_path / "log.db")) as reader:
+            return len(reader.read("hosts.shop.t", 0).entries)
+        return 0
+
+    with pipeline.start() as process:
+        primary.execute("INSERT INTO shop.t VALUES (1)")
+        wait_until(lambda: arrived() == 1, "the first row", 30)
+        replica.wait_for(primary.gtids())
+        primary.kill()
+        wait_until(lambda: READ_ONLY.id in process.stderr, "the pipeline to wait for a primary", 30)
+        replica.promote()
+        replica.execute("SET GLOBAL read_only = OFF")
+        replica.execute("INSERT INTO shop.t VALUES (2)")
+        wait_until(lambda: arrived() == 2, "the pipeline to go on", 60)
+        process.signal(signal.SIGTERM)
+        process.wait(30, expected=0)
+
+
+async def test_which_of_them_is_read(every_mysql: MySql) -> None:
+    """The first that answers and, unless any is wanted, takes writes."""
+    database = every_mysql.create_database()
+    every_mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    try:
+        async with Follower(every_mysql, database, url=url(nobody(), every_mysql)) as follower:
+            await follower.start()
+            follower.sql("INSERT INTO t VALUES (1)")
+            assert [op for op, *_ in await follower.told()] == ["c"]
+            (hosts,) = [one for one in await follower.source.check() if one.title == "hosts"]
+            assert (hosts.warning, f"{every_mysql.port} takes writes" in hosts.found) == (True, True)
+        async with Follower(every_mysql, database, url=url(nobody(), nobody())) as away:
+            with pytest.raises(Retry) as unreachable:
+                await away.source.identify()
+            assert unreachable.value.code is UNREACHABLE
+    finally:
+        every_mysql.drop_database(database)
+
+
+async def test_a_primary_that_is_to_follow_is_left(
+    make_mysql: Callable[..., MySqlServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no connection by itself. From a replica one may read all the same."""
+    monkeypatch.setattr(source, "_OBSERVE_SECONDS", 0.1)
+    server = make_mysql("mariadb11")
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.t (id int PRIMARY KEY)")
+    wanting: dict[str, Any] = {"url": url(server, nobody())}
+    async with Follower(server, "shop", **wanting) as follower:
+        position = await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)")
+        assert len(await follower.told()) == 1
+        server.execute("SET GLOBAL read_only = ON")
+        with pytest.raises(Retry) as left:
+            await ended(follower)
+        assert left.value.code is READ_ONLY
+        with pytest.raises(Retry) as none:
+            await follower.resume(position)
+        assert none.value.code is READ_ONLY
+        assert str(server.port) in none.value.found
+    async with Follower(server, "shop", **wanting, target_session_attrs="any") as reading:
+        await reading.resume(position)
+        assert len(await reading.told()) == 1
+        (hosts,) = [one for one in await reading.source.check() if one.title == "hosts"]
+        assert "is read_only" in hosts.found
+    alone: dict[str, Any] = {"url": url(server), "target_session_attrs": "primary"}
+    async with Follower(server, "shop", **alone) as waiting:
+        with pytest.raises(Retry) as refused:
+            await waiting.source.identify()
+        assert refused.value.code is READ_ONLY

@@ -69,6 +69,7 @@ class _Open:
     __slots__ = (
         "begin",
         "delivered",
+        "frame",
         "gtid",
         "ordinal",
         "query",
@@ -84,6 +85,7 @@ class _Open:
     ) -> None:
         self.gtid = gtid
         self.begin = begin  # offset of its GTID event
+        self.frame = begin  # of the BEGIN behind it, or of what stands in its place
         self.sought = sought  # the position in it from which the stream is resumed
         self.delivered = sought.ordinal if sought else 0  # row events that are dropped
         self.spool = spool
@@ -306,7 +308,7 @@ class Assembler:
             if opened is not None:
                 opened.thread = query.thread
             else:
-                self._begin(query.thread)
+                self._begin(query.thread).frame = self._begin_of(query.place)
         elif what is Meaning.CHANGE and may_change(query, self._tables.filter):
             raise refusals.as_statement(query, self._where())
         elif opened is not None:
@@ -345,6 +347,7 @@ class Assembler:
         if statement.meaning is Meaning.UNTOLD:
             untold.tell(query, statement, self._tables, self._where())
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
+        opened.frame = offset
         self._passed(query.place)
         version = None
         if statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
@@ -461,12 +464,8 @@ class Assembler:
             f"{self.number:0{NUMBER_WIDTH}d}",
             place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
             block,
-            self._told_as(gtid.gtid, opened.begin) if self._counts else None,
+            (gtid.gtid or f"file={self._file},pos={opened.frame}") if self._counts else None,
         )
-
-    def _told_as(self, gtid: str | None, begin: int) -> str:
-        """Debezium's id of a transaction."""
-        return gtid or f"file={self._file},pos={begin}"
 
     def _where(self) -> str:
         return f"binary log {self._file}:{self._offset}"

@@ -13,6 +13,7 @@ from connectors.mysql.continuity import INSIDE_TRANSACTION
 from tailrace.errors import NotReady
 from tailrace.events import Batch, Change
 from tailrace.formats.debezium import DebeziumFormat
+from tests.golden.binlog import transactions
 from tests.integration.mysql_following import Follower, changes
 from tests.servers import MySql, MySqlServer
 
@@ -161,4 +162,31 @@ async def test_without_gtids_an_id_is_the_place_of_its_begin(make_mysql: Callabl
         place = dict(await follower.source.current())
         follower.sql("INSERT INTO t VALUES (1)")
         found = changes(await follower.until())
-    assert {value["id"] for value in told(found)} == {f"file={place['file']},pos={place['pos']}"}
+    ((_, begin, *_),) = server.execute(
+        f"SHOW BINLOG EVENTS IN '{place['file']}' FROM {place['pos']} LIMIT 1, 1"
+    )
+    assert {value["id"] for value in told(found)} == {f"file={place['file']},pos={begin}"}
+
+
+async def test_transactions_and_statements_are_told_as_debezium_tells_them(
+    every_mysql: MySql, make_database: Callable[[MySql], str]
+) -> None:
+    """MariaDB 10 as MariaDB 11."""
+    database = make_database(every_mysql)
+    transactions.prepare(every_mysql, database)
+    settings: dict[str, Any] = {"keyless": "all", "include_query": True, **TELLING}
+    settings["exclude"] = [f"{database}.{transactions.IGNORED}"]
+    async with Follower(every_mysql, database, **settings) as follower:
+        await follower.start()
+        transactions.execute(every_mysql, database)
+        events = changes(await follower.until())
+    records = DebeziumFormat(DebeziumFormat.Settings(schemas=True)).encode(events)
+    found = transactions.tell(
+        [
+            (record.key and json.loads(record.key), record.value and json.loads(record.value))
+            for record in records
+        ],
+        database,
+    )
+    release = {"mysql": "mysql9", "mariadb": "mariadb11"}[every_mysql.flavor]
+    assert found == transactions.recorded(f"transactions-{release}")

@@ -22,6 +22,7 @@ from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.envelope import INDEX, ORDER, ROW, Envelope, Surroundings
+from tailrace.formats.held_rows import encoders
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -99,7 +100,7 @@ class _TableEncoder:
         self._table = table
         self._mapping = mapping
         self._schemas = schemas
-        self.rows = GeneratedRows(table, mapping)
+        self.rows = encoders(table, mapping, lambda table: GeneratedRows(table, mapping))
         self.envelope = Envelope(table, mapping, schemas=schemas)
 
     def encode_carefully(self, change: Change, append: Callable[[Record], None]) -> None:
@@ -107,7 +108,8 @@ class _TableEncoder:
         envelope = self.envelope
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, self._mapping, schemas=True, nullable=nulls)
-        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", self._mapping)
+        where, mapping = f"{self._table} at {change.position}", self._mapping
+        rows = encoders(self._table, mapping, lambda table: ReferenceRows(table, where, mapping))
         surroundings = envelope.surroundings(change.transaction, change.op)
         before, after = map(self._has_key, self._table.split(change.raw))
         _encode(change, rows, envelope, surroundings, append, keyed=(before, after))

@@ -47,11 +47,11 @@ class Rows(Protocol):
 
     @property
     def after(self) -> ObjectEncoder:
-        """A new row: what did not change and is not in the log is a placeholder, unless it is left out."""
+        """A new row: what did not change and is not in the log is a placeholder."""
 
     @property
     def before(self) -> ObjectEncoder:
-        """An old row: what is not in the log is null, unless it is left out."""
+        """An old row: what is not in the log is null."""
 
 
 class GeneratedRows:
@@ -67,44 +67,35 @@ class GeneratedRows:
 
     @cached_property
     def after(self) -> ObjectEncoder:
-        return self._generate(range(len(self._table.columns)), self._missing_after, omits=self._mapping.omits)
+        return self._generate(range(len(self._table.columns)), self._missing_after)
 
     @cached_property
     def before(self) -> ObjectEncoder:
-        missing = [("None", b"null")] if self._mapping.omits else [("None", b"null"), ("ABSENT", b"null")]
         return self._generate(
-            range(len(self._table.columns)), lambda column: missing, omits=self._mapping.omits
+            range(len(self._table.columns)), lambda column: (("None", b"null"), ("ABSENT", b"null"))
         )
 
     def _generate(
-        self,
-        indexes: Iterable[int],
-        missing: Callable[[Column], Iterable[tuple[str, bytes]]],
-        *,
-        omits: bool = False,
+        self, indexes: Iterable[int], missing: Callable[[Column], Iterable[tuple[str, bytes]]]
     ) -> ObjectEncoder:
-        """`omits`: columns that are not in the log are left out."""
         names: dict[str, Any] = {"join": b"".join, "UNCHANGED": UNCHANGED, "ABSENT": ABSENT}
         columns = self._table.columns
         chosen = list(indexes)
-        parts: list[str] = []
+        parts = ["b'{'"]
         for i in chosen:
             column = columns[i]
-            comma = b"" if i == chosen[0] and not omits else b","
-            name = repr(b"%b%b:" % (comma, json_string(column.name)))
-            value = self._json(i, missing(column), names)
-            there = f"(b'' if f{i} is UNCHANGED or f{i} is ABSENT else {name} + {value})"
-            parts += [there] if omits else [name, value]
-        content = "".join(f"{part}, " for part in parts)
-        if omits:
-            content = f"join(({content}))[1:], "
+            comma = b"" if i == chosen[0] else b","
+            parts += [
+                repr(b"%b%b:" % (comma, json_string(column.name))),
+                self._json(i, missing(column), names),
+            ]
         fields = ", ".join(f"f{i}" for i in chosen)
         whole = chosen == list(range(len(columns)))
         values = "row" if whole else f"[{', '.join(f'row[{i}]' for i in chosen)}]"
         source = (
             "def encode(row, head, tail):\n"
             f"    [{fields}] = {values}\n"
-            f"    return join((head, b'{{', {content}b'}}', tail))\n"
+            f"    return join((head, {', '.join(parts)}, b'}}', tail))\n"
         )
         exec(compile(source, f"<rows of {self._table}>", "exec"), names)
         encoder: ObjectEncoder = names["encode"]
@@ -129,8 +120,7 @@ class GeneratedRows:
     def _missing_after(self, column: Column) -> Iterator[tuple[str, bytes]]:
         if column.optional:
             yield "None", b"null"
-        placeholder = self._mapping.form(column.type).placeholder
-        if placeholder is not None and not self._mapping.omits:
+        if (placeholder := self._mapping.form(column.type).placeholder) is not None:
             yield "UNCHANGED", placeholder
 
 
@@ -154,17 +144,11 @@ class ReferenceRows:
 
     def after(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
         """See `Rows`."""
-        return self._encode(row, self._held(row), head, tail, self._after)
+        return self._encode(row, range(len(self._table.columns)), head, tail, self._after)
 
     def before(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
         """See `Rows`."""
-        return self._encode(row, self._held(row), head, tail, self._before)
-
-    def _held(self, row: Row | None) -> Iterable[int]:
-        """The columns that are written."""
-        if row is None or not self._mapping.omits:
-            return range(len(self._table.columns))
-        return [i for i, field in enumerate(row) if not isinstance(field, Missing)]
+        return self._encode(row, range(len(self._table.columns)), head, tail, self._before)
 
     def _encode(
         self,
@@ -226,7 +210,7 @@ class ReferenceRows:
             f"column {column.name} ({column.type.native}) is {found}",
             f"Have the log hold whole rows of {self._table} (PostgreSQL: REPLICA IDENTITY FULL, MySQL: "
             "binlog_row_image=FULL), and leave the column or the table out until this event has passed. What "
-            "never is in the log, as MariaDB's generated columns, can only be left out: of each row that "
-            "lacks it with format: {unavailable_values: omit}, or as a column.",
+            "never is in the log, as MariaDB's generated columns, can only be left out: as a column, or with "
+            "format: {unavailable_values: omit} where it is missing.",
             where=self._where,
         )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import signal
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,9 @@ import pytest
 
 from connectors.mysql import source
 from tailrace.clients.mysql.faults import READ_ONLY, UNREACHABLE
-from tailrace.errors import Retry
+from tailrace.errors import Retry, TailraceError
 from tailrace.log import Reader
-from tests.integration.mysql_following import Follower
+from tests.integration.mysql_following import Follower, told
 from tests.pipelines import Pipeline
 from tests.servers import MySql, MySqlServer
 from tests.servers.process import free_port
@@ -30,6 +33,13 @@ async def ended(follower: Follower) -> None:
     """Read until that fails."""
     while True:
         await follower.batch()
+
+
+def arrived(log: Path) -> list[int]:
+    """The keys of the rows in the log."""
+    with contextlib.suppress(TailraceError), contextlib.closing(Reader(log)) as reader:
+        return [json.loads(entry.key or b"")["id"] for entry in reader.read("hosts.shop.t", 0).entries]
+    return []
 
 
 def nobody() -> str:
@@ -52,25 +62,28 @@ def test_a_pipeline_goes_over_to_whoever_was_promoted(
         "snapshot": "never",
     }
     pipeline = Pipeline(tmp_path, "hosts", given, [{"type": "log", "path": "log.db"}])
-    pipeline.run_until_current()
+    ids = itertools.count(1)
 
-    def arrived() -> int:
-        with contextlib.suppress(Exception), contextlib.closing(Reader(tmp_path / "log.db")) as reader:
-            return len(reader.read("hosts.shop.t", 0).entries)
-        return 0
+    def arrives_from(server: MySql) -> bool:
+        """Whether of the rows that are written here, one more at each call, some have arrived."""
+        server.execute("INSERT INTO shop.t VALUES (%s)", (next(ids),))
+        return any(key >= begin for key in arrived(tmp_path / "log.db"))
 
     with pipeline.start() as process:
-        primary.execute("INSERT INTO shop.t VALUES (1)")
-        wait_until(lambda: arrived() == 1, "the first row", 30)
+        begin = 1
+        wait_until(lambda: arrives_from(primary), "rows from the primary", 30)
         replica.wait_for(primary.gtids())
         primary.kill()
         wait_until(lambda: READ_ONLY.id in process.stderr, "the pipeline to wait for a primary", 30)
         replica.promote()
         replica.execute("SET GLOBAL read_only = OFF")
-        replica.execute("INSERT INTO shop.t VALUES (2)")
-        wait_until(lambda: arrived() == 2, "the pipeline to go on", 60)
+        begin = next(ids)
+        wait_until(lambda: arrives_from(replica), "rows from the one that was promoted", 60)
         process.signal(signal.SIGTERM)
         process.wait(30, expected=0)
+    found = arrived(tmp_path / "log.db")
+    missing = begin  # whose number was only taken
+    assert [key for key in range(found[0], found[-1] + 1) if key != missing] == found
 
 
 async def test_which_of_them_is_read(every_mysql: MySql) -> None:
@@ -122,3 +135,33 @@ async def test_a_primary_that_is_to_follow_is_left(
         with pytest.raises(Retry) as refused:
             await waiting.source.identify()
         assert refused.value.code is READ_ONLY
+
+
+async def test_a_member_of_a_group_is_a_server_like_any_other(make_mysql: Callable[..., MySqlServer]) -> None:
+    """One that leaves its group takes no writes any more."""
+    place = nobody()
+    server = make_mysql(
+        "mysql9",
+        {
+            "plugin_load_add": "group_replication.so",
+            "group_replication_group_name": str(uuid.uuid4()),
+            "group_replication_start_on_boot": "OFF",
+            "group_replication_local_address": place,
+            "group_replication_group_seeds": place,
+            "report_host": "127.0.0.1",
+        },
+    )
+    server.script("SET GLOBAL group_replication_bootstrap_group = ON;\nSTART GROUP_REPLICATION")
+    wait_until(
+        lambda: server.execute("SELECT @@super_read_only") == [(0,)], "the group to have a primary", 30
+    )
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.t (id int PRIMARY KEY)")
+    async with Follower(server, "shop", target_session_attrs="primary") as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)")
+        batches = await follower.until()
+        assert [row["id"] for _, _, _, row in told(batches) if row] == [1, 2]
+        server.execute("STOP GROUP_REPLICATION")
+        with pytest.raises(Retry) as left:
+            await follower.resume(batches[-1].end)
+        assert left.value.code is READ_ONLY

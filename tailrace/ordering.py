@@ -30,7 +30,8 @@ TellTransactions: TypeAlias = Annotated[
 TransactionTopic: TypeAlias = Annotated[
     TopicTemplateText,
     Field(
-        description="The topic of begins and ends, in every sink: {pipeline} and {database} are filled in."
+        description="The topic of begins and ends, in every sink: {pipeline} is filled in, and {database} "
+        "where all tables are of one."
     ),
 ]
 """The setting `transaction_topic`."""

@@ -28,9 +28,10 @@ from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
+from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, Session, abandon, located
-from tailrace.clients.mysql.faults import read_only
-from tailrace.errors import Stop, TailraceError
+from tailrace.clients.mysql.faults import LOST, READ_ONLY, read_only
+from tailrace.errors import Retry, Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.topics import TopicTemplate
@@ -140,14 +141,15 @@ class BinlogSource:
         assembler = Assembler(
             decode, self._tables, position, server.name, folded=server.folded, queries=queries
         )
+        reading = located(connection, self._address)
         self._stream = Stream(
-            Channel(connection, located(connection, self._address)),
+            Channel(connection, reading),
             assembler,
             self._extent,
             self._settings.silence_timeout,
             self._goal,
         )
-        self._observer = asyncio.create_task(self._observe())
+        self._observer = asyncio.create_task(self._observe(self._stream, reading))
 
     def read(self) -> AsyncIterator[Batch]:
         """Batches of about 1 MiB at most; one row event is never cut."""
@@ -262,17 +264,33 @@ class BinlogSource:
             beginning.add_done_callback(_abandon)
             raise
 
-    async def _observe(self) -> None:
-        """Look at the end of the server's log for the lag, and whether it still is the server that is
-        wanted: a primary that others are to follow ends no connection."""
+    async def _observe(self, stream: Stream, reading: Address) -> None:
+        """Look at the end of the server's log for the lag, and whether that still is the server to read."""
         while True:
             await asyncio.sleep(_OBSERVE_SECONDS)
             try:
+                if (reason := await self._left(reading)) is not None:
+                    stream.give_up(reason)
+                    return
                 self._extent.listed(await self._catalogue.files())
-                if self._address.primary and not await self._session.takes_writes() and self._stream:
-                    self._stream.give_up(read_only(await self._session.located()))
             except TailraceError as error:  # what is wrong the stream will tell
                 _log.debug("the end of the log is not to be seen", error=str(error))
+
+    async def _left(self, reading: Address) -> Retry | None:
+        """Why the server that is read is not the one that is wanted any more. One that is to follow another
+        ends no connection, and one that takes no new ones may go on with those that it has."""
+        try:
+            found = await self._session.located()
+        except Retry as error:
+            if error.code is not READ_ONLY:
+                raise
+            return error  # the session was lost, and none takes writes
+        if found != reading:
+            remedy = "Nothing: the connection is made again."
+            return Retry(LOST, f"another server answers now: {found}", remedy, where=str(reading))
+        if self._address.primary and not await self._session.takes_writes():
+            return read_only(reading)
+        return None
 
 
 def _abandon(beginning: asyncio.Future[Connection]) -> None:

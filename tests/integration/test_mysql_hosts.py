@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -11,13 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 
 from connectors.mysql import source
-from tailrace.clients.mysql.faults import READ_ONLY, UNREACHABLE
+from tailrace.clients.mysql.faults import LOST, READ_ONLY, UNREACHABLE
 from tailrace.errors import Retry, TailraceError
 from tailrace.log import Reader
 from tests.integration.mysql_following import Follower, told
+from tests.integration.relay import Endpoint, Relay
 from tests.pipelines import Pipeline
 from tests.servers import MySql, MySqlServer
 from tests.servers.process import free_port
@@ -135,6 +138,34 @@ async def test_a_primary_that_is_to_follow_is_left(
         with pytest.raises(Retry) as refused:
             await waiting.source.identify()
         assert refused.value.code is READ_ONLY
+
+
+async def test_a_server_that_takes_no_new_connections_is_left(
+    mariadb: MySql, make_database: Callable[[MySql], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked and what is read are always the same one."""
+    monkeypatch.setattr(source, "_OBSERVE_SECONDS", 0.1)
+    database = make_database(mariadb)
+    mariadb.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    with Relay(Endpoint(mariadb.host, mariadb.port)) as relay:
+        hosts = url(f"127.0.0.1:{relay.port}", mariadb)
+        async with Follower(mariadb, database, url=hosts, ssl_mode="disabled") as follower:
+            await follower.start()
+            ended_at = asyncio.create_task(ended(follower))
+            relay.target = Endpoint("127.0.0.1", free_port())
+            kill_sessions(mariadb)
+            with pytest.raises(Retry) as left:
+                await asyncio.wait_for(ended_at, 30)
+            assert left.value.code is LOST
+            assert f"another server answers now: 127.0.0.1:{mariadb.port}" in left.value.found
+
+
+def kill_sessions(server: MySql) -> None:
+    """All connections that wait for a statement."""
+    waiting = "SELECT id FROM information_schema.processlist WHERE command = 'Sleep' AND db IS NULL"
+    for (id,) in server.execute(waiting):
+        with contextlib.suppress(pymysql.MySQLError):
+            server.execute(f"KILL {id}")
 
 
 async def test_a_member_of_a_group_is_a_server_like_any_other(make_mysql: Callable[..., MySqlServer]) -> None:

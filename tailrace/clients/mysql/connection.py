@@ -23,6 +23,7 @@ _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60  # a line may be dead although something in between acknowledges what is sent
 _CLOSE_SECONDS: Final = 2.0  # a stop has 8 in all
 
+_READ_ONLY: Final = "SELECT @@global.read_only"
 _FIX: Final = "SET SESSION time_zone = '+00:00', autocommit = 1"  # whatever the server has by default
 
 
@@ -45,12 +46,6 @@ def connect(address: Address, program: str) -> Connection:
 def located(connection: Connection, address: Address) -> Address:
     """The server of an address to which a connection leads."""
     return address.at(connection.host, connection.port)
-
-
-def takes_writes(connection: Connection, address: Address) -> bool:
-    """Whether the server is a primary: not read_only."""
-    ((read_only,),) = execute(connection, address, "SELECT @@global.read_only")
-    return str(read_only).upper() in ("0", "OFF")
 
 
 def _connect(address: Address, program: str) -> Connection:
@@ -80,12 +75,17 @@ def _connect(address: Address, program: str) -> Connection:
         connection.connect()
     try:
         execute(connection, address, _FIX)
-        if address.primary and not takes_writes(connection, address):
+        if address.primary and not _takes_writes(execute(connection, address, _READ_ONLY)):
             raise read_only(address)
     except BaseException:
         abandon(connection)
         raise
     return connection
+
+
+def _takes_writes(answer: Sequence[tuple[Any, ...]]) -> bool:
+    ((found,),) = answer
+    return str(found).upper() in ("0", "OFF")
 
 
 def execute(
@@ -147,7 +147,7 @@ class Session:
 
     async def takes_writes(self) -> bool:
         """Whether that server is a primary."""
-        return await self._thread.call(lambda: takes_writes(self._connected(), self._located or self.address))
+        return _takes_writes(await self.query(_READ_ONLY))
 
     async def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement, which is its own transaction; its rows, none if it has none."""

@@ -68,12 +68,14 @@ async def test_inserts_alone(every_mysql: MySql, database: str) -> None:
 
 async def test_everything_without_a_key(every_mysql: MySql, database: str) -> None:
     """Both rows are whole, also where the server logs no more of them than it needs."""
-    minimal = "SET SESSION binlog_row_image = MINIMAL"
+    minimal, no_blobs = [f"SET SESSION binlog_row_image = {image}" for image in ("MINIMAL", "NOBLOB")]
+    every_mysql.execute("CREATE TABLE b (id int, body text)", database=database)
     async with Follower(every_mysql, database, keyless="all") as follower:
         found = without_key(list(await follower.source.check()))
         assert (found.warning, found.error) == (False, None)
         await follower.start()
         follower.sql(*WORK[4:], "INSERT INTO k VALUES (5, 5)", minimal, "UPDATE k SET x = 6", "DELETE FROM k")
+        follower.sql("INSERT INTO b VALUES (1, 'x')", no_blobs, "UPDATE b SET id = 2")
         batches = await follower.until()
     assert told(batches) == [
         ("c", "k", None, {"id": 1, "x": 1}),
@@ -84,10 +86,12 @@ async def test_everything_without_a_key(every_mysql: MySql, database: str) -> No
         ("c", "k", None, {"id": 5, "x": 5}),
         ("u", "k", {"id": 5, "x": 5}, {"id": 5, "x": 6}),
         ("d", "k", {"id": 5, "x": 6}, None),
+        ("c", "b", None, {"id": 1, "body": "x"}),
+        ("u", "b", {"id": 1, "body": "x"}, {"id": 2, "body": "x"}),
     ]
     records = DebeziumFormat(DebeziumFormat.Settings()).encode(changes(batches))
     assert [(record.key, record.value and json.loads(record.value)["op"]) for record in records] == [
-        (None, op) for op in "ccudtcud"
+        (None, op) for op in "ccudtcudcu"
     ]
 
 

@@ -162,7 +162,10 @@ class Assembler:
         """Read events; the batches that become full on the way, of about 1 MiB."""
         for event in events:
             self._size = len(event)
-            yield from self._read(self._decode(event))
+            try:
+                yield from self._read(self._decode(event))
+            except OSError as error:  # of the file of a compressed transaction
+                raise refusals.no_room(error) from error
 
     def _read(self, messages: Iterable[Message]) -> Iterator[Batch]:
         for message in messages:
@@ -323,7 +326,9 @@ class Assembler:
             elif what is Meaning.SAVEPOINT:
                 opened.savepoints[statement.name.lower()] = opened.spool.mark()
             elif what is Meaning.ROLLBACK_TO:
-                opened.spool.truncate(self._savepoint(opened, statement.name, query.sql))
+                mark = self._savepoint(opened, statement.name, query.sql)
+                opened.spool.truncate(mark)
+                opened.savepoints = {name: at for name, at in opened.savepoints.items() if at <= mark}
         else:
             yield from self._standalone(query, statement)
 

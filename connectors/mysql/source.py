@@ -6,10 +6,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from zlib import crc32
-
-import structlog
 
 from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
@@ -33,6 +31,7 @@ from tailrace.clients.mysql.connection import Connection, Session, abandon, loca
 from tailrace.clients.mysql.faults import LOST, READ_ONLY, read_only
 from tailrace.errors import Retry, Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
+from tailrace.logs import Logger
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
@@ -41,7 +40,7 @@ from tailrace.worker_thread import WorkerThread
 _OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
 _OBSERVE_SECONDS: Final = 10.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def origin(flavor: Flavor, pipeline: str) -> Origin:

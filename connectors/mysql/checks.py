@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -47,6 +48,7 @@ _REPLICA: Final = (
     "configuration and restart it; what it has applied until then is in no log of its own."
 )
 _SHOWN: Final = 5  # names in a line
+_MOMENT: Final = 1.0  # seconds that a transaction's coordinator may well take
 _DAY: Final = 86_400
 
 _Table: TypeAlias = tuple[str, str, int]
@@ -111,6 +113,8 @@ class Checks:
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
+        if (prepared := await self._prepared()) is not None:
+            yield prepared
         tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
         captured = [table for table in tables if self._tables.captured(*table[:2])]
         if server.folded:
@@ -183,6 +187,26 @@ class Checks:
             return _fault(title, error)
         size = sum(file.size for file in files)
         return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+
+    async def _prepared(self) -> Finding | None:
+        """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""
+        try:
+            if not (found := await self._catalogue.prepared()):
+                return None
+            await asyncio.sleep(_MOMENT)
+            still = [xid for xid in await self._catalogue.prepared() if xid in found]
+        except Stop:
+            return None
+        if not still:
+            return None
+        return Finding(
+            "XA transactions",
+            f"prepared, and neither committed nor rolled back: {_listed(still)}",
+            warning=True,
+            remedy="End them with XA COMMIT or XA ROLLBACK, whichever their coordinator has decided. The "
+            "rows of captured tables wait for it, and the log behind them is needed; a pipeline that "
+            "starts for the first time stops when one of them is committed (TR-MY-314).",
+        )
 
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id

@@ -22,8 +22,8 @@ _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 
 
 
 def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
-    """Everything behind the last commit before the position."""
-    executed = position.executed
+    """Everything behind the last commit before the position, and what holds rows in doubt."""
+    executed = position.asked
     if isinstance(executed, GtidSet):
         data = executed.encode()
         payload = struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, _FILE_BEGIN, len(data)) + data

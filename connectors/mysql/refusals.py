@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.mysql.binlog.messages import Incident, Query, XaPrepare
-from connectors.mysql.position import BinlogPosition
+from connectors.mysql.binlog.messages import Incident, Query
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.position import BinlogPosition, Executed
 from tailrace.errors import Gap, Malformed, Retry, Stop, code
 
 NOT_FOUND_AGAIN: Final = code(
     "TR-MY-310",
     "transaction not found again",
-    "A checkpoint stands inside a transaction, and the server does not send that transaction as it did "
-    "before. Going on would lose or double some of its changes.",
+    "A checkpoint stands inside a transaction, or behind an XA transaction that is prepared, and the server "
+    "does not send that transaction as it did before. Going on would lose or double some of its changes.",
 )
 OUT_OF_ORDER: Final = code(
     "TR-MY-311",
@@ -35,9 +36,9 @@ INCIDENT: Final = code(
 )
 PREPARED: Final = code(
     "TR-MY-314",
-    "an XA transaction is prepared",
-    "XA transactions that are prepared first and committed later are not supported: their rows stand in the "
-    "log before it is known whether they are committed.",
+    "an XA transaction was prepared before the pipeline began",
+    "The log holds the rows of an XA transaction where it is prepared. One that is committed now was "
+    "prepared before the position from which the pipeline was to begin: its rows were not read.",
 )
 NO_ROOM: Final = code(
     "TR-MY-315",
@@ -119,12 +120,24 @@ def incident(message: Incident, where: str) -> Stop:
     return Stop(INCIDENT, found, _LEAVE_OUT, where=where)
 
 
-def prepared(message: XaPrepare, where: str) -> Stop:
-    """Rows of captured tables of which nobody knows yet whether they are committed."""
+def prepared_before(xid: str, behind: Executed, where: str) -> Stop:
+    """An XA transaction is committed whose rows stand before all that was read."""
     return Stop(
         PREPARED,
-        f"XA transaction {message.xid.decode('utf-8', 'replace')} changes captured tables",
-        f"Commit without XA PREPARE (XA COMMIT … ONE PHASE), or leave the tables out. {_LEAVE_OUT}",
+        f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began",
+        "Let every sink begin before it was prepared, which delivers again what has arrived since: tailrace "
+        "offsets set FILE --at POSITION. Or, where it changes no captured table or the targets have its "
+        f"changes by other means, go on behind it: tailrace offsets set FILE --at '{behind}'",
+        where=where,
+    )
+
+
+def rows_not_found_again(prepared: Prepared, found: str, where: str) -> Gap:
+    """The rows of an XA transaction in doubt do not come again, or are not those that were read."""
+    return Gap(
+        NOT_FOUND_AGAIN,
+        f"the checkpoint waits for the rows of XA transaction {prepared}, and {found}",
+        "Let the URL lead to the server from which it was read.",
         where=where,
     )
 

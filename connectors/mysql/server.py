@@ -211,6 +211,17 @@ class Catalogue:
         except Stop:
             return None
 
+    async def prepared(self) -> Sequence[str]:
+        """The XA transactions that are prepared now, as XA statements name them. Stop where the account may
+        not see them."""
+        mysql = self._flavor == "mysql"
+        statement = "XA RECOVER CONVERT XID" if mysql else "XA RECOVER FORMAT='SQL'"
+        found = await self._session.query(statement)
+        if not mysql:
+            return [str(name) for *_, name in found]
+        named = [(format, 2 * int(gtrid), str(data)[2:].lower()) for format, gtrid, _, data in found]
+        return [f"X'{digits[:gtrid]}',X'{digits[gtrid:]}',{format}" for format, gtrid, digits in named]
+
     def no_log(self) -> TailraceError:
         """The error of a server without a log."""
         return NotReady(

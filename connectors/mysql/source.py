@@ -210,7 +210,7 @@ class BinlogSource:
         """Where a position stands for this run."""
         found = BinlogPosition.from_document(position)
         if position in self._redelivered:
-            return BinlogPosition(found.executed, proof=found.proof)
+            return BinlogPosition(found.executed, proof=found.proof, in_doubt=found.in_doubt)
         return found
 
     async def _known(self) -> Server:

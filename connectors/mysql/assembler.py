@@ -329,7 +329,7 @@ class Assembler:
             opened.ends = statement.name
             if statement.meaning is Meaning.XA_COMMIT:
                 behind = FilePlace(self._file, self._offset) if self._by_file else self._with_it
-                self._waiting.commit(opened, offset, behind, self._where())
+                self._waiting.commit(opened, self._file, offset, behind)
         elif statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
             schema, name = statement.schema or query.schema, statement.name
             if self._folded:

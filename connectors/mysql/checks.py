@@ -204,8 +204,7 @@ class Checks:
             f"prepared, and neither committed nor rolled back: {_listed(still)}",
             warning=True,
             remedy="End them with XA COMMIT or XA ROLLBACK, whichever their coordinator has decided. The "
-            "rows of captured tables wait for it, and the log behind them is needed; a pipeline that "
-            "starts for the first time stops when one of them is committed (TR-MY-314).",
+            "rows of captured tables wait for it, and the log from there on is needed.",
         )
 
     async def _reader_id(self, server: Server) -> Finding:

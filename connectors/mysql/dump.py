@@ -37,7 +37,8 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
     return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
 
 
-def whole(file: str) -> Dump:
-    """A file from its begin, for a reader that is no replica."""
+def whole(file: str, flavor: Flavor | None = None) -> Dump:
+    """A file from its begin, for a reader that is no replica. MariaDB tells GTIDs where its flavor is
+    given."""
     payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
-    return Dump((), _BINLOG_DUMP, payload)
+    return Dump([_MARIADB] if flavor == "mariadb" else (), _BINLOG_DUMP, payload)

@@ -9,7 +9,7 @@ prepared behind the pipeline's begin is known by its name alone. No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, final
 
 import msgspec
@@ -106,6 +106,10 @@ class InDoubt:
     def found(self, one: Prepared) -> InDoubt:
         """With another place of one that is among them, as another server's log has it."""
         return InDoubt({**self._by_xid, one.xid: one})
+
+    def joined(self, others: Iterable[Prepared]) -> InDoubt:
+        """With others, as far as none of their name is among them."""
+        return InDoubt({**{one.xid: one for one in others}, **self._by_xid})
 
     def without(self, xid: str) -> InDoubt:
         """Behind the end of one."""

@@ -97,6 +97,13 @@ def _before(executed: Executed, rows: Sequence[Prepared]) -> Executed:
     return executed
 
 
+def was_executed(prepared: Prepared, executed: Executed) -> bool:
+    """Whether the transaction that prepared one is among these."""
+    if isinstance(executed, FilePlace):
+        return FilePlace(prepared.file, prepared.begin).number < executed.number
+    return prepared.gtid in executed
+
+
 class Proof(msgspec.Struct, frozen=True, gc=False):
     """Where the last transaction before a position stands in the log of one server."""
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from connectors.mysql.binlog.messages import Incident, Query
 from connectors.mysql.in_doubt import Prepared
-from connectors.mysql.position import BinlogPosition, Executed
+from connectors.mysql.position import BinlogPosition, Executed, FilePlace
 from tailrace.errors import Gap, Malformed, Retry, Stop, code
 
 NOT_FOUND_AGAIN: Final = code(
@@ -38,7 +38,8 @@ PREPARED: Final = code(
     "TR-MY-314",
     "an XA transaction was prepared before the pipeline began",
     "The log holds the rows of an XA transaction where it is prepared. One that is committed now was "
-    "prepared before the position from which the pipeline was to begin: its rows were not read.",
+    "prepared before the position at which the pipeline began, in a part of the log that the server does not "
+    "have any more.",
 )
 NO_ROOM: Final = code(
     "TR-MY-315",
@@ -59,6 +60,31 @@ _LEAVE_OUT: Final = (
     "it: tailrace offsets reset FILE, and run it again."
 )
 _SHOWN: Final = 120  # characters of a statement
+
+
+class PreparedBefore(Stop):
+    """An XA transaction is committed whose rows stand before all that was read."""
+
+    def __init__(self, xid: str, transaction: str, begin: FilePlace, behind: Executed) -> None:
+        """`transaction`: the GTID of the one that commits it, empty without GTIDs, which begins at `begin`;
+        `behind`: what is executed with it."""
+        super().__init__(
+            PREPARED,
+            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, and the "
+            "server's log does not hold its rows any more",
+            "Bring what it changed in captured tables to the targets by other means, then go on behind it: "
+            f"tailrace offsets set FILE --at '{behind}'",
+            where=f"binary log {begin}",
+        )
+        self.xid = xid
+        self.transaction = transaction
+        self.begin = begin
+
+    def is_due(self, executed: Executed) -> bool:
+        """Whether what commits it comes behind this."""
+        if isinstance(executed, FilePlace):
+            return executed.number <= self.begin.number
+        return self.transaction not in executed
 
 
 def not_found_again(sought: BinlogPosition, found: str, where: str) -> Gap:
@@ -118,18 +144,6 @@ def incident(message: Incident, where: str) -> Stop:
     """The log lacks something."""
     found = f"incident {message.number}: {message.message or 'no message'}"
     return Stop(INCIDENT, found, _LEAVE_OUT, where=where)
-
-
-def prepared_before(xid: str, behind: Executed, where: str) -> Stop:
-    """An XA transaction is committed whose rows stand before all that was read."""
-    return Stop(
-        PREPARED,
-        f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began",
-        "Let every sink begin before it was prepared, which delivers again what has arrived since: tailrace "
-        "offsets set FILE --at POSITION. Or, where it changes no captured table or the targets have its "
-        f"changes by other means, go on behind it: tailrace offsets set FILE --at '{behind}'",
-        where=where,
-    )
 
 
 def rows_not_found_again(prepared: Prepared, found: str, where: str) -> Gap:

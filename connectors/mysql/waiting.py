@@ -77,11 +77,11 @@ class Waiting:
             raise refusals.rows_not_found_again(wanted, found, f"binary log {file}:{opened.begin}")
         self._prepared[wanted.xid] = opened
         here = msgspec.structs.replace(wanted, file=file, begin=opened.begin)
-        self.in_doubt = self.in_doubt.found(here)
+        self.in_doubt = self.in_doubt.found(here if opened.spool else Prepared(wanted.xid))
 
-    def commit(self, opened: OpenTransaction, offset: int, behind: Executed, where: str) -> None:
-        """The transaction, of which an event stands at this offset, commits one that was prepared: it has
-        that one's rows. Stop where these stand before the pipeline's begin, Gap where they did not come
+    def commit(self, opened: OpenTransaction, file: str, offset: int, behind: Executed) -> None:
+        """The transaction, of which an event stands at this place, commits one that was prepared: it has that
+        one's rows. PreparedBefore where these stand before all that was read, Gap where they did not come
         again. `behind`: what is executed with it."""
         xid = opened.ends
         if (prepared := self._prepared.pop(xid, None)) is not None:
@@ -89,8 +89,10 @@ class Waiting:
             return
         one = self.in_doubt.get(xid)
         if one is None:
-            raise refusals.prepared_before(xid, behind, where)
+            begin = FilePlace(file, opened.begin)
+            raise refusals.PreparedBefore(xid, opened.gtid.gtid or "", begin, behind)
         if one.has_rows:
+            where = f"binary log {file}:{offset}"
             raise refusals.rows_not_found_again(one, "they did not come", where)
 
     def end(self, xid: str) -> None:

@@ -70,6 +70,14 @@ def ids(batches: Sequence[Batch]) -> list[int]:
     return [after["id"] for _, _, _, after in told(batches) if after is not None]
 
 
+async def purge(server: MySql) -> None:
+    """Remove all files but the newest: in MariaDB once no crash would need them, which takes a moment."""
+    async with asyncio.timeout(20):
+        while len(files := server.execute("SHOW BINARY LOGS")) > 1:
+            server.execute(f"PURGE BINARY LOGS TO '{files[-1][0]}'")
+            await asyncio.sleep(0.05)
+
+
 async def test_several_at_once_and_a_start_behind_each_transaction(follower: Follower) -> None:
     """Committed in another order than prepared, rolled back, of no captured rows, over a file's end, ended in
     one phase: behind each a new run goes on."""
@@ -168,26 +176,59 @@ async def test_a_large_one_comes_in_pieces(follower: Follower) -> None:
     assert rest == [change.position for change in changes(batches[8:])]
 
 
-async def test_one_that_was_prepared_before_the_pipeline_began(follower: Follower) -> None:
-    """Is refused where it is committed, with what stands before it delivered; not where it is rolled back."""
+async def test_those_that_were_prepared_before_the_pipeline_began(follower: Follower) -> None:
+    """Are looked up in the log where the first of them is committed, and delivered; also by a second run from
+    the same place, and by one that goes on behind."""
+    prepare(follower, "ended", insert(1))
+    commit(follower, "ended")
+    prepare(follower, "a", insert(2))
+    prepare(follower, "other", "INSERT INTO u VALUES (1)")
+    follower.sql("FLUSH BINARY LOGS")
+    prepare(follower, "b", insert(3))
+    prepare(follower, "c", insert(4))
+    async with follower:
+        origin = await follower.start()
+        follower.sql(insert(5))
+        roll_back(follower, "c")
+        assert ids(await follower.until()) == [5]
+        follower.sql(insert(6))
+        commit(follower, "a")
+        batches = await follower.until()
+        assert ids(batches) == [6, 2]
+        waiting = BinlogPosition.from_document(batches[-1].end).in_doubt
+        assert {xa.name_of(one.xid) for one in waiting} == {"b", "other"}
+        assert [xa.name_of(one.xid) for one in waiting.with_rows] == ["b"]
+        await follower.resume(batches[-1].end)
+        commit(follower, "other")
+        commit(follower, "b")
+        assert ids(await follower.until()) == [3]
+        await follower.resume(origin)
+        assert ids(await follower.until()) == [5, 6, 2, 3]
+    async with Follower(follower.server, follower.database, [f"{follower.database}.t"]) as again:
+        await again.resume(origin)
+        assert ids(await again.until()) == [5, 6, 2, 3]
+
+
+async def test_one_whose_rows_are_not_in_the_log_any_more(follower: Follower) -> None:
+    """Is refused where it is committed, behind what stands before it."""
     prepare(follower, "a", insert(1))
-    prepare(follower, "b", insert(2))
+    follower.sql("FLUSH BINARY LOGS")
+    await purge(follower.server)
     async with follower:
         await follower.start()
+        follower.sql(insert(2))
+        assert ids(await follower.until()) == [2]
         follower.sql(insert(3))
-        roll_back(follower, "a")
-        assert ids(await follower.until()) == [3]
-        follower.sql(insert(4))
-        commit(follower, "b")
-        assert ids([await follower.batch()]) == [4]
+        commit(follower, "a")
+        assert ids([await follower.batch()]) == [3]
         with pytest.raises(Stop) as raised:
             await follower.batch()
         assert raised.value.code is PREPARED
-        assert f"X'{follower.database.encode().hex()}',X'62',1" in raised.value.found
+        assert f"X'{follower.database.encode().hex()}',X'61',1" in raised.value.found
         behind = raised.value.remedy.rpartition("--at '")[2].rstrip("'")
-        follower.sql(insert(5))
+        follower.sql(insert(4))
         await follower.resume(follower.source.parse(behind))
-        assert ids(await follower.until()) == [5]
+        assert ids(await follower.until()) == [4]
 
 
 async def test_its_log_is_needed(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,10 +253,7 @@ async def test_its_log_is_needed(follower: Follower, monkeypatch: pytest.MonkeyP
         assert f"XA transaction {one.xid} has been prepared for" in found.found
         assert f"XA ROLLBACK {one.xid}" in found.remedy
         await follower.close()
-        async with asyncio.timeout(20):
-            while len(files := server.execute("SHOW BINARY LOGS")) > 1:
-                server.execute(f"PURGE BINARY LOGS TO '{files[-1][0]}'")
-                await asyncio.sleep(0.05)
+        await purge(server)
         with pytest.raises(Gap) as raised:
             await follower.resume(batches[-1].end)
         assert raised.value.code is PURGED

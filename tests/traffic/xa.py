@@ -17,6 +17,11 @@ def xid(database: str, name: str) -> str:
     return f"'{database}','{name}'"
 
 
+def name_of(xid: str) -> str:
+    """The name in one as the binary log has it: X'..',X'..',1."""
+    return bytes.fromhex(xid.split("'")[3]).decode()
+
+
 def prepare(server: MySql, database: str, name: str, *statements: str) -> None:
     """Run statements in an XA transaction and leave it prepared."""
     of = xid(database, name)

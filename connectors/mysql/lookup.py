@@ -41,6 +41,7 @@ class Lookup:
         self._flavor = flavor
         self._before = before
         self._known: dict[str, Prepared | None] = {}  # by XID, how the newest of each stands; None: ended
+        self._given_up = False  # a process that ends waits for its threads
 
     async def find(self, xid: str, files: Sequence[LogFile]) -> Sequence[Prepared]:
         """Those that are in doubt, with the one of this name and all that were found beside it; none where
@@ -55,6 +56,7 @@ class Lookup:
                 if self._known.get(xid) is not None:
                     return [one for one in self._known.values() if one is not None]
         finally:
+            self._given_up = True
             thread.end()
         return []
 
@@ -65,6 +67,8 @@ class Lookup:
         gtid, last, begin = "", "", 0  # of the newest transaction
         with closing(events(self._address, whole(file, self._flavor))) as sent:
             for event in sent:
+                if self._given_up:
+                    break
                 of_statement = event[_TYPE] == EventType.QUERY and b"XA " in event
                 if event[_TYPE] not in _TOLD_BY and not of_statement:
                     continue

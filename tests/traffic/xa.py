@@ -22,11 +22,12 @@ def name_of(xid: str) -> str:
     return bytes.fromhex(xid.split("'")[3]).decode()
 
 
-def prepare(server: MySql, database: str, name: str, *statements: str) -> None:
-    """Run statements in an XA transaction and leave it prepared."""
+def prepare(server: MySql, database: str, name: str, *statements: str, setting: str = "") -> None:
+    """Run statements in an XA transaction and leave it prepared; with a setting of the session."""
     of = xid(database, name)
+    before = [f"SET SESSION {setting}"] if setting else []
     with server.connect(database) as connection, connection.cursor() as cursor:
-        for statement in (f"XA START {of}", *statements, f"XA END {of}", f"XA PREPARE {of}"):
+        for statement in (*before, f"XA START {of}", *statements, f"XA END {of}", f"XA PREPARE {of}"):
             cursor.execute(statement)
 
 

@@ -129,7 +129,10 @@ class Assembler:
         """Read events; the batches that become full on the way, of about 1 MiB."""
         for event in events:
             self._size = len(event)
-            yield from self._read(self._decode(event))
+            try:
+                yield from self._read(self._decode(event))
+            except OSError as error:  # of the file of a compressed transaction
+                raise refusals.no_room(error) from error
 
     def _read(self, messages: Iterable[Message]) -> Iterator[Batch]:
         for message in messages:

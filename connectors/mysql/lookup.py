@@ -18,7 +18,6 @@ from connectors.mysql.file_events import events
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.meaning import Meaning
 from connectors.mysql.position import FilePlace
-from connectors.mysql.server import LogFile
 from tailrace.clients.mysql.address import Address
 from tailrace.worker_thread import WorkerThread
 
@@ -43,14 +42,14 @@ class Lookup:
         self._known: dict[str, Prepared | None] = {}  # by XID, how the newest of each stands; None: ended
         self._given_up = False  # a process that ends waits for its threads
 
-    async def find(self, xid: str, files: Sequence[LogFile]) -> Sequence[Prepared]:
+    async def find(self, xid: str, files: Sequence[str]) -> Sequence[Prepared]:
         """Those that are in doubt, with the one of this name and all that were found beside it; none where
-        the files do not hold that one. Errors are those of `file_events`."""
+        the files, oldest first, do not hold that one. Errors are those of `file_events`."""
         thread = WorkerThread("mysql-lookup")
         try:
             for file in reversed(files):
-                if FilePlace(file.name, 0).number < self._before.number:
-                    reading = asyncio.ensure_future(thread.call(self._read, file.name))
+                if FilePlace(file, 0).number < self._before.number:
+                    reading = asyncio.ensure_future(thread.call(self._read, file))
                     found = await asyncio.shield(reading)
                     self._known = {**found, **self._known}
                 if self._known.get(xid) is not None:

@@ -59,7 +59,8 @@ class OpenTransaction:
         self.savepoints[name.lower()] = self.spool.mark()
 
     def roll_back_to(self, name: str) -> None:
-        """Undo what came behind a savepoint. Raises ValueError where it is not known which one is meant."""
+        """Undo what came behind a savepoint, later ones too. Raises ValueError where it is not known which it
+        is."""
         names = self.savepoints
         mark = names.get(name.lower())
         if mark is None:
@@ -68,6 +69,7 @@ class OpenTransaction:
             # To MariaDB 10 `é` and `e` are one savepoint, to MariaDB 11 two.
             raise ValueError(f"of {len(names)} savepoints, not all named in ASCII")
         self.spool.truncate(mark)
+        self.savepoints = {name: at for name, at in names.items() if at <= mark}
 
     def roll_back(self) -> None:
         """Undo everything."""

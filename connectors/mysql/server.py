@@ -10,6 +10,8 @@ from typing import Any, Final
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.file_begin import begun
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import Executed, FilePlace
 from tailrace.clients.mysql.connection import Session
 from tailrace.clients.mysql.faults import REFUSED
@@ -181,6 +183,11 @@ class Catalogue:
     async def begun(self, file: str) -> int:
         """See `file_begin.py`."""
         return await begun(self._session.address, file)
+
+    async def in_doubt(self, xid: str, before: FilePlace) -> Sequence[Prepared]:
+        """See `Lookup.find`."""
+        lookup = Lookup(self._session.address, self._flavor, before)
+        return await lookup.find(xid, [file.name for file in await self.files()])
 
     async def limits(self) -> tuple[Mapping[str, str], int]:
         """The settings by which it removes files of its log, as they are now, and its clock: seconds since

@@ -7,10 +7,8 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from zlib import crc32
-
-import structlog
 
 from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
@@ -23,7 +21,6 @@ from connectors.mysql.discovery import discover
 from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
 from connectors.mysql.in_doubt import Prepared
-from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import BinlogPosition, Proof, after, before, was_executed
 from connectors.mysql.refusals import PreparedBefore
 from connectors.mysql.retention import Headroom
@@ -35,6 +32,7 @@ from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.connection import Connection, Session, abandon
 from tailrace.errors import Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
+from tailrace.logs import Logger
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.types import Kind, LogicalType
 from tailrace.worker_thread import WorkerThread
@@ -42,7 +40,7 @@ from tailrace.worker_thread import WorkerThread
 _OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
 _OBSERVE_SECONDS: Final = 10.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def origin(flavor: Flavor, pipeline: str) -> Origin:
@@ -221,9 +219,7 @@ class BinlogSource:
 
     async def _look_up(self, commit: PreparedBefore) -> None:
         """Go on where the stream stands, with the rows that were prepared before all that it has read."""
-        server = await self._known()
-        files = await self._catalogue.files()
-        found = await Lookup(self._address, server.flavor, commit.begin).find(commit.xid, files)
+        found = await self._catalogue.in_doubt(commit.xid, commit.begin)
         if not found:
             raise commit
         where = [f"{one.file}:{one.begin}" for one in found if one.xid == commit.xid]

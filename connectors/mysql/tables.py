@@ -34,6 +34,8 @@ _SEQUENCE: Final = (
     "cycle_option", "cycle_count",
 )  # fmt: skip
 
+_MOST: Final = 10_000  # tables that are remembered: that one was dropped nobody is told
+
 Pair: TypeAlias = tuple[Row | None, Row | None]
 
 
@@ -99,7 +101,7 @@ class Tables:
             if name in self._versions:
                 return None
             if not self.captured(*name):
-                self._versions[name] = None
+                self._remember(name, None)
                 return None
         elif known.raw == map.raw:
             return known
@@ -110,7 +112,8 @@ class Tables:
             raise keyless(f"{map.schema}.{map.table}")
         table = Table(self._origin, map.schema, map.table, columns, map.key, _split)
         reader = RowReader(map, self._options, flavor=self._flavor)
-        version = self._versions[name] = Version(table, map.raw, reader.read)
+        version = Version(table, map.raw, reader.read)
+        self._remember(name, version)
         return version
 
     def truncated(self, schema: str, name: str) -> Version | None:
@@ -121,8 +124,15 @@ class Tables:
         known = self._versions.get((schema, name))
         if known is None:
             table = Table(self._origin, schema, name, (), (), _split)
-            known = self._versions[schema, name] = Version(table, None, None)
+            known = Version(table, None, None)
+            self._remember((schema, name), known)
         return known
+
+    def _remember(self, name: tuple[str, str], version: Version | None) -> None:
+        """The oldest is forgotten: if it comes again, a version is made and told once more."""
+        if name not in self._versions and len(self._versions) >= _MOST:
+            del self._versions[next(iter(self._versions))]
+        self._versions[name] = version
 
 
 def _is_sequence(map: TableMap) -> bool:

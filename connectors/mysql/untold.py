@@ -3,17 +3,16 @@ nothing can be delivered."""
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from connectors.mysql.binlog.messages import Query
 from connectors.mysql.meaning import Statement
 from connectors.mysql.position import FilePlace
 from connectors.mysql.refusals import shortened
 from connectors.mysql.tables import Tables
+from tailrace.logs import Logger
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def tell(query: Query, statement: Statement, tables: Tables, where: str) -> None:

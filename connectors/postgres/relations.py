@@ -15,6 +15,7 @@ from tailrace.types import Kind, LogicalType
 
 FULL: Final = "f"
 NOTHING: Final = "n"
+_MOST: Final = 10_000  # relations that are remembered: of one that was dropped nobody is told
 _IDENTITIES: Final = ("d", NOTHING, FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
 
@@ -159,6 +160,8 @@ class Relations:
             key_is_newer=relation.identity in (FULL, NOTHING) and bool(key),
         )
         version = Version(table, key_comparison(split, len(columns), key))
+        if len(self._known) >= _MOST:
+            del self._known[next(iter(self._known))]
         self._known[relation.oid] = relation.payload, details, version
         return version
 

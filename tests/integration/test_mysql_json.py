@@ -90,6 +90,46 @@ def _document(drawn: random.Random, depth: int) -> Any:
     }
 
 
+#: Values of the database's own types in a document, drawn by `rand()`.
+DRAWN: Final = [
+    "cast((rand() - .5) * pow(10, floor(rand() * 30)) as decimal({digits}))",
+    "cast('1000-01-01' + interval floor(rand() * 3000000) day as date)",
+    "cast(sec_to_time((rand() - .5) * 6000000) as time(6))",
+    "cast('1000-01-01' + interval floor(rand() * 200000000000) second + interval floor(rand() * 999999)"
+    " microsecond as datetime(6))",
+    "cast(left(unhex(repeat(sha2(rand(), 512), 3)), floor(rand() * 190)) as binary)",
+    "(rand() - .5) * pow(10, floor((rand() - .5) * 600))",
+    "cast(floor(rand() * pow(2, 63)) as unsigned) * 2",
+]
+
+
+def test_documents_of_the_databases_own_types_at_random(mysql: MySql, mysql_database: str) -> None:
+    drawn = random.Random(5)
+    log = LogReader(mysql)
+    with mysql.connect(mysql_database, charset="utf8mb4") as connection, connection.cursor() as cursor:
+        cursor.execute("set rand_seed1 = 3, rand_seed2 = 4")
+        cursor.execute("create table documents (id int primary key, j json)")
+        for id in range(150):
+            parts = []
+            for _ in range(drawn.randrange(1, 5)):
+                scale = drawn.randrange(31)
+                digits = f"{drawn.randrange(scale + 31, 66)},{scale}"
+                parts.append(drawn.choice(DRAWN).format(digits=digits))
+            document = f"json_array({', '.join(parts)})"
+            if drawn.random() < 0.5:
+                document = (
+                    f"json_object('inner', {document}, 'big', repeat('x', {drawn.choice((0, 9, 70000))}))"
+                )
+            cursor.execute(f"insert into documents values ({id}, {document})")
+        cursor.execute("select j from documents order by id")
+        told = [row[0] for row in cursor.fetchall()]
+    read = []
+    for table, pairs in log.rows(mysql_database):
+        (_, j) = columns(table, TypeOptions())
+        read += [j.value(new[1]) for _, new in pairs if new]
+    assert read == told
+
+
 UPDATES: Final = [
     "j = json_set(j, '$.name', 'a name of about the same size')",
     "j = json_set(j, '$.count', 70000)",
@@ -142,6 +182,71 @@ def test_partial_updates_give_what_select_tells(mysql: MySql, mysql_database: st
         if number:
             assert current == told[number - 1], UPDATES[number - 1]
     assert patches >= 10
+
+
+def test_partial_updates_at_random(mysql: MySql, mysql_database: str) -> None:
+    """Members set, put in, replaced and taken out, several in one statement; where the new value has room in
+    the old one's place, and where it has none."""
+    drawn = random.Random(11)
+    log = LogReader(mysql)
+    told = []
+    with mysql.connect(mysql_database, charset="utf8mb4") as connection, connection.cursor() as cursor:
+        cursor.execute("create table documents (id int primary key, j json)")
+        cursor.execute("set binlog_row_value_options = 'PARTIAL_JSON'")
+        for id in range(8):
+            document = {name: _document(drawn, 3) for name in ("a", "b", "ä ö", "list")} | {
+                "list": [1, [2], {}]
+            }
+            cursor.execute("insert into documents values (%s, %s)", (id, json.dumps(document)))
+        for _ in range(150):
+            expression = "j"
+            for _ in range(drawn.randrange(1, 4)):
+                path = drawn.choice(
+                    [
+                        "$.a",
+                        "$.b",
+                        "$.list[0]",
+                        "$.list[last]",
+                        "$.list[9]",
+                        "$.list[1][0]",
+                        '$."ä ö"',
+                        "$.new",
+                        "$.a.x",
+                    ]
+                )
+                change = drawn.choice(("set", "replace", "insert", "array_insert", "array_append", "remove"))
+                if change == "array_insert" and "[" not in path:
+                    change = "set"
+                value = "" if change == "remove" else f", cast({_literal(_document(drawn, 2))} as json)"
+                expression = f"json_{change}({expression}, {_literal_text(path)}{value})"
+            cursor.execute(f"update documents set j = {expression} where id = {drawn.randrange(8)}")
+            cursor.execute("select id, j from documents")
+            told.append(dict(cursor.fetchall()))
+    current: dict[int, str] = {}
+    patches = 0
+    states = []
+    for table, pairs in log.rows(mysql_database):
+        (_, j) = columns(table, TypeOptions())
+        for old, new in pairs:
+            assert new
+            patches += isinstance(new[1], Patched)
+            if old:
+                assert current[old[0]] == j.value(old[1])
+            current[new[0]] = j.value(new[1])
+        states.append(dict(current))
+    assert patches > 20
+    # A statement that changes nothing is not in the log.
+    changed = [state for state, before in zip(told, [states[7], *told], strict=False) if state != before]
+    assert states[8:] == changed
+
+
+def _literal(document: Any) -> str:
+    return _literal_text(json.dumps(document))
+
+
+def _literal_text(text: str) -> str:
+    """As SQL writes it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def test_partial_updates_of_many_documents(mysql: MySql, mysql_database: str) -> None:

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 import pymysql
 from pymysql.connections import Connection
 
-from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor, copy_command
+from tests.servers.artefacts import copy_command
+from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor
 from tests.servers.process import Restartable, ServerError, ServerProcess, free_port
 
 # A replica logs in without a password, and so as nobody whose password would need TLS.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from tests.servers import debian
-from tests.servers.artefacts import install
+from tests.servers.artefacts import copy_command, install
 from tests.servers.process import ServerProcess
 
 Flavor: TypeAlias = Literal["mysql", "mariadb"]
@@ -70,6 +70,17 @@ class Release:
             lambda into: debian.unpack(package, self.version, debian.source(self.suite), into),
         )
 
+    def plugins(self) -> Path:
+        """The folder with the server's plugins, which MariaDB has in a package of their own."""
+        if self.flavor == "mysql":
+            return self.binaries() / "usr/lib/mysql/plugin"
+        package = f"{self.flavor}-server"
+        unpacked = install(
+            f"{package}-{self.version}-{platform.machine()}",
+            lambda into: debian.unpack(package, self.version, debian.source(self.suite), into, alone=True),
+        )
+        return unpacked / "usr/lib/mysql/plugin"
+
     def command(self, *options: str | Path) -> list[str | Path]:
         """What runs the server; `--defaults-file` and `--no-defaults` come first among the options."""
         unpacked = self.binaries()
@@ -116,11 +127,6 @@ class Release:
         process.run(
             self.command("--no-defaults", "--bootstrap", size, f"--datadir={data}"), "\n".join(statements)
         )
-
-
-def copy_command(data: Path, into: Path) -> list[str | Path]:
-    """What copies data into a folder: most of it is zeros, which take no place on the disk then."""
-    return ["cp", "--recursive", "--sparse=always", f"{data}/.", into]
 
 
 #: By the name that tests ask with.

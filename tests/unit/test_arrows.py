@@ -52,8 +52,8 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.topics",
         "tailrace.types",
     },
-    "tailrace.logs": set(),
-    "tailrace.plugins": {"tailrace.errors", "tailrace.logs"},
+    "tailrace.logs": {"tailrace.redact"},
+    "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
         "tailrace",
         "tailrace.abc",
@@ -90,6 +90,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.failpoints",
+        "tailrace.logs",
         "tailrace.patterns",
         "tailrace.versions",
     },

@@ -81,7 +81,9 @@ class TestForm:
             with pytest.raises(Malformed, match="TR-MY-103"):
                 decode("mysql", sealed[:offset] + bytes((sealed[offset] ^ 4,)) + sealed[offset + 1 :])
 
-    @pytest.mark.parametrize("name", [b"", b"binlog\0", b"\xff\xfe"])
+    @pytest.mark.parametrize(
+        "name", [b"", b"binlog.000001\0", b"\xff\xfe", b"binlog", b"b.1x", b"a/b.000001"]
+    )
     def test_a_file_without_a_name_is_refused(self, name: bytes) -> None:
         assert "ROTATE (4)" in refused("mysql", 4, bytes(8) + name)
 
@@ -123,7 +125,8 @@ class TestGtids:
 
     def test_a_transaction_without_a_gtid(self) -> None:
         assert read("mysql", 34, b"\1" + UUID + bytes(8)) == Gtid(PLACE, None, None)
-        assert "number" in refused("mysql", 33, b"\1" + UUID + bytes(7) + b"\xff")
+        for number in (255 << 56, (1 << 63) - 1):  # no server gives these out
+            assert "number" in refused("mysql", 33, b"\1" + UUID + struct.pack("<Q", number))
 
     def test_fields_of_later_servers_may_be_unknown_unless_they_are_needed(self) -> None:
         recorded = next(sent for sent in events("mysql9-tagged") if sent[4] == EventType.GTID_TAGGED)
@@ -262,6 +265,12 @@ def test_length_encoded_integers(number: int) -> None:
     reader = Reader(lenenc(number))
     assert reader.number() == number
     reader.finish()
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    names = b"\4\4\1a\1a"
+    body = bytes(6) + b"\1\0" + b"\1s\0\1t\0" + b"\2\3\3" + b"\0" + b"\3" + names
+    assert "two columns of one name: a, a" in refused("mysql", 19, body)
 
 
 def test_a_decoder_begins_anew_with_each_description() -> None:

@@ -70,6 +70,27 @@ class TestRecordings:
             with pytest.raises(Malformed):
                 consume(file, flipped(first, offset) if offset != 17 else first[:17] + b"\x02" + first[18:])
 
+    def test_a_description_that_loses_the_checksums_of_the_others_is_an_error(self, file: str) -> None:
+        """By the byte that says whether there are any: all events behind it would be read wrong."""
+        first = events(file)[0]
+        other = first[:-5] + bytes((first[-5] ^ 1,)) + first[-4:]
+        with pytest.raises(Malformed) as error:
+            consume(file, other)
+        assert error.value.code.id == "TR-MY-103"
+
+    def test_a_description_that_the_server_has_changed_for_the_connection_is_read(self, file: str) -> None:
+        """Where no other event has a checksum it does not make that of the description anew."""
+        first = events(file)[0]
+        changed = (
+            first[:13] + bytes(4) + first[17:71] + bytes(4) + first[75:]
+        )  # its end, and when it was begun
+        if file in PLAIN:
+            (found,) = consume(file, changed)
+            assert found.place.end == 0
+        elif changed != first:
+            with pytest.raises(Malformed):
+                consume(file, changed)
+
     def test_what_is_wrong_in_spite_of_its_checksum_is_an_error_or_another_message(self, file: str) -> None:
         """Nothing but Malformed is raised, whatever the bytes are."""
         first, *others = events(file)

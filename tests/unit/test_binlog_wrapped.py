@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -57,9 +58,11 @@ class TestPayloads:
         list(decoder.feed(begin("mysql")))
         found = iter(decoder.feed(event(40, self.body(b"".join(self.INSIDE) * 1000))))
         assert next(found) == self.EXPECTED[0]
-        assert len(list(tmp_path.iterdir())) == 1
-        assert len(list(found)) == 2000
+        # Without a name: nothing is left of it, whatever happens.
+        opened = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_file()]
+        assert [path for path in opened if path.startswith(str(tmp_path))]
         assert list(tmp_path.iterdir()) == []
+        assert len(list(found)) == 2000
         for damaged in (self.body(b"".join(self.INSIDE))[:-1], self.body(b"".join(self.INSIDE)[:-1])):
             with pytest.raises(Malformed):
                 self.messages(damaged)
@@ -70,6 +73,28 @@ class TestPayloads:
     def test_one_of_another_size_than_it_says_is_refused(self, announced: int) -> None:
         with pytest.raises(Malformed, match="TR-MY-102"):
             self.messages(self.body(b"".join(self.INSIDE), announced=announced))
+
+    @pytest.mark.parametrize("announced", [100, 40 << 20, -1])
+    def test_one_that_would_fill_memory_or_disk_takes_what_it_says_at_most(
+        self, tmp_path: Path, announced: int
+    ) -> None:
+        """A quarter of a gigabyte in 25 kB."""
+        packed = bytes(cramjam.zstd.compress(bytes(64 << 20))) * 4
+        fields = [(2, lenenc(0)), (1, lenenc(len(packed)))]
+        if announced >= 0:
+            fields.append((3, lenenc(announced)))
+        body = (
+            b"".join(lenenc(field) + lenenc(len(value)) + value for field, value in fields) + b"\0" + packed
+        )
+        decoder = Decoder("mysql", folder=tmp_path)
+        list(decoder.feed(begin("mysql")))
+        with pytest.raises(Malformed, match="damaged, or longer than"):
+            list(decoder.feed(event(40, body)))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_one_that_cannot_hold_what_it_says_is_refused(self) -> None:
+        with pytest.raises(Malformed, match="cannot hold the 1099511627776 it says"):
+            self.messages(self.body(b"".join(self.INSIDE), announced=1 << 40))
 
     def test_one_that_is_none_is_refused(self) -> None:
         data = b"".join(self.INSIDE)

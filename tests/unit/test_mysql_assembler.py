@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,18 @@ def test_savepoints_that_one_server_takes_for_the_same_and_another_does_not() ->
         assert raised.value.code is OUT_OF_ORDER
 
 
+def test_a_savepoint_that_was_rolled_back_over_is_none() -> None:
+    words = ("SAVEPOINT a", "SAVEPOINT b", "ROLLBACK TO a", "ROLLBACK TO b")
+    first, second, third, fourth = (Query(at(0), "", word, 1, 0) for word in words)
+    found = [*begin(1), table(), first, rows(1), second, rows(2), third]
+    assert ids(feed(assembler(executed()), found, rows(3), commit())) == [3]
+    again = [*found, rows(3), second, rows(4), fourth]
+    assert ids(feed(assembler(executed()), again, commit())) == [3]
+    with pytest.raises(TailraceError, match="no such savepoint") as raised:
+        feed(assembler(executed()), found, fourth)
+    assert raised.value.code is OUT_OF_ORDER
+
+
 def test_a_table_map_does_not_outlive_its_transaction() -> None:
     found = assembler(executed())
     feed(found, begin(1), table(), rows(1), commit())
@@ -231,6 +244,19 @@ def test_a_large_transaction_without_room_stops(tmp_path: Path, monkeypatch: pyt
     batch = found.cut()
     assert batch is not None
     assert (ids([batch]), batch.end["gtids"]) == ([1], f"{UUID}:1")
+
+
+def test_a_compressed_transaction_without_room_stops() -> None:
+    found = assembler(executed())
+
+    def full(event: bytes) -> Iterator[Message]:
+        yield from ()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found._decode = full
+    with pytest.raises(TailraceError, match="No space left") as raised:
+        list(found.feed([bytes(SIZE)]))
+    assert raised.value.code is NO_ROOM
 
 
 class TestWithoutGtids:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog import intervals
+from connectors.mysql.binlog.gtid import GREATEST, GtidPosition, GtidSet
+from connectors.mysql.binlog.intervals import Intervals
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 B = "4f22fb58-82db-22f2-0f44-d91bb0530673"
@@ -52,6 +56,97 @@ def test_sets_are_added_and_subtracted_as_sets_are(one: set[str], other: set[str
     assert first & second == made(one & other)
     assert first.covers(second) is (one >= other)
     assert first.add(next(iter(other), f"{A}:1")).covers(first)
+
+
+RANGES = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 9)).map(lambda drawn: (drawn[0], sum(drawn))), max_size=12
+)
+
+
+@given(RANGES, RANGES, st.integers(0, 60), st.sampled_from([1, 10**12, GREATEST - 60]))
+def test_intervals_are_sets_of_numbers(
+    one: list[tuple[int, int]], other: list[tuple[int, int]], number: int, base: int
+) -> None:
+    """Overlapping and touching, small and as large as they get."""
+
+    def moved(ranges: list[tuple[int, int]]) -> Intervals:
+        return intervals.normalized([(base + first, base + last) for first, last in ranges])
+
+    def numbers(ranges: list[tuple[int, int]]) -> set[int]:
+        return {base + n for first, last in ranges for n in range(first, last + 1)}
+
+    def of(members: set[int]) -> Intervals:
+        return intervals.normalized([(n, n) for n in members])
+
+    first, second = moved(one), moved(other)
+    members, others, number = numbers(one), numbers(other), base + number
+    assert first == of(members)
+    assert all(after[0] > before[1] + 1 for before, after in pairwise(first))
+    assert intervals.count(first) == len(members)
+    assert intervals.contains(first, number) is (number in members)
+    assert intervals.without(first, second) == of(members - others)
+    if number not in members:
+        assert intervals.with_number(first, number) == of({*members, number})
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> tuple[str, set[str]]:
+    """A set as people write it, and what is in it: ranges that overlap, sources twice, tags, blanks,
+    capitals, nothing between commas."""
+    parts: list[str] = []
+    found: set[str] = set()
+    for _ in range(draw(st.integers(0, 5))):
+        uuid = draw(st.sampled_from((A, B)))
+        words = [draw(st.sampled_from((uuid, uuid.upper())))]
+        source = uuid
+        for _ in range(draw(st.integers(0, 6))):
+            if draw(st.booleans()) and draw(st.booleans()):
+                tag = draw(st.sampled_from(("east", "_w", "T1", "a" * 32)))
+                words.append(tag)
+                source = f"{uuid}:{tag.lower()}"
+                continue
+            first, size = draw(st.integers(1, 30)), draw(st.integers(-2, 6))
+            dash = draw(st.sampled_from(("-", " - ")))
+            words.append(
+                f"{first}" if size == 0 else f"{first}{dash}{first + size}" if first + size > 0 else "1"
+            )
+            last = first + size if first + size > 0 else 1
+            start = first if first + size > 0 else 1
+            found |= {f"{source}:{n}" for n in range(start, last + 1)}
+        blank = draw(st.sampled_from(("", " ", "\n")))
+        parts.append(f"{blank}:{blank}".join(words))
+        parts += [""] * draw(st.integers(0, 1))
+    return draw(st.sampled_from((",", ",\n", " , "))).join(parts), found
+
+
+@given(texts())
+def test_a_set_is_read_as_people_write_it(drawn: tuple[str, set[str]]) -> None:
+    text, found = drawn
+    result = GtidSet.parse(text)
+    assert result == made(found)
+    assert result.count == len(found)
+
+
+@given(st.text("0123456789abcdef-:,_ \nXé¹", max_size=60) | st.text(max_size=20), st.booleans())
+def test_any_text_is_a_set_or_refused(text: str, behind: bool) -> None:
+    for read in (GtidSet.parse, GtidPosition.parse):
+        try:
+            result = read(f"{A}:{text}" if behind else text)
+        except ValueError:
+            continue
+        assert read(str(result)) == result
+
+
+@given(members, members, members)
+def test_sets_keep_the_laws_of_sets(one: set[str], other: set[str], third: set[str]) -> None:
+    a, b, c = made(one), made(other), made(third)
+    assert a - (b | c) == (a - b) - c
+    assert (a | b) & c == (a & c) | (b & c)
+    assert (a.covers(b) and b.covers(a)) is (a == b)
+    assert (a | b).covers(a)
+    assert a.covers(a & b)
+    assert not (a - b) & b
+    assert (a - b) | (a & b) == a
 
 
 @given(st.binary(max_size=80))
@@ -158,6 +253,39 @@ class TestPositions:
     def test_what_is_no_position_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"GTID|domain"):
             GtidPosition.parse(text)
+
+    @given(
+        *[
+            st.dictionaries(
+                st.integers(0, 3) | st.just(2**32 - 1),
+                st.tuples(st.integers(1, 2) | st.just(2**32 - 1), st.integers(1, 9) | st.just(2**64 - 1)),
+                max_size=4,
+            )
+        ]
+        * 2
+    )
+    def test_positions_are_what_every_domain_has_come_to(
+        self, one: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
+    ) -> None:
+        """Against a plain look at each domain."""
+        first, second = GtidPosition(one), GtidPosition(other)
+        behind = {domain for domain, (server, number) in other.items() if one.get(domain, (0, 0))[1] < number}
+        apart = {
+            domain
+            for domain, (server, number) in other.items()
+            if domain in one and one[domain][1] == number and one[domain][0] != server
+        }
+        assert first.covers(second) is (not behind | apart)
+        missing = first.missing(second)
+        assert (missing == "none") is first.covers(second)
+        assert {
+            int(part.partition("-")[0]) for part in missing.split(", ") if part != "none"
+        } == behind | apart
+        for domain, (server, number) in other.items():
+            name = f"{domain}-{server}-{number}"
+            assert (name in first) is (domain not in behind)
+            assert first.add(name) == GtidPosition({**one, domain: (server, number)})
+            assert name in first.add(name)
 
     @given(st.dictionaries(st.integers(0, 3), st.tuples(st.integers(1, 2), st.integers(1, 3)), max_size=4))
     def test_a_position_is_its_text(self, domains: dict[int, tuple[int, int]]) -> None:

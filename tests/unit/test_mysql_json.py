@@ -167,11 +167,51 @@ def test_damaged_documents_are_refused_or_read(document: Any, data: st.DataObjec
         (b"\x09\x01", "cut off"),
         (b"\x0f\x0c\x03abc", "a moment of 3 bytes"),
         (b"\x0c\x01\xff", "decode"),
+        (b"\x0b" + struct.pack("<d", math.inf), "the JSON number inf"),
+        (b"\x0b" + struct.pack("<d", math.nan), "the JSON number nan"),
+        (b"\x0f\x0a\x08" + struct.pack("<q", 10_000 * 13 << 46), "a date of the year 10000"),
+        (b"\x0f\x0b\x08" + struct.pack("<q", 60 << 30), "60 min"),
+        (b"\x0f\x0b\x08" + struct.pack("<q", 60 << 24), "60 s"),
+        (b"\x0f\x0b\x08" + struct.pack("<q", -1_000_000), "1000000 µs"),
+        (b"\x0f\x0b\x08" + struct.pack("<q", 839 << 36), "839 hours"),
+        (b"\x0f\x0c\x08" + struct.pack("<q", 24 << 36), "24 hours"),
+        (b"\x0f\x0a\x08" + struct.pack("<q", -1), "a date of the year -1"),
     ],
 )
 def test_what_is_no_document(raw: bytes, found: str) -> None:
     with pytest.raises(ValueError, match=found):
         binary_json.text(raw)
+
+
+def test_values_that_share_their_bytes_are_refused() -> None:
+    """Two members that are each the array before them, and so on: they would stand for 2^90 values."""
+    levels = 90
+    size = 10 * levels + 4
+    document = b"\2"
+    for level in range(levels):
+        member = b"\2" + (10).to_bytes(2, "little")
+        document += (2).to_bytes(2, "little") + (size - 10 * level).to_bytes(2, "little") + member * 2
+    document += (0).to_bytes(2, "little") + (4).to_bytes(2, "little")
+    texts = (
+        b"\2"
+        + struct.pack("<HH", 100, 404)
+        + (b"\x0c" + (304).to_bytes(2, "little")) * 100
+        + b"\x63"
+        + b"x" * 99
+    )
+    for shared in (document, texts):
+        for read in (binary_json.text, binary_json.tree, json_shapes.text):
+            with pytest.raises(ValueError, match="share their bytes"):
+                read(shared)
+
+
+def test_a_document_that_diffs_make_too_deep() -> None:
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    path = "$" + "[0]" * 59
+    with pytest.raises(ValueError, match="more than 100 levels"):
+        json_diffs.text(Patched(binary(deep), diff(REPLACE, path, deep)))
 
 
 def test_a_document_of_too_many_levels() -> None:
@@ -253,6 +293,7 @@ def test_diffs(diffs: bytes, expected: Any) -> None:
         (diff(REPLACE, "$", 1), r"for the path '\$'"),
         (diff(REPLACE, "$.list[*]", 1), "for the path"),
         (diff(REPLACE, "a", 1), "for the path 'a'"),
+        (diff(INSERT, '$."\\ud800"', 1), "surrogates"),
         (b"\3", "unknown operation 3"),
         (b"\2", "cut off"),
         (b"\2\x05$.a", "cut off: 5 bytes needed, 3 there"),

@@ -181,10 +181,48 @@ def test_every_cut_is_refused() -> None:
         reader.read(rows("c", 3, whole + b"\0", after=[True] * 3))
 
 
+@pytest.mark.parametrize("type", [codes.STRING, codes.VARCHAR, codes.VARCHAR_COMPRESSED])
+@pytest.mark.parametrize("most", [3, 300])
+def test_texts_longer_than_their_columns_are_refused(type: int, most: int) -> None:
+    """By every function that reads them."""
+    columns = [column(codes.LONG), column(type, most)]
+    reader = reader_of(*columns)
+    for key in (7, None):  # another function reads rows with NULLs
+        for size in (most, most + 1):
+            event = rows("c", 2, image(columns, [key, b"x" * size], [True] * 2), after=[True] * 2)
+            for _ in range(OFTEN):
+                if size == most:
+                    assert reader.read(event) == [(None, [key, b"x" * most])]
+                    continue
+                with pytest.raises(Malformed, match=f"column c1 has {size} bytes, and {most} at most"):
+                    reader.read(event)
+
+
 def test_an_event_without_rows_is_refused() -> None:
     reader = reader_of(column(codes.LONG))
     with pytest.raises(Malformed, match="no rows, or rows without columns"):
         reader.read(rows("c", 1, b"", after=[False]))
+
+
+@pytest.mark.parametrize("op", ["c", "u", "d"])
+def test_rows_without_columns_are_refused(op: Literal["c", "u", "d"]) -> None:
+    """There would be no end of them."""
+    reader = reader_of(column(codes.LONG), column(codes.LONG))
+    none = [False, False]
+    event = rows(op, 2, b"\0", *{"c": (None, none), "u": (none, none), "d": (none, None)}[op])
+    with pytest.raises(Malformed, match="rows without columns"):
+        reader.read(event)
+
+
+def test_functions_of_many_sets_of_columns_are_not_all_kept() -> None:
+    """With binlog_row_image=MINIMAL each statement may have its own."""
+    columns = [column(codes.TINY)] * 10
+    reader = reader_of(*columns)
+    for number in range(1, 1 << 10):
+        there = [bool(number >> i & 1) for i in range(10)]
+        event = rows("c", 10, image(columns, [7] * 10, there), after=there)
+        assert reader.read(event) == [(None, [7 if has else ABSENT for has in there])]
+    assert len(reader._functions) <= 256
 
 
 def test_an_event_of_another_width_is_refused() -> None:
@@ -236,8 +274,12 @@ def test_unknown_value_options_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type", "metadata"), [(6, 0), (20, 0), (codes.BLOB, 5), (codes.SET, 9), (codes.ENUM, 3), (codes.TIME, 7)]
-)
+    ("type", "metadata"),
+    [
+        (6, 0), (20, 0), (codes.BLOB, 5), (codes.SET, 9), (codes.ENUM, 3), (codes.TIME, 7), (codes.BIT, 0),
+        (codes.BIT, 8 << 8 | 1), (codes.DECIMAL, 0), (codes.DECIMAL, 66), (codes.DECIMAL, 5 | 6 << 8),
+    ],
+)  # fmt: skip
 def test_unknown_types_are_refused_by_name(type: int, metadata: int) -> None:
     with pytest.raises(NotReady, match=f"column c0 is of type {type}"):
         reader_of(column(type, metadata))

@@ -166,6 +166,12 @@ def test_an_unknown_collation_is_refused_by_its_number() -> None:
         mapped(column(codes.VARCHAR, 40, collation=9999))
 
 
+@pytest.mark.parametrize("type", [codes.ENUM, codes.SET])
+def test_a_label_that_is_no_text_is_refused(type: int) -> None:
+    with pytest.raises(NotReady, match="column c0 has a label that is no text of its character set"):
+        mapped(column(type, 1, labels=(b"a", b"\xff")))
+
+
 def test_big_numbers_without_a_sign() -> None:
     as_number = mapped(column(codes.LONGLONG, unsigned=True))
     encode = Mapping().form(as_number.type).encode

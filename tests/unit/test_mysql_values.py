@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -47,6 +49,38 @@ def test_decimals(drawn: tuple[int, int, int]) -> None:
     assert len(raw) == decimals.size(precision, scale)
     read = decimals.reader(precision, scale)(raw)
     assert read.as_tuple() == Decimal(f"{unscaled}E-{scale}").as_tuple()
+
+
+@pytest.mark.parametrize("scale", range(31))
+def test_decimals_of_every_precision(scale: int) -> None:
+    """The largest, the smallest, ones in each group, and something in between."""
+    drawn = Random(scale)
+    for precision in range(max(1, scale), 66):
+        read = decimals.reader(precision, scale)
+        most = 10**precision - 1
+        for number in (0, 1, most, most // 9, 10 ** (precision - 1), drawn.randrange(most + 1)):
+            for unscaled in (number, -number):
+                raw = packed(precision, scale, unscaled)
+                expected = Decimal(unscaled).scaleb(-scale, Context(prec=65))
+                assert read(raw) == expected
+                assert read(raw).as_tuple().exponent == -scale
+
+
+@given(st.data())
+def test_bytes_are_a_decimal_or_refused(data: st.DataObject) -> None:
+    """Of its type, and with one form of bytes."""
+    precision = data.draw(st.integers(1, 65))
+    scale = data.draw(st.integers(0, min(30, precision)))
+    size = decimals.size(precision, scale)
+    raw = data.draw(st.binary(min_size=size, max_size=size))
+    try:
+        number = decimals.reader(precision, scale)(raw)
+    except ValueError:
+        return
+    unscaled = int(number.scaleb(scale, Context(prec=65)))
+    assert abs(unscaled) < 10**precision
+    if unscaled:  # zero has a negative form too
+        assert packed(precision, scale, unscaled) == raw
 
 
 @pytest.mark.parametrize("raw", ["", "80", "8000000000ff", "80ffffffff00", "80000000000001"])
@@ -101,6 +135,27 @@ def test_times(seconds: int, micros: int, digits: int) -> None:
     assert values.duration(number.to_bytes(3 + width, "big")) == (-total if seconds < 0 else total)
 
 
+@given(st.binary(min_size=3, max_size=8))
+def test_bytes_are_a_moment_or_refused(raw: bytes) -> None:
+    """Whatever they are: a value in the type's range, or an error."""
+    day = 86_400_000_000
+    first, last = (
+        date(1, 1, 1).toordinal() - 366 - EPOCH.toordinal(),
+        date(9999, 12, 31).toordinal() - EPOCH.toordinal(),
+    )
+    with suppress(ValueError):
+        assert first <= values.days(raw[:3]) <= last
+    if len(raw) >= 5:
+        with suppress(ValueError):
+            assert first <= values.wall_time(raw) // day <= last
+    if 4 <= len(raw) <= 7:
+        with suppress(ValueError):
+            assert 0 < values.instant(raw) < 2**32 * 1_000_000
+    if len(raw) <= 6:
+        with suppress(ValueError):
+            assert abs(values.duration(raw)) < 839 * 3600 * 1_000_000
+
+
 @pytest.mark.parametrize(
     ("read", "raw"),
     [
@@ -125,12 +180,16 @@ def test_dates_that_no_calendar_has(read: Any, raw: str) -> None:
         (values.instant, "67748580ffffff"),
         (values.duration, "8000fc"),  # 60 minutes or more
         (values.duration, "b47000"),  # 839 hours
+        (values.wall_time, "99b3e2003c"),  # 60 seconds
+        (values.wall_time, "99b3e20f00"),  # 60 minutes
+        (values.wall_time, "99b3e38000"),  # 24 hours
+        (values.padded(2), "010000"),
         (values.geometry, "0000000001"),
         (values.vector, "0000803f00"),
     ],
 )
 def test_what_is_no_value(read: Any, raw: str) -> None:
-    with pytest.raises(ValueError, match=r"a fraction|not a|a vector of") as raised:
+    with pytest.raises(ValueError, match=r"a fraction|not a|a vector of|of a binary\(2\)") as raised:
         read(bytes.fromhex(raw))
     assert not isinstance(raised.value, values.NoDate)
 

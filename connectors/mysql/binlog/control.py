@@ -6,6 +6,7 @@ that is none of its kind; the decoder makes these the error of the event.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from connectors.mysql.binlog.event import HEADER, EventType, Reader, text
@@ -18,6 +19,9 @@ _FIXED: Final = {
     EventType.QUERY_COMPRESSED: 13,
 }
 """How long the fixed fields of events are that the decoder reads at their places. Of rows see `rowevents`."""
+
+_NAME: Final = re.compile(r"[^:\s/]+\.[0-9]{1,10}")
+"""Of a file of the log: it ends with the file's number."""
 
 _FEWEST_TYPES: Final = 35  # of MySQL 5.6, which began to write checksums
 
@@ -92,6 +96,6 @@ def incident(body: bytes, place: Place) -> Incident:
 
 def _file(raw: bytes) -> str:
     name = raw.decode()
-    if not name.isprintable() or not name:
+    if not name.isprintable() or not _NAME.fullmatch(name):
         raise ValueError(f"no name of a file: {name!r}")
     return name

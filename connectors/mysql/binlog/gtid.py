@@ -28,7 +28,7 @@ _INTERVAL: Final = re.compile(r"([0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?")
 _MARIADB: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
 _UUID_LENGTH: Final = 36
 
-_GREATEST: Final = (1 << 63) - 2
+GREATEST: Final = (1 << 63) - 2
 """The greatest number of a transaction: the server keeps the number behind it too, with a sign in 64 bits."""
 
 _FORMAT: Final = 1 << 56 | 1  # in the count of sources: they have tags; the count stands in between
@@ -70,7 +70,7 @@ class GtidSet:
                 if matched := _INTERVAL.fullmatch(word):
                     first = int(matched[1])
                     last = int(matched[2] or first)
-                    if not 0 < first <= _GREATEST or last > _GREATEST:
+                    if not 0 < first <= GREATEST or last > GREATEST:
                         raise ValueError(f"no transaction has the number {word!r}")
                     if first <= last:  # an empty interval is one of nothing, not a fault
                         sources.setdefault(source, []).append((first, last))
@@ -220,7 +220,7 @@ def split(gtid: str) -> tuple[str, int]:
     source, _, digits = gtid.rpartition(":")
     if _is_source(source) and digits.isdecimal() and digits.isascii():
         number = int(digits)
-        if 0 < number <= _GREATEST:
+        if 0 < number <= GREATEST:
             return source, number
     raise ValueError(f"not a GTID: {gtid[:120]!r}")
 

@@ -1,17 +1,19 @@
 """Compressed transactions of MySQL (TRANSACTION_PAYLOAD): the events in one, without their checksums.
 
-What stands in memory is bounded: a payload that says it is large, or does not say how large it is, is
-decompressed into an unnamed temporary file, and read from there event by event.
+What stands in memory is bounded: a payload that says it is large is decompressed into a temporary file, and
+read from there event by event. None takes more room than it says; one that does not say it is read in
+memory alone.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
-from io import BufferedReader
+from mmap import mmap
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import IO, Final
 
 import cramjam
 
@@ -23,6 +25,9 @@ IN_MEMORY: Final = 32 << 20
 _END, _SIZE, _COMPRESSION, _UNCOMPRESSED_SIZE = 0, 1, 2, 3
 _ZSTD, _NONE = 0, 255
 _MOST_FIELDS: Final = 1024  # bytes before the payload: three short numbers, and room for more
+_MOST_RATIO: Final = 1 << 16
+"""Times that what is compressed may be longer than the payload: zstd takes 4 bytes for 128 KiB at best."""
+
 _unpack_size: Final = Struct("<9xI").unpack_from
 
 
@@ -45,38 +50,43 @@ def events(body: memoryview, folder: Path | None = None) -> Iterator[bytes]:
     if compression != _ZSTD:
         raise ValueError(f"a payload compressed in an unknown way: {compression}")
     size = fields.get(_UNCOMPRESSED_SIZE)
-    if size is not None and size <= IN_MEMORY:
-        return _in(_decompressed(payload, size))
-    return _from_file(payload, size, folder)
+    if size is None:
+        data = bytearray(IN_MEMORY)
+        return _in(memoryview(data)[: _decompress(payload, data)])
+    if size > len(payload) * _MOST_RATIO:
+        raise ValueError(f"a payload of {len(payload)} bytes that cannot hold the {size} it says")
+    return _in(_in_memory(payload, size)) if size <= IN_MEMORY else _from_file(payload, size, folder)
 
 
-def _decompressed(payload: memoryview, size: int) -> memoryview:
-    data = bytearray(size)
+def _decompress(payload: memoryview, into: bytearray | mmap) -> int:
+    """How many bytes it was."""
     try:
-        found = cramjam.zstd.decompress_into(payload, data)
+        return cramjam.zstd.decompress_into(payload, into)
     except cramjam.DecompressionError as error:
-        raise ValueError(
-            f"a payload that is damaged, or longer than the {size} bytes it says: {error}"
-        ) from None
-    if found != size:
-        raise ValueError(f"a payload of {found} bytes decompressed that says it has {size}")
+        raise ValueError(f"a payload that is damaged, or longer than {len(into)} bytes: {error}") from None
+
+
+def _in_memory(payload: memoryview, size: int) -> memoryview:
+    data = bytearray(size)
+    _check(_decompress(payload, data), size)
     return memoryview(data)
 
 
-def _from_file(payload: memoryview, size: int | None, folder: Path | None) -> Iterator[bytes]:
-    with tempfile.NamedTemporaryFile(prefix="tailrace-", dir=folder) as file:
-        try:
-            target = cramjam.File(file.name, read=False, write=True, truncate=True)
-            found = cramjam.zstd.decompress_into(payload, target)
-        except cramjam.DecompressionError as error:
-            raise ValueError(f"a payload that is damaged: {error}") from None
-        if size is not None and found != size:
-            raise ValueError(f"a payload of {found} bytes decompressed that says it has {size}")
-        with Path(file.name).open("rb") as written:
-            yield from _read(written)
+def _check(found: int, size: int) -> None:
+    if found != size:
+        raise ValueError(f"a payload of {found} bytes decompressed that says it has {size}")
 
 
-def _read(file: BufferedReader) -> Iterator[bytes]:
+def _from_file(payload: memoryview, size: int, folder: Path | None) -> Iterator[bytes]:
+    with tempfile.TemporaryFile(prefix="tailrace-", dir=folder) as file:
+        # The room is taken before: a full disk is an error then, and ends the process later on.
+        os.posix_fallocate(file.fileno(), 0, size)
+        with mmap(file.fileno(), size) as room:
+            _check(_decompress(payload, room), size)
+        yield from _read(file)
+
+
+def _read(file: IO[bytes]) -> Iterator[bytes]:
     while head := file.read(HEADER):
         size = _size(head, 0)
         event = head + file.read(size - HEADER)

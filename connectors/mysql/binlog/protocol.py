@@ -60,6 +60,8 @@ UNKNOWN: Final = code(
 _unpack_header: Final = struct.Struct("<IBIIIH").unpack_from
 _unpack_table: Final = struct.Struct("<IHH").unpack_from
 _FLAGS: Final = 17  # of the header
+_KIND: Final = -CHECKSUM - 1  # of checksums, in FORMAT_DESCRIPTION, before its own
+_CRC32: Final = b"\1"  # as that kind
 _TABLE: Final = 8  # of TABLE_MAP: number and flags
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
 _ROTATE: Final = int(EventType.ROTATE)
@@ -241,12 +243,15 @@ class Decoder:
         return self._rotated(control.rotate(event[HEADER:], place))
 
     def _begin(self, event: bytes, place: Place) -> Format:
-        # It always has room for a checksum; whether that holds one it says itself.
+        # It has a checksum itself, whether the others have one or not.
         format, lengths = control.format_description(event[HEADER:-CHECKSUM], place)
-        if format.checksum:
-            flags = (place.flags & ~IN_USE).to_bytes(2, "little")
-            if crc32(event[:_FLAGS] + flags + event[HEADER:]) != _RIGHT:
-                raise self._damaged(event)
+        flags = (place.flags & ~IN_USE).to_bytes(2, "little")
+        # A server that changes it for a connection makes its checksum anew only if the others have one too.
+        # So it may be wrong where they have none; but where it would be right if they had one, they have.
+        if (
+            crc32(event[:_FLAGS] + flags + event[HEADER:_KIND] + _CRC32 + event[-CHECKSUM:]) == _RIGHT
+        ) is not (format.checksum):
+            raise self._damaged(event)
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")
         self._bodies = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map}

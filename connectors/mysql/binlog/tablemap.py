@@ -110,6 +110,8 @@ def describe(raw: bytes, flavor: Flavor) -> Description:
         )
         for i, (type, meaning) in enumerate(kinds)
     )
+    if len(set(names.values())) != len(names):
+        raise ValueError(f"two columns of one name: {', '.join(names.values())}")
     return Description(schema, table, columns, _key(fields, len(columns)))
 
 

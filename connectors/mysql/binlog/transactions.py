@@ -46,7 +46,7 @@ def gtid(body: bytes, place: Place) -> Gtid:
                 committed = int.from_bytes(first, "little")
             if committed == 0 or committed == _UNKNOWN_TIME:
                 committed = None
-    if number >> 63:
+    if number > gtids.GREATEST:
         raise ValueError(f"a transaction of number {number}")
     return Gtid(place, f"{_format_uuid(uuid)}:{number}" if number else None, committed)
 

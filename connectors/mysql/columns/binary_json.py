@@ -5,11 +5,13 @@ where its key is and the type and place of its value; small numbers and literals
 themselves. Offsets count from the beginning of the object or array and have 16 bits in the small form, 32 in
 the large one. Members are stored, and stay, in the order of their names' lengths, then of their bytes.
 
-Everything raises ValueError for what the server never writes.
+Everything raises ValueError for what the server never writes. Among it are values that share their bytes: a
+few of them can stand for endless ones.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from base64 import b64encode
 from collections.abc import Callable
@@ -61,23 +63,27 @@ def tree(document: bytes) -> Node:
     return node
 
 
-def tree_text(node: Node) -> str:
-    """A changed document as the server prints it."""
+def tree_text(node: Node, depth: int = 0) -> str:
+    """A changed document as the server prints it. `depth`: levels around it."""
     if isinstance(node, str):
         return node
+    if depth >= _DEEPEST:
+        raise ValueError(f"a JSON document of more than {_DEEPEST} levels")
     if isinstance(node, list):
-        return _array_text([tree_text(item) for item in node])
-    return _object_text([(key, tree_text(value)) for key, value in node.items()])
+        return _array_text([tree_text(item, depth + 1) for item in node])
+    return _object_text([(key, tree_text(value, depth + 1)) for key, value in node.items()])
 
 
 def value_text(document: bytes, type: int, at: int) -> str:
     """A value of that type in a document's outermost object or array, by where it begins."""
-    text: str = _TEXT.value(document, type, at, len(document), 1)
+    text: str = _TEXT.value(document, type, at, len(document), 1, [len(document)])
     return text
 
 
 def double_text(value: float) -> str:
     """The server's digits: the fewest that tell the number, an exponent below 1e-15 and from 1e15 on."""
+    if not math.isfinite(value):
+        raise ValueError(f"the JSON number {value}")
     text = repr(value)
     mantissa, letter, exponent = text.partition("e")
     if not letter:
@@ -130,28 +136,37 @@ class _Reader:
         if not document:  # what ALTER TABLE fills a new column with, and the server reads as null
             return "null"
         try:
-            return self.value(document, document[0], 1, len(document), 0)
+            return self.value(document, document[0], 1, len(document), 0, [len(document)])
         except (IndexError, struct.error) as error:
             raise ValueError(f"a JSON document that is cut off: {error}") from None
 
-    def value(self, data: bytes, type: int, at: int, end: int, depth: int) -> Any:
-        """The value of that type which begins at `at`; nothing of it lies behind `end`."""
+    def value(self, data: bytes, type: int, at: int, end: int, depth: int, unread: list[int]) -> Any:
+        """The value of that type which begins at `at`; nothing of it lies behind `end`. `unread`: how many
+        bytes there are that belong to no value before it."""
         if type == 12:
-            return encode_basestring(_bytes(data, at, end).decode())
+            return encode_basestring(_bytes(data, at, end, unread).decode())
         if number := _NUMBERS.get(type):
             return str(number.unpack_from(data, at)[0])
         if type < 4:
-            return self._container(data, at, end, depth + 1, large=bool(type & 1), is_object=type < 2)
+            return self._container(data, at, end, depth + 1, unread, large=bool(type & 1), is_object=type < 2)
         if type == 4:
             return _literal(data[at])
         if type == 11:
             return double_text(_DOUBLE.unpack_from(data, at)[0])
         if type == 15:
-            return _opaque(data[at], _bytes(data, at + 1, end))
+            return _opaque(data[at], _bytes(data, at + 1, end, unread))
         raise ValueError(f"a JSON value of the unknown type {type}")
 
     def _container(
-        self, data: bytes, start: int, end: int, depth: int, *, large: bool, is_object: bool
+        self,
+        data: bytes,
+        start: int,
+        end: int,
+        depth: int,
+        unread: list[int],
+        *,
+        large: bool,
+        is_object: bool,
     ) -> Any:
         if depth > _DEEPEST:
             raise ValueError(f"a JSON document of more than {_DEEPEST} levels")
@@ -164,11 +179,12 @@ class _Reader:
         values_at = at + count * entry if is_object else at
         if values_at + count * _VALUES[large].size > end:
             raise ValueError(f"a JSON object or array of {count} members in {size} bytes")
+        _take(unread, values_at + count * _VALUES[large].size - start)
         values = []
         for place in range(values_at, values_at + count * _VALUES[large].size, _VALUES[large].size):
             type, offset = _VALUES[large].unpack_from(data, place)
             if type not in _INLINED[large]:
-                values.append(self.value(data, type, start + offset, end, depth))
+                values.append(self.value(data, type, start + offset, end, depth, unread))
             elif type == 4:
                 values.append(_literal(data[place + 1]))
             else:
@@ -180,6 +196,7 @@ class _Reader:
             offset, size = _KEYS[large].unpack_from(data, place)
             if start + offset + size > end:
                 raise ValueError("a JSON key behind its object's end")
+            _take(unread, size)
             keys.append(data[start + offset : start + offset + size].decode())
         return self.object(list(zip(keys, values, strict=True)))
 
@@ -190,12 +207,19 @@ def _literal(value: int) -> str:
     return _LITERALS[value]
 
 
-def _bytes(data: bytes, at: int, end: int) -> bytes:
+def _bytes(data: bytes, at: int, end: int, unread: list[int]) -> bytes:
     """Those behind their length at `at`."""
     size, at = length(data, at)
     if at + size > end:
         raise ValueError(f"a JSON text of {size} bytes, of which {end - at} are there")
+    _take(unread, size)
     return data[at : at + size]
+
+
+def _take(unread: list[int], count: int) -> None:
+    unread[0] -= count
+    if unread[0] < 0:
+        raise ValueError("JSON values that share their bytes")
 
 
 def _opaque(type: int, data: bytes) -> str:

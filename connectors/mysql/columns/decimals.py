@@ -17,9 +17,14 @@ _MOST: Final = 65  # digits that the server allows
 _EXACT: Final = Context(prec=_MOST)
 
 
+def exists(precision: int, scale: int) -> bool:
+    """Whether there is such a type."""
+    return 0 < precision <= _MOST and 0 <= scale <= precision
+
+
 def _groups(precision: int, scale: int) -> list[int]:
     """The digits of each group, from the left."""
-    if not 0 < precision <= _MOST or not 0 <= scale <= precision:
+    if not exists(precision, scale):
         raise ValueError(f"decimal({precision},{scale})")
     whole, fraction = divmod(precision - scale, 9), divmod(scale, 9)
     groups = [whole[1], *[9] * whole[0], *[9] * fraction[0], fraction[1]]

@@ -87,7 +87,9 @@ def _legs(path: str) -> list[_Leg]:
             raise ValueError(f"a JSON diff for the path {path!r}")
         quoted, name, index, from_end = found.groups()
         if quoted is not None:
-            legs.append(json.loads(quoted))
+            name = json.loads(quoted)
+            name.encode()  # no half of a character
+            legs.append(name)
         elif name is not None:
             legs.append(name)
         else:

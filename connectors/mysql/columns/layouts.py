@@ -25,7 +25,9 @@ LENGTHS: Final = {1: "B", 2: "H", 3: "BH", 4: "I"}
 _INTEGERS: Final = {codes.TINY: "b", codes.SHORT: "h", codes.LONG: "i", codes.LONGLONG: "q"}
 _SIZES: Final = {codes.INT24: "3s", codes.DATE: "3s", codes.NEWDATE: "3s", codes.YEAR: "B"}
 _FRACTIONAL: Final = {codes.TIMESTAMP: 4, codes.DATETIME: 5, codes.TIME: 3}  # bytes before the fraction
+_DECLARED: Final = codes.STRINGS | {codes.VARCHAR_COMPRESSED}  # with the most bytes that they may have
 _BLOBS: Final = codes.BLOBS | {codes.BLOB_COMPRESSED, codes.GEOMETRY, codes.JSON, codes.VECTOR}
+_MOST_BITS: Final = 64
 _OLD: Final = frozenset({codes.OLD_TIMESTAMP, codes.OLD_TIME, codes.OLD_DATETIME})
 
 
@@ -35,6 +37,7 @@ class Layout:
 
     format: str  # of `struct`; "": behind a length
     length: int  # bytes of that length
+    most: int  # bytes that the type allows behind it; 0: as many as it can tell
     is_json: bool  # a partial update may hold diffs in its place
     null: Callable[[Any], bool] | None  # fields of which it is true are read as NULL
 
@@ -47,7 +50,8 @@ def layout(table: str, column: MappedColumn, options: TypeOptions) -> Layout:
     null = None
     if options.zero_dates == "null" and zero_dates.is_dated(column.type):
         null = zero_dates.is_no_date(column.type)
-    return Layout(format, length, column.type == codes.JSON, null)
+    most = column.metadata if column.type in _DECLARED else 0
+    return Layout(format, length, most, column.type == codes.JSON, null)
 
 
 def _format(column: MappedColumn) -> tuple[str, int]:
@@ -56,7 +60,7 @@ def _format(column: MappedColumn) -> tuple[str, int]:
         return _INTEGERS[type].upper() if column.unsigned else _INTEGERS[type], 0
     if type in _SIZES:
         return _SIZES[type], 0
-    if type in codes.STRINGS or type == codes.VARCHAR_COMPRESSED:
+    if type in _DECLARED:
         return "", 1 if metadata < 256 else 2
     if type in _BLOBS:
         return "", metadata if metadata in LENGTHS else 0
@@ -68,9 +72,11 @@ def _format(column: MappedColumn) -> tuple[str, int]:
         case codes.DOUBLE:
             return "d", 0
         case codes.DECIMAL:
-            return f"{decimals.size(*digits(metadata))}s", 0
+            precision, scale = digits(metadata)
+            return f"{decimals.size(precision, scale)}s" if decimals.exists(precision, scale) else "", 0
         case codes.BIT:
-            return f"{(bit_count(metadata) + 7) // 8}s", 0
+            count = bit_count(metadata)
+            return f"{(count + 7) // 8}s" if 1 <= count <= _MOST_BITS else "", 0
         case codes.ENUM:
             return LENGTHS[metadata] if metadata in (1, 2) else "", 0
         case codes.SET:

@@ -38,6 +38,9 @@ NO_DOCUMENT: Final = code(
 Pair: TypeAlias = tuple[Row | None, Row | None]
 """The rows before and after a change."""
 
+_MOST_SHAPES: Final = 256
+"""Sets of columns of a table's events of which functions are kept: each statement may have its own."""
+
 _READING_ERRORS: Final = (IndexError, KeyError, TypeError, ValueError, struct.error)
 
 
@@ -68,6 +71,8 @@ class RowReader:
             if rows.width != len(self._layouts):
                 found = f"rows of {rows.width} columns, the table has {len(self._layouts)}"
                 raise self._malformed(rows, found)
+            if len(self._functions) >= _MOST_SHAPES:
+                self._functions.clear()
             function = self._functions[shape] = self._function(rows)
         try:
             return function(rows.data)
@@ -76,6 +81,8 @@ class RowReader:
 
     def _function(self, rows: Rows) -> Callable[[bytes], list[Pair]]:
         width = len(self._layouts)
+        if not _has_columns(rows):
+            return _without_columns
         lacking = ["ABSENT"] * width
         if rows.before is None:
             return _inserts(Images(self._layouts, _present(rows.after, width), lacking))
@@ -89,6 +96,8 @@ class RowReader:
         return _partial_updates(olds, news) if rows.partial else _updates(olds, news)
 
     def _walk(self, rows: Rows) -> list[Pair]:
+        if rows.data and not _has_columns(rows):  # there would be no end of them
+            raise self._malformed(rows, "rows without columns")
         data = rows.data
         width = len(self._layouts)
         pairs: list[Pair] = []
@@ -132,6 +141,14 @@ class RowReader:
 def _present(bitmap: bytes | None, width: int) -> list[int]:
     bits = int.from_bytes(bitmap or b"", "little")
     return [i for i in range(width) if bits >> i & 1]
+
+
+def _has_columns(rows: Rows) -> bool:
+    return any(rows.before or b"") or any(rows.after or b"")
+
+
+def _without_columns(data: bytes) -> list[Pair]:
+    raise ValueError("nobody knows how many rows")
 
 
 def _inserts(news: Images) -> Callable[[bytes], list[Pair]]:

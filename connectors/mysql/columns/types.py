@@ -180,7 +180,11 @@ def _labelled(table: str, column: MappedColumn) -> Mapped:
     if column.labels is None:
         raise _untold(table)
     charset = _charset(table, column)
-    labels = tuple([charset.decode(label) for label in column.labels])
+    try:
+        labels = tuple([charset.decode(label) for label in column.labels])
+    except ValueError as error:
+        why = f"column {column.name} has a label that is no text of its character set: {error}"
+        raise unsupported(table, column, why) from None
     if column.type == codes.ENUM:
         return LogicalType(Kind.ENUM, "enum", labels=labels), values.enum(labels), False
     return LogicalType(Kind.STRING, "set", labels=labels), values.set_of(labels), False

@@ -67,7 +67,13 @@ def bits(count: int) -> Callable[[bytes], str]:
 
 def padded(size: int) -> Callable[[bytes], bytes]:
     """BINARY(size): the log leaves zero bytes at the end out."""
-    return lambda raw: raw.ljust(size, b"\0")
+
+    def read(raw: bytes) -> bytes:
+        if len(raw) > size:
+            raise ValueError(f"{len(raw)} bytes of a binary({size})")
+        return raw.ljust(size, b"\0")
+
+    return read
 
 
 def enum(labels: Sequence[str]) -> Callable[[int], str]:
@@ -122,7 +128,7 @@ def _fraction(raw: bytes, at: int) -> int:
 def wall_time(raw: bytes) -> int:
     """DATETIME as µs since 1970-01-01 on the wall."""
     packed = int.from_bytes(raw[:5], "big") - 0x80_0000_0000
-    if packed < 0:
+    if packed < 0 or packed & 63 > 59:
         raise ValueError(f"not a datetime: {raw.hex()}")
     return _minute(packed >> 6) + (packed & 63) * _SECOND + (_fraction(raw, 5) if len(raw) > 5 else 0)
 
@@ -130,7 +136,10 @@ def wall_time(raw: bytes) -> int:
 @lru_cache(maxsize=4096)
 def _minute(packed: int) -> int:
     year, month = divmod(packed >> 16, 13)
-    clock = (packed >> 6 & 31) * 60 + (packed & 63)
+    hours, minutes = packed >> 6 & 31, packed & 63
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"not a time of a day: {hours} hours and {minutes} minutes")
+    clock = hours * 60 + minutes
     return _days(year, month, packed >> 11 & 31) * _DAY + clock * 60 * _SECOND
 
 

@@ -27,6 +27,8 @@ def _special(name: str, definition: str, *rows: str, only: tuple[str, ...] = ())
     return Table(name, f"id int PRIMARY KEY, {definition}", inserts, only)
 
 
+_LABELS: Final = ", ".join([f"'l{n}'" for n in range(1, 301)])
+_MEMBERS: Final = ", ".join([f"'l{n}'" for n in range(1, 65)])
 _NINES: Final = "9" * 35 + "." + "9" * 30
 
 FAMILIES: Final = (
@@ -50,6 +52,13 @@ FAMILIES: Final = (
     family("bigints_unsigned", "x bigint unsigned", "1", "9223372036854775807", "0", "NULL"),
     _special("bigints_unsigned_large", "x bigint unsigned", "9223372036854775808", "18446744073709551615"),
     family(
+        "integers_with_zeros",
+        "i1 tinyint zerofill, i2 smallint(7) zerofill, i3 mediumint zerofill, i4 int zerofill",
+        "7, 7, 7, 7",
+        "255, 65535, 16777215, 4294967295",
+        "NULL, NULL, NULL, NULL",
+    ),
+    family(
         "integers_with_widths",
         "i4 int(5) zerofill, i8 bigint(3), b tinyint(1), l boolean, n serial",
         "7, 7, 1, true, 1",
@@ -68,6 +77,13 @@ FAMILIES: Final = (
         "3.4028234e38, 1.7976931348623157e308",
         "1.17549435e-38, 2.2250738585072014e-308",
         "NULL, NULL",
+    ),
+    family(
+        "numbers_unsigned",
+        "f4 float unsigned, f8 double unsigned, z double zerofill, n decimal(9,2) zerofill",
+        "1.5, 0.1, 2.25, 12.5",
+        "0, 1e300, 0, 0",
+        "NULL, NULL, NULL, NULL",
     ),
     family("floats_with_digits", "f4 float(7,4)", "1.5", "1.1", "-999.9999", "NULL"),
     family("doubles_with_digits", "f8 double(9,2), f real", "1.5, 2.5", "1234567.89, 1e-5", "NULL, NULL"),
@@ -92,6 +108,14 @@ FAMILIES: Final = (
         "b'1', b'10110', b'101100001', 18446744073709551615",
         "NULL, NULL, NULL, 1",
         "NULL, NULL, 256, 9223372036854775808",
+    ),
+    family(
+        "bits_of_each_width",
+        "b7 bit(7), b8 bit(8), b15 bit(15), b16 bit(16), b24 bit(24), b33 bit(33)",
+        "1, 1, 1, 1, 1, 1",
+        "0, 0, 0, 0, 0, 0",
+        "127, 255, 32767, 65535, 16777215, 8589934591",
+        "NULL, NULL, NULL, NULL, NULL, NULL",
     ),
     family("years", "y year", "2026", "1901", "2155", "1970", "NULL"),
     _special("years_zero", "y year", "0"),
@@ -121,6 +145,14 @@ FAMILIES: Final = (
         "'2026-03-29 02:30', '2026-03-29 02:30', '2026-03-29 02:30', '2026-03-29 02:30'",
         "NULL, NULL, NULL, NULL",
     ),
+    family(
+        "datetimes_of_each_fraction",
+        "t1 datetime(1), t2 datetime(2), t5 datetime(5)",
+        "'2026-01-31 13:14:15.1', '2026-01-31 13:14:15.12', '2026-01-31 13:14:15.12345'",
+        "'1969-12-31 23:59:59.9', '1969-12-31 23:59:59.99', '1969-12-31 23:59:59.99999'",
+        "'2026-01-31', '2026-01-31 13:14:15.10', '2026-01-31 13:14:15.12000'",
+        "NULL, NULL, NULL",
+    ),
     family("datetimes_of_two_digits", "t datetime, t6 datetime(6)", "'0044-03-15', '0001-01-01 00:00:00.5'"),
     family(
         "timestamps",
@@ -133,6 +165,20 @@ FAMILIES: Final = (
         "'2026-01-31 13:14:15', '2026-01-31 13:14:15.5', '2026-01-31 13:14:15.120',"
         " '2026-01-31 13:14:15.100000'",
         "NULL, NULL, NULL, NULL",
+    ),
+    family(
+        "timestamps_of_each_fraction",
+        "t2 timestamp(2) NULL, t4 timestamp(4) NULL, t5 timestamp(5) NULL",
+        "'2026-01-31 13:14:15.12', '2026-01-31 13:14:15.1234', '2026-01-31 13:14:15.12345'",
+        "'2026-01-31', '2026-01-31 13:14:15.10', '2026-01-31 13:14:15.12000'",
+        "NULL, NULL, NULL",
+    ),
+    family(
+        "times_of_each_fraction",
+        "t2 time(2), t4 time(4), t5 time(5)",
+        "'13:14:15.12', '13:14:15.1234', '13:14:15.12345'",
+        "'13:14', '13:14:15.10', '13:14:15.12000'",
+        "NULL, NULL, NULL",
     ),
     family(
         "times",
@@ -210,9 +256,21 @@ FAMILIES: Final = (
         "''",
         "NULL",
     ),
+    family("moods_of_many", f"m enum({_LABELS})", "'l1'", "'l255'", "'l256'", "'l300'", "NULL"),
     family("moods_invalid", "m enum('sad','happy')", "'none'", "2"),
     family("moods_with_commas", "m enum('so, so','a')", "'so, so'", "'a'"),
     family("sets", "s set('a','b','ü')", "'a'", "''", "'a,b,ü'", "'ü,a'", "NULL"),
+    family("sets_of_many", f"s set({_MEMBERS})", "'l1'", "'l64'", "'l9,l33,l64'", "''", "NULL"),
+    family(
+        "places_of_each_kind",
+        "g geometry",
+        "st_geomfromtext('LINESTRING(0 0,1 1)')",
+        "st_geomfromtext('POLYGON((0 0,0 9,9 9,0 0),(1 2,1 3,2 3,1 2))')",
+        "st_geomfromtext('MULTIPOINT(1 1,2 2)')",
+        "st_geomfromtext('MULTILINESTRING((0 0,1 1),(2 2,3 3))')",
+        "st_geomfromtext('MULTIPOLYGON(((0 0,0 1,1 1,0 0)))')",
+        "st_geomfromtext('GEOMETRYCOLLECTION(POINT(1 1),LINESTRING(0 0,1 1))')",
+    ),
     family(
         "places",
         "g geometry, p point, l linestring, f polygon, m multipoint, c geometrycollection",

@@ -37,14 +37,17 @@ class Golden:
         return recording.path(name)
 
 
-#: The release on which settings are recorded.
-_RELEASE: Final = "mysql9"
+#: The releases on which settings are recorded: one of each connector.
+_SET: Final = ("mysql9", "mariadb10")
 
 #: By name.
 FILES: Final[Mapping[str, Golden]] = {
-    _RELEASE: Golden(_RELEASE),
-    **{f"{_RELEASE}-{name}": Golden(_RELEASE, options, _RELEASE) for name, options in OPTIONS.items()},
-    "mariadb10": Golden("mariadb10"),
+    **{release: Golden(release) for release in _SET},
+    **{
+        f"{release}-{name}": Golden(release, options, release)
+        for release in _SET
+        for name, options in OPTIONS.items()
+    },
     "mariadb11": Golden("mariadb11", base="mariadb10"),
 }
 

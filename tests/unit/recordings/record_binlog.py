@@ -1,5 +1,7 @@
 """Record binary logs of real servers, for the decoder's tests: python -m tests.unit.recordings.record_binlog
 
+Behind it, which releases (all by default), or `mysql9:values` for one scenario alone.
+
 Writes into `binlog/` beside this file, for each release of a server and each scenario, the file that the
 server wrote; for each release what it sent over a connection (`<release>.packets`); and in `<release>.json`
 what the server itself says of each file (SHOW BINLOG EVENTS) and of the tables (information_schema).
@@ -37,6 +39,36 @@ _OWN_COLUMNS = {
     "mariadb11": ", i6 inet6, i4 inet4, u uuid, vcomp varchar(500) COMPRESSED, tcomp text COMPRESSED,"
     " vec vector(3)",
 }
+_OWN_VALUES = {
+    "mysql9": (", vec", ", STRING_TO_VECTOR('[1,-2.5,3]')"),
+    "mariadb10": (
+        ", i6, i4, u, vcomp, tcomp",
+        ", '::1', '1.2.3.4', '123e4567-e89b-12d3-a456-426655440000', REPEAT('c', 200), REPEAT('d', 200)",
+    ),
+    "mariadb11": (
+        ", i6, i4, u, vcomp, tcomp, vec",
+        ", '::1', '1.2.3.4', '123e4567-e89b-12d3-a456-426655440000', REPEAT('c', 200), REPEAT('d', 200),"
+        " VEC_FROMTEXT('[1,-2.5,3]')",
+    ),
+}
+_FILLED = (
+    "INSERT INTO filled (id, tiny, utiny, small, medium, big, ubig, num, unum, f, d, y, b, dt, t, dtm, ts, c,"
+    " clatin, cwide, bin, vbin, v, vlatin, tx, txlatin, bl, tbl, e, elatin, s, j, g, p, hidden{own_names})"
+    " VALUES (%d, -128, 255, -32768, 16777215, -9223372036854775808, 18446744073709551615, -123456789.125,"
+    " 99999, 1.5, 1e300, 2155, b'1010101010101', '2026-01-31', '-12:34:56.789', '9999-12-31 23:59:59.999999',"
+    " '2038-01-19 03:14:07.99', 'äb', 'Zoë', REPEAT('w', 200), x'00ff00', x'deadbeef', 'text', 'été',"
+    " REPEAT('t', 300), 'été', REPEAT('b', 300), x'00', 'é', 'ü', 'p,q', '{document}',"
+    " ST_GeomFromText('LINESTRING(0 0,1 1)'), ST_GeomFromText('POINT(1 2)', 4326), 7{own_values})"
+)
+_MOMENTS = (
+    "JSON_ARRAY(CAST(1.5 AS decimal(5,2)), CAST('2026-01-31' AS date), CAST('-13:14:15.5' AS time(6)),"
+    " CAST('2026-01-31 13:14:15.5' AS datetime(6)), CAST(x'00ff' AS binary))"
+)
+_DOCUMENT = (
+    '{"a": [1, -2, 70000, -70000, 5000000000, 1.5, "x", null, true, {"b": {}}], "long": "'
+    + "so it is " * 20
+    + '"}'
+)
 _INSERT = (
     "INSERT INTO kinds (id, tiny, v, tx, e, s, j, g, hidden) VALUES "
     "(1, -1, 'one', REPEAT('text ', 20), 'é', 'p,r', '{{\"k\": 1}}', ST_GeomFromText('POINT(1 2)'), 8),"
@@ -98,6 +130,31 @@ SCENARIOS = (
             "UPDATE versioned SET v = 'y'",
         ],
         releases=_MARIADB,
+    ),
+    Scenario(
+        "values",  # of every type, in every kind of image
+        [
+            "CREATE TABLE filled ({columns}, PRIMARY KEY (id))",
+            _FILLED % 1,
+            _FILLED % 2,
+            "UPDATE filled SET tiny = tiny + 1, v = 'other', dtm = '2026-01-31 13:14:15.123456', e = 'a'",
+            "SET SESSION binlog_row_image = MINIMAL",
+            "UPDATE filled SET num = 1.125, tx = 'short', b = 7, s = 'r' WHERE id = 1",
+            "SET SESSION binlog_row_image = FULL",
+            "CREATE TABLE more (id int PRIMARY KEY, b bit(64), s set({labels}), n decimal(65,30), t time,"
+            " t6 time(6), dt datetime, dt3 datetime(3), ts timestamp NULL, ts6 timestamp(6) NULL,"
+            " mb mediumblob, u varchar(20) CHARACTER SET utf16, sj varchar(20) CHARACTER SET sjis,"
+            " g varchar(20) CHARACTER SET gbk, j json)",
+            "INSERT INTO more VALUES (1, 18446744073709551615, 'l0,l9,l19',"
+            " -12345678901234567890.123456789012345, '838:59:59', '-00:00:00.000001', '0999-01-01',"
+            " '2026-01-31 13:14:15.123', '2026-01-31 13:14:15', '2026-01-31 13:14:15.123456', x'00ff',"
+            " 'äöü€', '日本語', '中文', {moments}), (2, 0, '', 0, '00:00', '00:00', '9999-12-31',"
+            " '1000-01-01', '1970-01-01 00:00:01', '1970-01-01 00:00:01', '', '', '', '', '[]')",
+            "UPDATE more SET b = 5, j = '{{}}'",
+            "{partial}",
+            "UPDATE filled SET j = {changed}",
+            "DELETE FROM filled",
+        ],
     ),
     Scenario(
         "minimal",  # what is described and what is logged
@@ -252,21 +309,30 @@ SCENARIOS = (
 )
 
 
-def record(release: str) -> None:
-    told: dict[str, Any] = {}
+def record(release: str, only: str = "") -> None:
+    """`only`: the name of a scenario; nothing is recorded anew of the others."""
+    told: dict[str, Any] = json.loads((FOLDER / f"{release}.json").read_text()) if only else {}
+    mysql = release.startswith("mysql")
     with MySqlServer(release, {"server_id": 11}) as server:
         words = {
             "columns": _COLUMNS.format(invisible="INVISIBLE") + _OWN_COLUMNS[release],
             "many": "".join(f", c{i} int" for i in range(300)),
             "folder": server.process.directory,
             "long": "so that it is long, " * 20,
+            "document": _DOCUMENT,
+            "own_names": _OWN_VALUES[release][0],
+            "own_values": _OWN_VALUES[release][1],
+            "labels": ", ".join(f"'l{n}'" for n in range(20)),
+            "moments": _MOMENTS if mysql else "'[1]'",
+            "partial": "SET SESSION binlog_row_value_options = PARTIAL_JSON" if mysql else "DO 0",
+            "changed": "JSON_SET(j, '$.long', 'short', '$.a[1]', 'x')" if mysql else "'{}'",
         }
         rows = server.process.directory / "rows.csv"
         rows.write_text("10,1.5,ten\n11,2.5,eleven\n")
         rows.chmod(0o644)
         server.execute("CREATE DATABASE shop")
         for scenario in SCENARIOS:
-            if release not in scenario.releases:
+            if release not in scenario.releases or only not in ("", scenario.name):
                 continue
             globals = [before for before in scenario.before if before.startswith("SET GLOBAL")]
             names = [before.split()[2] for before in globals]
@@ -348,5 +414,5 @@ def sent(server: MySqlServer, file: str) -> Iterator[bytes]:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for release in sys.argv[1:] or RELEASES:
-        record(release)
+    for argument in sys.argv[1:] or RELEASES:
+        record(*argument.split(":"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -49,6 +50,7 @@ _REPLICA: Final = (
     "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
     "configuration and restart it; what it has applied until then is in no log of its own."
 )
+_MOMENT: Final = 1.0  # seconds that a transaction's coordinator may well take
 _DAY: Final = 86_400
 
 # As information_schema has it MariaDB hides it from an account that may only read.
@@ -111,6 +113,8 @@ class Checks:
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
+        if (prepared := await self._prepared()) is not None:
+            yield prepared
         there = await table_checks.found(self._session)
         captured = [table for table in there if not table.kind and self._tables.captured(*table.name)]
         for finding in table_checks.look(
@@ -183,6 +187,25 @@ class Checks:
             return fault(title, error)
         size = sum(file.size for file in files)
         return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+
+    async def _prepared(self) -> Finding | None:
+        """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""
+        try:
+            if not (found := await self._catalogue.prepared()):
+                return None
+            await asyncio.sleep(_MOMENT)
+            still = [xid for xid in await self._catalogue.prepared() if xid in found]
+        except Stop:
+            return None
+        if not still:
+            return None
+        return Finding(
+            "XA transactions",
+            f"prepared, and neither committed nor rolled back: {listed(still)}",
+            warning=True,
+            remedy="End them with XA COMMIT or XA ROLLBACK, whichever their coordinator has decided. The "
+            "rows of captured tables wait for it, and the log from there on is needed.",
+        )
 
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id

@@ -102,20 +102,22 @@ def check_executed(
     seen = executed.add(position.transaction) if position.inside else executed
     if not now.covers(seen):
         raise _ahead(f"of what was delivered the server lacks {(seen - now).brief()}", where)
-    if lost := purged - executed:
-        raise Gap(
-            PURGED,
-            f"the server has removed {lost.brief()}, which the checkpoint does not hold",
-            BEGIN_ANEW,
-            where=where,
-        )
+    asked = position.asked
+    assert isinstance(asked, GtidSet)
+    if lost := purged - asked:
+        raise _removed(position, lost.brief(), where, needed=bool(purged - executed))
 
 
 def check_file(position: BinlogPosition, place: FilePlace, files: Sequence[LogFile], where: str) -> None:
     """Without GTIDs: the files that the server has."""
     sizes = {file.name: file.size for file in files}
     size = sizes.get(place.file)
-    if size is None:
+    if size is not None:
+        asked = position.asked
+        assert isinstance(asked, FilePlace)
+        if asked.file not in sizes:
+            raise _removed(position, f"{asked.file}", where, needed=False)
+    else:
         oldest = FilePlace(files[0].name, 0) if files else None
         if oldest is None or place.number < oldest.number:
             found = f"the checkpoint stands at {place}, the oldest file is {files[0].name if files else '-'}"
@@ -135,13 +137,27 @@ async def _check_domains(
         raise _ahead(f"of what was delivered the server lacks {now.missing(seen)}", where)
     files = await catalogue.files()
     begin = await catalogue.gtids_at(FilePlace(files[0].name, 4)) if files else None
-    if begin is not None and not executed.covers(begin):
-        raise Gap(
-            PURGED,
-            f"the server has removed {executed.missing(begin)}, which the checkpoint does not hold",
-            BEGIN_ANEW,
-            where=where,
-        )
+    asked = position.asked
+    assert isinstance(asked, GtidPosition)
+    if begin is not None and not asked.covers(begin):
+        raise _removed(position, asked.missing(begin), where, needed=not executed.covers(begin))
+
+
+def _removed(position: BinlogPosition, lost: str, where: str, *, needed: bool) -> Gap:
+    """The error of transactions that the server's log has no more. `needed`: some of them were not read; else
+    they were, and have rows of XA transactions that are in doubt."""
+    found = f"the server has removed {lost}"
+    if needed:
+        return Gap(PURGED, f"{found}, which the checkpoint does not hold", BEGIN_ANEW, where=where)
+    waiting = ", ".join(one.xid for one in position.in_doubt.with_rows)
+    return Gap(
+        PURGED,
+        f"{found}, where rows of XA transactions stand that are prepared and had not ended: {waiting}",
+        f"Look with XA RECOVER which of them are prepared still. If none was committed, roll them back (XA "
+        f"ROLLBACK) and go on where the checkpoint stands: tailrace offsets set FILE --at "
+        f"'{position.executed}'. Else: {BEGIN_ANEW[0].lower()}{BEGIN_ANEW[1:]}",
+        where=where,
+    )
 
 
 async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:

@@ -23,9 +23,9 @@ _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 
 
 
 def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: bool = False) -> Dump:
-    """Everything behind the last commit before the position. `queries`: MariaDB is to send the statements
-    beside rows too, which MySQL always does."""
-    executed = position.executed
+    """Everything behind the last commit before the position, and what holds rows in doubt. `queries`: MariaDB
+    is to send the statements beside rows too, which MySQL always does."""
+    executed = position.asked
     if isinstance(executed, GtidSet):
         data = executed.encode()
         payload = struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, _FILE_BEGIN, len(data)) + data
@@ -40,7 +40,8 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: b
     return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
 
 
-def whole(file: str) -> Dump:
-    """A file from its begin, for a reader that is no replica."""
+def whole(file: str, flavor: Flavor | None = None) -> Dump:
+    """A file from its begin, for a reader that is no replica. MariaDB tells GTIDs where its flavor is
+    given."""
     payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
-    return Dump((), _BINLOG_DUMP, payload)
+    return Dump([_MARIADB] if flavor == "mariadb" else (), _BINLOG_DUMP, payload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Final
 from zlib import crc32
@@ -19,7 +20,9 @@ from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettin
 from connectors.mysql.discovery import discover
 from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
-from connectors.mysql.position import BinlogPosition, Proof, after, before
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.position import BinlogPosition, Proof, after, before, was_executed
+from connectors.mysql.refusals import PreparedBefore
 from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
@@ -94,6 +97,8 @@ class BinlogSource:
         self._extent = Extent()
         self._observer: asyncio.Task[None] | None = None
         self._goal = Goal()
+        self._resumed: Position = {}  # behind what was handed out
+        self._earlier: list[tuple[PreparedBefore, Sequence[Prepared]]] = []  # looked up, for what needed it
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
@@ -130,6 +135,7 @@ class BinlogSource:
     async def open(self, resume: Position) -> None:
         """Retry while another reader has the same server_id."""
         position, server = self._standing(resume), await self._known()
+        self._resumed = resume
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
         self._acknowledged = self._acknowledged or resume
@@ -150,10 +156,16 @@ class BinlogSource:
         )
         self._observer = asyncio.create_task(self._observe(self._stream, reading))
 
-    def read(self) -> AsyncIterator[Batch]:
+    async def read(self) -> AsyncIterator[Batch]:
         """Batches of about 1 MiB at most; one row event is never cut."""
-        assert self._stream is not None  # the contract: open comes first
-        return self._stream.batches()
+        while True:
+            assert self._stream is not None  # the contract: open comes first
+            try:
+                async for batch in self._stream.batches():
+                    self._resumed = batch.end
+                    yield batch
+            except PreparedBefore as error:
+                await self._look_up(error)
 
     async def acknowledge(self, position: Position) -> None:
         """Of use for `retention` alone: the server does not ask."""
@@ -222,11 +234,26 @@ class BinlogSource:
         place = f"server_id {self._reader.server_id} among the server's replicas"
         return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
 
+    async def _look_up(self, commit: PreparedBefore) -> None:
+        """Go on where the stream stands, with the rows that were prepared before all that it has read."""
+        found = await self._catalogue.in_doubt(commit.xid, commit.begin)
+        if not found:
+            raise commit
+        where = [f"{one.file}:{one.begin}" for one in found if one.xid == commit.xid]
+        _log.info("an XA transaction was prepared before the pipeline began", xid=commit.xid, at=where[0])
+        self._earlier.append((commit, found))
+        await self.close()
+        await self.open(self._resumed)
+
     def _standing(self, position: Position) -> BinlogPosition:
         """Where a position stands for this run."""
         found = BinlogPosition.from_document(position)
+        for commit, earlier in self._earlier:
+            if commit.is_due(found.executed):
+                read = [one for one in earlier if was_executed(one, found.executed)]
+                found = replace(found, in_doubt=found.in_doubt.joined(read))
         if position in self._redelivered:
-            return BinlogPosition(found.executed, proof=found.proof)
+            return BinlogPosition(found.executed, proof=found.proof, in_doubt=found.in_doubt)
         return found
 
     async def _known(self) -> Server:

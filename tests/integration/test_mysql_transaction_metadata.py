@@ -190,3 +190,31 @@ async def test_transactions_and_statements_are_told_as_debezium_tells_them(
     )
     release = {"mysql": "mysql9", "mariadb": "mariadb11"}[every_mysql.flavor]
     assert found == transactions.recorded(f"transactions-{release}")
+
+
+async def test_a_prepared_xa_transaction_is_told_where_it_is_committed(
+    every_mysql: MySql, database: str
+) -> None:
+    """With the statements of its rows; also by a start between both."""
+    async with following(every_mysql, database, include_query=True) as follower:
+        await follower.start()
+        name = {"mysql": "binlog_rows_query_log_events", "mariadb": "binlog_annotate_row_events"}
+        first, second = "INSERT INTO kept VALUES (1, 'a')", "UPDATE kept SET id = 2 WHERE id = 1"
+        follower.sql(
+            f"SET SESSION {name[every_mysql.flavor]} = ON",
+            "XA START 'told'", first, second, "XA END 'told'", "XA PREPARE 'told'",
+        )  # fmt: skip
+        follower.sql("INSERT INTO partly VALUES (1, 'x')")
+        [between, *_] = [batch for batch in await follower.until() if batch.events]
+        await follower.resume(between.end)
+        follower.sql("XA COMMIT 'told'")
+        found = changes(await follower.until())
+    assert [one["status"] for one in told(changes([between])) if "status" in one] == ["BEGIN", "END"]
+    assert [(one.op, one.order, one.transaction.source["query"]) for one in found] == [
+        ("b", None, None),
+        ("c", (1, 1), first),
+        ("d", (2, 2), second),
+        ("c", (3, 3), second),
+        ("e", None, None),
+    ]
+    assert len({one.transaction.block for one in found}) == 1

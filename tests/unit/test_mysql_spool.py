@@ -52,3 +52,16 @@ def test_what_stands_behind_a_mark_is_forgotten(memory: int, marked: int) -> Non
     spool.append(entries[7])
     assert list(spool) == [*entries[:marked], entries[7]]
     spool.clear()
+
+
+def test_memory_that_others_have_is_not_taken() -> None:
+    """Else each of many transactions would keep its first event there, of whatever size."""
+    alone, beside = Spool(150), Spool(0)
+    for spool in (alone, beside):
+        for ordinal in (1, 2):
+            spool.append(entry(ordinal, 1000))
+    assert (alone.memory, beside.memory) == (1000, 0)
+    assert list(alone) == list(beside)
+    alone.clear()
+    beside.clear()
+    assert alone.memory == 0

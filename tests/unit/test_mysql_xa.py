@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -164,6 +165,41 @@ def test_a_start_behind_each_transaction_and_each_change(log: Log) -> None:
     for count, change in enumerate(changes, 1):
         inside = BinlogPosition.from_document(place_in(change.transaction, change.ordinal).document())
         assert names(log.read(inside)) == expected[count:], inside
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("seed", range(12))
+def test_at_random(form: Form, seed: int) -> None:
+    """As before, of whatever order of whatever many."""
+    random, log, prepared, expected = Random(seed), Log(form), dict[str, list[int]](), list[int]()
+    for number in range(40):
+        values = [number] * random.randrange(1, 3)
+        match random.choice(["plain", "prepare", "other", "commit", "roll back", "statement"]):
+            case "plain":
+                log.plain(*values)
+                expected += values
+            case "prepare" if (name := random.choice("abcd")) not in prepared:
+                log.prepare(name, *values)
+                prepared[name] = values
+            case "other" if (name := random.choice("abcd")) not in prepared:
+                log.prepare(name, *values, id=2)
+                prepared[name] = []
+            case "commit" if prepared:
+                name = random.choice(list(prepared))
+                log.commit(name)
+                expected += prepared.pop(name)
+            case "roll back" if prepared:
+                name = random.choice(list(prepared))
+                log.roll_back(name)
+                del prepared[name]
+            case _:
+                log.statement("ALTER TABLE u ADD x int")
+    whole = log.read(log.origin)
+    assert ids(whole) == expected
+    names_of = names(whole)
+    for count, batch in enumerate(whole, 1):
+        position = BinlogPosition.from_document(batch.end)
+        assert names(log.read(position)) == names_of[len(names(whole[:count])) :], position
 
 
 def test_what_is_in_doubt_stands_in_the_position(log: Log) -> None:

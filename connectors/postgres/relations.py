@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from connectors.postgres.tuples import Rows, key_comparison, splitter
 from connectors.postgres.types import TypeDetails, column, is_known
 from connectors.postgres.wire import KIND, Reader, malformed
 from tailrace.events import Column, Origin, Table
+from tailrace.ordering import Boundaries
 from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 
@@ -124,9 +125,7 @@ class Relations:
         self.origin = origin
         self.captured = captured
         self.messages = Version(_messages(origin), lambda update: False)
-        self.boundaries: Version | None = None
-        if transaction_topic is not None:
-            self.boundaries = Version(_boundaries(origin, transaction_topic), lambda update: False)
+        self.boundaries = None if transaction_topic is None else Boundaries(origin, transaction_topic)
         self._known: dict[int, tuple[bytes, RelationDetails, Version]] = {}
 
     def version(self, relation: Relation, details: RelationDetails) -> Version:
@@ -170,11 +169,6 @@ def _messages(origin: Origin) -> Table:
     prefix = Column("prefix", LogicalType(Kind.STRING, "text"), False, bytes.decode, text=True)
     content = Column("content", LogicalType(Kind.BYTES, "bytea"), False, bytes, text=False)
     return Table(origin, "", "message", (prefix, content), (0,), split_message, pseudo=True)
-
-
-def _boundaries(origin: Origin, topic: TopicTemplate) -> Table:
-    table = Table(origin, "", "transaction", (), (), lambda counts: (None, None), pseudo=True)
-    return replace(table, topic=topic.fill(table))
 
 
 def split_message(message: bytes) -> Rows:

@@ -45,6 +45,7 @@ class Mapping:
     def __init__(self, options: Options = DEFAULTS, *, nested: bool = True) -> None:
         self.options = options
         self.nested = nested
+        self.omits = options.unavailable_values == "omit"
         self.text = json_string(options.placeholder)
         self.bytes = options.placeholder.encode()
 

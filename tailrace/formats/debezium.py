@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tailrace.abc import Headers, Record
 from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
@@ -22,6 +22,7 @@ from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.envelope import Envelope, Surroundings
+from tailrace.formats.held_rows import encoders
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -37,6 +38,15 @@ class DebeziumFormat:
         `schemas.enable` does."""
 
         schemas: bool = Field(default=False, description="Put the Kafka Connect schema into every record.")
+
+        @model_validator(mode="after")
+        def _omits_nothing_that_a_schema_names(self) -> DebeziumFormat.Settings:
+            if self.schemas and self.unavailable_values == "omit":
+                raise ValueError(
+                    "unavailable_values: omit is for schemas: false: a schema names all fields, and what is "
+                    "missing would be read as null"
+                )
+            return self
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -90,7 +100,7 @@ class _TableEncoder:
         self._table = table
         self._mapping = mapping
         self._schemas = schemas
-        self.rows = GeneratedRows(table, mapping)
+        self.rows = encoders(table, mapping, lambda table: GeneratedRows(table, mapping))
         self.envelope = Envelope(table, mapping, schemas=schemas)
 
     def encode_carefully(self, change: Change, append: Callable[[Record], None]) -> None:
@@ -98,7 +108,8 @@ class _TableEncoder:
         envelope = self.envelope
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, self._mapping, schemas=True, nullable=nulls)
-        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", self._mapping)
+        where, mapping = f"{self._table} at {change.position}", self._mapping
+        rows = encoders(self._table, mapping, lambda table: ReferenceRows(table, where, mapping))
         surroundings = envelope.surroundings(change.transaction, change.op)
         before, after = map(self._has_key, self._table.split(change.raw))
         _encode(change, rows, envelope, surroundings, append, keyed=(before, after))

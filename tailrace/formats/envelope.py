@@ -22,6 +22,7 @@ from tailrace.events import (
     Op,
     Table,
     Transaction,
+    Verbatim,
 )
 from tailrace.formats.connect_schemas import (
     envelope_schema,
@@ -168,6 +169,8 @@ def source_value(value: int | str | None) -> int | str:
         return "null"
     if isinstance(value, int):
         return value
+    if isinstance(value, Verbatim):
+        return json_string(str(value)).decode()
     if (mark := _MARKS.get(value)) is not None:
         return mark
     text = json_string(value).decode()

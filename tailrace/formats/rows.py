@@ -265,6 +265,7 @@ class ReferenceRows:
             f"column {column.name} ({column.type.native}) is {found}",
             f"Have the log hold whole rows of {self._table} (PostgreSQL: REPLICA IDENTITY FULL, MySQL: "
             "binlog_row_image=FULL), and leave the column or the table out until this event has passed. What "
-            "never is in the log, as MariaDB's generated columns, can only be left out.",
+            "never is in the log, as MariaDB's generated columns, can only be left out: as a column, or with "
+            "format: {unavailable_values: omit} where it is missing.",
             where=self._where,
         )

@@ -182,7 +182,7 @@ def test_every_cut_is_refused() -> None:
 
 
 @pytest.mark.parametrize("type", [codes.STRING, codes.VARCHAR, codes.VARCHAR_COMPRESSED])
-@pytest.mark.parametrize("most", [3, 300])
+@pytest.mark.parametrize("most", [0, 3, 300])
 def test_texts_longer_than_their_columns_are_refused(type: int, most: int) -> None:
     """By every function that reads them."""
     columns = [column(codes.LONG), column(type, most)]

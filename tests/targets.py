@@ -127,9 +127,10 @@ class LogTarget:
 class LinesTarget:
     """Files of lines that the sink stdout wrote, one for each process: all together are one sequence."""
 
-    def __init__(self, folder: Path, prefix: str) -> None:
+    def __init__(self, folder: Path, prefix: str, *, reduce: Reduce = reduced) -> None:
         self._folder = folder
         self._prefix = prefix
+        self._reduce = reduce
         self._read: set[Path] = set()
 
     def read(self) -> Sequence[Delivered]:
@@ -147,7 +148,7 @@ class LinesTarget:
                         event["topic"].removeprefix(self._prefix),
                         event["position"],
                         event["key"],
-                        event["value"] and reduced(event["value"]),
+                        event["value"] and self._reduce(event["value"]),
                     )
                 )
         return found

@@ -29,8 +29,9 @@ def source(suite: str) -> str:
     return f"deb [signed-by={_KEYRING}] {_mirror()} {suite} main"
 
 
-def unpack(package: str, version: str, source: str, into: Path) -> None:
-    """Fetch a package of this upstream version from a source, and unpack it with what it depends on.
+def unpack(package: str, version: str, source: str, into: Path, *, alone: bool = False) -> None:
+    """Fetch a package of this upstream version from a source, and unpack it with what it depends on; `alone`:
+    without that.
 
     Raises UnavailableError where apt may not be used or fails, and where the source has another version.
     """
@@ -47,7 +48,10 @@ def unpack(package: str, version: str, source: str, into: Path) -> None:
             f"{package} {version} is wanted, but {offered} is what {source} has now: the version stands in "
             f"tests/servers/mysql_releases.py and in docker-compose.yml"
         )
-    apt.run("apt-get", "install", "--yes", "--download-only", "--no-install-recommends", package)
+    if alone:
+        apt.run("apt-get", "download", package)
+    else:
+        apt.run("apt-get", "install", "--yes", "--download-only", "--no-install-recommends", package)
     for archive in sorted((into / "apt" / "archives").glob("*.deb")):
         _run(["dpkg-deb", "--extract", archive, into])
     shutil.rmtree(into / "apt")
@@ -56,8 +60,9 @@ def unpack(package: str, version: str, source: str, into: Path) -> None:
 
 
 @cache
-def command(unpacked: Path, program: str) -> tuple[str | Path, ...]:
-    """The words that run a program of an unpacked package: its options may follow.
+def command(unpacked: Path, program: str | Path) -> tuple[str | Path, ...]:
+    """The words that run a program of an unpacked package, or an absolute path to one that needs no more
+    libraries than that package: its options may follow.
 
     Raises UnavailableError if a library is missing, or would be the machine's own.
     """
@@ -104,9 +109,10 @@ class _Apt:
         lines += [f'{key} "{value}";' for key, value in settings.items()]
         (folder / "apt.conf").write_text("\n".join(lines))
         self._environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C"}
+        self._archives = folder / "archives"
 
     def run(self, *words: str) -> str:
-        return _run(words, self._environment)
+        return _run(words, self._environment, self._archives)  # where `download` puts what it fetches
 
 
 def _is_index(line: str) -> bool:
@@ -125,12 +131,14 @@ def _upstream(version: str) -> str:
     return version.partition(":")[2].partition("-")[0].partition("+")[0] or _upstream(f":{version}")
 
 
-def _run(words: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
+def _run(
+    words: Sequence[str | Path], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> str:
     if shutil.which(words[0]) is None:
         raise UnavailableError(f"{words[0]}, which fetches servers out of Debian, is not installed")
     run = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=environment, check=False,
+        env=environment, cwd=folder, check=False,
     )  # fmt: skip
     if run.returncode:
         told = " ".join(map(str, words[:2]))

@@ -130,10 +130,10 @@ class MySqlRig:
             self.server, self.database, seed, clients=2, rate=20, beside=beside, survives=survives
         )
 
-    def burst(self, rows: int = 70) -> None:
+    def burst(self, rows: int = 45) -> None:
         """One transaction of a few megabytes, which every target takes in several pieces."""
         with self.server.connect(self.database) as connection, connection.cursor() as cursor:
-            values = ", ".join([f"({2_000_000 + row}, 1, REPEAT('burst', 10000))" for row in range(rows)])
+            values = ", ".join([f"({2_000_000 + row}, 1, REPEAT('burst', 8000))" for row in range(rows)])
             cursor.execute("BEGIN")
             cursor.execute(f"REPLACE INTO large (id, version, body) VALUES {values}")
             cursor.execute("DELETE FROM large WHERE id >= 2000000")

@@ -56,8 +56,9 @@ class KafkaTarget:
                 committed.seek(partition, self._offsets.get(partition, 0))
 
             async def at_the_end() -> bool:
-                for records in (await committed.getmany(timeout_ms=50)).values():
-                    found.extend(records)
+                for partition, records in (await committed.getmany(timeout_ms=50)).items():
+                    # What has come since is left to the next call.
+                    found.extend(record for record in records if record.offset < ends[partition])
                 return all([await committed.position(one) >= ends[one] for one in behind])
 
             await eventually(at_the_end, f"the ends of {self._prefix}*")

@@ -77,7 +77,7 @@ class BinlogWitness:
     def last_of(self, executed: str) -> int:
         """The number of the last transaction that was read and stands in these GTIDs, as the server writes
         them; 0: none does."""
-        return max((number for gtid, number in self._numbers.items() if _holds(executed, gtid)), default=0)
+        return max((number for gtid, number in self._numbers.items() if holds(executed, gtid)), default=0)
 
     def learn(self, delivered: Iterable[Delivered]) -> None:
         """Relate the positions of what was delivered to places. Transactions must have come whole."""
@@ -160,7 +160,7 @@ def _key(table: TableMap, fields: Fields | None, row: dict[str, Any] | None) -> 
     return [fields[place] for place in table.key], {name: row[name] for name in names}
 
 
-def _holds(executed: str, gtid: str) -> bool:
+def holds(executed: str, gtid: str) -> bool:
     """MySQL's `uuid:1-77:79,…`, MariaDB's `0-1-77,…` of which each is the last one of its domain."""
     for part in filter(None, executed.replace("\n", "").split(",")):
         if ":" not in part:

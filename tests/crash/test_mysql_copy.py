@@ -12,7 +12,7 @@ from tests.servers import MySql
 from tests.traffic.mysql_ddl import Changes
 from tests.waiting import wait_until
 
-_KILLS = 3
+_KILLS = 2
 """Of each server in each round, behind one in the middle of a large transaction."""
 
 

@@ -79,6 +79,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             for release in RELEASES.values():
                 if not MYSQL_URLS[release.flavor]:
                     beside.submit(release.template)  # not through Maven, which is best run once at a time
+                    beside.submit(release.log_printer)
         with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
             for fetch in wanted:
                 fetch()

@@ -18,6 +18,7 @@ def _through_maven() -> None:
 def _out_of_debian(release: Release) -> None:
     print(release.binaries(), flush=True)
     print(release.template(), flush=True)
+    release.log_printer()
 
 
 with ThreadPoolExecutor() as at_once:

@@ -87,6 +87,19 @@ class Release:
         program = "mysqld" if self.flavor == "mysql" else "mariadbd"
         return [*debian.command(unpacked, f"usr/sbin/{program}"), *options, f"--basedir={unpacked / 'usr'}"]
 
+    def log_printer(self) -> tuple[str | Path, ...]:
+        """What runs the server's own `mysqlbinlog`, which MariaDB has in a package beside the server's."""
+        unpacked = self.binaries()
+        if self.flavor == "mysql":
+            return debian.command(unpacked, "usr/bin/mysqlbinlog")
+        beside = install(
+            f"{self.flavor}-{self.version}-{platform.machine()}-programs",
+            lambda into: debian.unpack(
+                "mariadb-client", self.version, debian.source(self.suite), into, alone=True
+            ),
+        )
+        return debian.command(unpacked, beside / "usr/bin/mariadb-binlog")
+
     def template(self) -> Path:
         """Data before the first start: its only account for people is root@127.0.0.1, without a password."""
         return install(f"{self.flavor}-{self.version}-{platform.machine()}-template", self._initialise)

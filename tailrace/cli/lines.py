@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import MutableMapping
 from functools import partial
@@ -30,6 +31,7 @@ def log_to_stderr(*, json: bool = False) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             _json if json else structlog.processors.LogfmtRenderer(key_order=_FIRST),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=stderr_logger,
     )
 

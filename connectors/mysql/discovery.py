@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -43,9 +44,12 @@ _TABLES: Final = f"""
 
 
 async def discover(url: str, *, flavor: Flavor) -> Discovery:
-    """See `tailrace.abc.DiscoverPlugin`. Of the URL's database, or of all where it names none."""
+    """See `tailrace.hooks.DiscoverPlugin`. Of the URL's database, or of all where it names none. A password
+    that the URL does not have is looked for in the environment."""
     try:
         address = Address.parse(url)
+        if address.password is None:
+            address = replace(address, password=os.environ.get(_PASSWORD) or None)
     except ValueError as error:
         remedy = f"Write it as {flavor}://user@host:3306/database."
         raise ConfigurationError(BAD_URL, str(error), remedy) from None
@@ -81,9 +85,8 @@ def _settings(address: Address, flavor: Flavor) -> tuple[Mapping[str, str], Mapp
     user, database = quote(address.user, ""), quote(address.database, "")
     settings = {"url": f"{flavor}://{user}@{address}/{database}".replace("${", "$${")}
     variables = {}
-    given = os.environ.get(_PASSWORD) if address.password is None else reveal(address.password)
-    if given:
+    if address.password:
         settings["password"] = f"${{{_PASSWORD}}}"
-        variables[_PASSWORD] = given
+        variables[_PASSWORD] = reveal(address.password)
     settings["snapshot"] = "never"
     return settings, variables

@@ -23,6 +23,14 @@ def lines() -> Iterator[None]:
     root.handlers[:] = before
 
 
+def test_what_is_of_use_to_developers_alone_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger().debug("the end of the log is not to be seen")
+    structlog.get_logger().info("a slot was made")
+    assert [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()] == [
+        '"a slot was made"'
+    ]
+
+
 def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody looks between the loss of a connection and its return, nor between its attempts."""
     status = PipelineStatus("orders", sinks={"orders/log": SinkStatus("orders/log")})

@@ -24,8 +24,8 @@ def lines() -> Iterator[None]:
 
 
 def test_what_is_of_use_to_developers_alone_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    structlog.get_logger().debug("the end of the log is not to be seen")
-    structlog.get_logger().info("a slot was made")
+    Logger("tailrace.test").debug("the end of the log is not to be seen")
+    Logger("tailrace.test").info("a slot was made")
     assert [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()] == [
         '"a slot was made"'
     ]

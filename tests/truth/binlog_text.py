@@ -22,8 +22,8 @@ Fields: TypeAlias = tuple[bytes | None, ...]
 None is NULL."""
 
 _HEADER: Final = re.compile(
-    rb"#(?P<time>\d{6} [ \d]\d:\d\d:\d\d) server id (?P<server>\d+)  end_log_pos \d+ "
-    rb"(?:CRC32 0x[0-9a-f]+ ?)?\s*(?P<what>.*)"
+    rb"#(?P<time>\d{6} [ \d]\d:\d\d:\d\d) server id (?P<server>\d+)  end_log_pos \d+"
+    rb"(?: CRC32 0x[0-9a-f]+)?\s*(?P<what>.*)"
 )
 _TABLE_MAP: Final = re.compile(rb"Table_map: `([^`]+)`\.`([^`]+)` mapped to number")
 _COLUMN: Final = re.compile(

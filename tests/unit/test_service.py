@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -136,9 +137,11 @@ def test_growth_becomes_a_forecast_and_each_level_is_told_once() -> None:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "tailrace"
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Of a short name: the path of a socket has 103 bytes at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder) / "tailrace"
 
 
 @contextlib.asynccontextmanager

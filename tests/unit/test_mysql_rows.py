@@ -182,7 +182,7 @@ def test_every_cut_is_refused() -> None:
 
 
 @pytest.mark.parametrize("type", [codes.STRING, codes.VARCHAR, codes.VARCHAR_COMPRESSED])
-@pytest.mark.parametrize("most", [3, 300])
+@pytest.mark.parametrize("most", [0, 3, 300])
 def test_texts_longer_than_their_columns_are_refused(type: int, most: int) -> None:
     """By every function that reads them."""
     columns = [column(codes.LONG), column(type, most)]
@@ -192,7 +192,8 @@ def test_texts_longer_than_their_columns_are_refused(type: int, most: int) -> No
             event = rows("c", 2, image(columns, [key, b"x" * size], [True] * 2), after=[True] * 2)
             for _ in range(OFTEN):
                 if size == most:
-                    assert reader.read(event) == [(None, [key, b"x" * most])]
+                    ((_, new),) = reader.read(event)
+                    assert list(new or ()) == [key, b"x" * most]
                     continue
                 with pytest.raises(Malformed, match=f"column c1 has {size} bytes, and {most} at most"):
                     reader.read(event)
@@ -221,7 +222,8 @@ def test_functions_of_many_sets_of_columns_are_not_all_kept() -> None:
     for number in range(1, 1 << 10):
         there = [bool(number >> i & 1) for i in range(10)]
         event = rows("c", 10, image(columns, [7] * 10, there), after=there)
-        assert reader.read(event) == [(None, [7 if has else ABSENT for has in there])]
+        ((_, new),) = reader.read(event)
+        assert list(new or ()) == [7 if has else ABSENT for has in there]
     assert len(reader._functions) <= 256
 
 

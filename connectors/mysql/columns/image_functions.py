@@ -113,7 +113,7 @@ def _straight(
             run += zip((length, f"m{i}"), LENGTHS[size], strict=False)
             start = f"at + {flush()}"
             count = f"{length} + (m{i} << 8)" if size == 3 else length
-            if (most := layouts[i].most) and most < 256**size - 1:
+            if (most := layouts[i].most) is not None and most < 256**size - 1:
                 lines.append(f"    if {length} > {most}: raise ValueError")
             lines.append(f"    {field} = data[{start} : (at := {start} + {count})]")
             row[i] = f"patched(old[{i}], {field})" if i in diffed else field
@@ -144,7 +144,7 @@ def _branching(layouts: Sequence[Layout], lacking: Sequence[str], present: Seque
                 f"        n = int.from_bytes(data[at : at + {length}], 'little')",
                 f"        {field} = data[at + {length} : (at := at + {length} + n)]",
             ]
-            if most := layouts[i].most:
+            if (most := layouts[i].most) is not None:
                 lines.append(f"        if n > {most}: raise ValueError")
         if (null := layouts[i].null) is not None:
             names[f"null{i}"] = null

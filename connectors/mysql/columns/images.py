@@ -88,7 +88,7 @@ class Walker:
             else:
                 prefix = self._take(data, at, layout.length, f"the length of {name}")
                 size = int.from_bytes(prefix, "little")
-                if layout.most and size > layout.most:
+                if layout.most is not None and size > layout.most:
                     raise ValueError(f"{name} has {size} bytes, and {layout.most} at most")
                 row[i] = self._take(data, at + layout.length, size, name)
                 at += layout.length + size

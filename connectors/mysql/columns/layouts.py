@@ -37,7 +37,7 @@ class Layout:
 
     format: str  # of `struct`; "": behind a length
     length: int  # bytes of that length
-    most: int  # bytes that the type allows behind it; 0: as many as it can tell
+    most: int | None  # bytes that the type allows behind it; None: as many as it can tell
     is_json: bool  # a partial update may hold diffs in its place
     null: Callable[[Any], bool] | None  # fields of which it is true are read as NULL
 
@@ -50,7 +50,7 @@ def layout(table: str, column: MappedColumn, options: TypeOptions) -> Layout:
     null = None
     if options.zero_dates == "null" and zero_dates.is_dated(column.type):
         null = zero_dates.is_no_date(column.type)
-    most = column.metadata if column.type in _DECLARED else 0
+    most = column.metadata if column.type in _DECLARED else None
     return Layout(format, length, most, column.type == codes.JSON, null)
 
 

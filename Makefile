@@ -8,14 +8,14 @@ WORKERS ?= 3
 
 VENV      := .venv
 INSTALLED := $(VENV)/.installed
-# Each worker starts servers of its own; a free one takes over tests of a busy one.
-PYTEST    := $(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
+# Each worker starts servers of its own.
+PYTEST    := $(VENV)/bin/pytest -n $(WORKERS)
 export PYTHON
 # The tests start hundreds of processes, each of which would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
+.PHONY: help demo docs test lint style types tests servers golden crash mutants bench bench-mysql bench-memory clean-room java programs
 
 help: ## What there is to make
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -26,13 +26,22 @@ demo: $(INSTALLED) ## A real PostgreSQL, live changes, a kill, and the proof tha
 docs: $(INSTALLED) ## Write the pages of commands, settings and error codes anew, from the code
 	$(VENV)/bin/python -m tailrace.reference docs
 
-test: lint java programs ## Everything that must be green: lint, then unit, contract, integration and crash tests
-	$(PYTEST)
+test: style java programs ## Everything that must be green: lint, and unit, contract, integration and crash tests
+	@# mypy has one core at work for a minute at the first time: the tests take the others meanwhile.
+	$(MAKE) --no-print-directory --jobs 2 types tests
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: style types ## ruff and mypy
+
+style: $(INSTALLED)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+types: $(INSTALLED)
 	$(VENV)/bin/mypy
+
+tests: $(INSTALLED)
+	@# A file's tests share what it has started. The long ones come first (testpaths): all workers end together.
+	$(PYTEST) --dist loadfile --no-loadscope-reorder
 
 servers: $(INSTALLED) java ## Fetch the PostgreSQL, MySQL, MariaDB and Kafka that the tests start
 	$(VENV)/bin/python -m tests.servers
@@ -41,7 +50,8 @@ golden: $(INSTALLED) java programs ## Record anew what a real Debezium writes, o
 	$(VENV)/bin/python -m tests.golden
 
 crash: $(INSTALLED) java ## The full crash matrix: make crash KILLS=200 SEED=1
-	$(PYTEST) tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
+	@# Of few files: a free worker takes over tests of a busy one.
+	$(PYTEST) --dist worksteal tests/crash --kills $(KILLS) --seed $(SEED) --counts docs/crash.md
 
 .PHONY: fuzz
 fuzz: $(INSTALLED) ## Damaged binary logs by the million: make fuzz N=10000000 SEED=1; goes on where it was ended
@@ -53,7 +63,7 @@ mutants: $(INSTALLED) java ## Take one rule out at a time: a test must fail for 
 bench: $(INSTALLED) java ## The standard workload beside pg_recvlogical
 	$(VENV)/bin/python -m bench
 
-bench-mysql: $(INSTALLED) java ## The same from MySQL, beside mysqlbinlog
+bench-mysql: $(INSTALLED) java ## The same from MySQL, beside mysqlbinlog and mysql-replication
 	$(VENV)/bin/python -m bench.mysql
 
 bench-memory: $(INSTALLED) java ## A transaction of a million rows, with the peak of memory

@@ -92,7 +92,7 @@ def bench(
     database = server.create_database("bench")
     workload.prepare(server, database)
     with tempfile.TemporaryDirectory() as folder:
-        source = {"type": "postgres", "url": server.url(database), "tables": "public.t"}
+        source = {"type": "postgres", "url": server.url(database), "tables": "[public.t]"}
         files = [
             pipeline(Path(folder), f"{workload.name}{number}", source, kafka, compression)
             for number in range(1, repeats + 1)

@@ -52,7 +52,7 @@ def measure_latency(postgres: Postgres, kafka: Kafka, rate: int = 200, seconds: 
 
 async def _measure(url: str, kafka: Kafka, rate: int, count: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        source = {"type": "postgres", "url": url, "tables": "public.t"}
+        source = {"type": "postgres", "url": url, "tables": "[public.t]"}
         file = pipeline(Path(folder), "latency", source, kafka, "zstd")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tailrace", "run", file, stderr=asyncio.subprocess.DEVNULL

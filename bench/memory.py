@@ -23,7 +23,7 @@ def main() -> None:
     with PostgresServer(16) as server, KafkaServer() as kafka, tempfile.TemporaryDirectory() as folder:
         database = server.create_database("memory")
         workload.prepare(server, database)
-        source = {"type": "postgres", "url": server.url(database), "tables": "public.t"}
+        source = {"type": "postgres", "url": server.url(database), "tables": "[public.t]"}
         file = pipeline(Path(folder), "memory", source, kafka, "none")
         measured(file)  # the first start makes the slot
         workload.write(server, database)

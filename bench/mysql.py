@@ -1,4 +1,5 @@
-"""The standard workloads from MySQL into Kafka, exactly once; beside mysqlbinlog, which drops what it takes.
+"""The standard workloads from MySQL into Kafka, exactly once; beside mysqlbinlog, which drops what it takes,
+and a loop over mysql-replication, which reads rows and drops them. None of them reads over TLS.
 
 python -m bench.mysql [--rows N] [--repeats N] [--only NAME]
 """
@@ -6,9 +7,11 @@ python -m bench.mysql [--rows N] [--repeats N] [--only NAME]
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -49,6 +52,7 @@ INSERT INTO t WITH RECURSIVE g (g) AS (
     CONCAT(REPEAT('abcdefgh ', 8), g), JSON_OBJECT('k', g, 's', 'value') FROM g
 """
 _UPDATE = "UPDATE t SET i = i + 1 WHERE id BETWEEN f AND f + step - 1"
+OURS = "tailrace"
 _STEP = 1000  # the server's own bound of a recursion
 
 
@@ -82,7 +86,8 @@ def mysqlbinlog(server: MySqlServer, begin: tuple[str, int], *options: str) -> C
     """Take the log from a place on to its end, as the options say; what it prints goes to nothing."""
     command = [
         *debian.command(server.release.binaries(), "usr/bin/mysqlbinlog"),
-        *("--no-defaults", "--read-from-remote-server", "--to-last-log", "--user=root"),
+        *("--no-defaults", "--read-from-remote-server", "--to-last-log"),
+        *("--user=root", "--ssl-mode=DISABLED"),
         *(f"--host={server.host}", f"--port={server.port}", f"--start-position={begin[1]}"),
         *options,
         begin[0],
@@ -94,6 +99,14 @@ def mysqlbinlog(server: MySqlServer, begin: tuple[str, int], *options: str) -> C
     if process.returncode:
         raise RuntimeError(f"mysqlbinlog ended with {process.returncode}")
     return Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime)
+
+
+def mysql_replication(server: MySqlServer, begin: tuple[str, int]) -> Drained:
+    """Loop over the rows of the log from a place on to its end."""
+    command = [sys.executable, "-m", "bench.mysql_replication", server.host, str(server.port), "root"]
+    done = subprocess.run([*command, begin[0], str(begin[1])], stdout=subprocess.PIPE, check=True)
+    figures = json.loads(done.stdout)
+    return Drained(figures["rows"], figures["seconds"], figures["cpu"], 0)
 
 
 def bench(
@@ -111,9 +124,14 @@ def bench(
             done.rows, done.seconds, done.cpu, sum(process.cpu_times()[:2]) - before, done.peak_kib
         )
 
-    def reference(*options: str) -> Drained:
+    def taken(*options: str) -> Drained:
         cost = mysqlbinlog(server, begin, *options)
         return Drained(workload.rows, cost.seconds, cost.cpu, 0)
+
+    def read() -> Drained:
+        drained = mysql_replication(server, begin)
+        assert drained.rows == workload.rows, f"{drained.rows} rows read of {workload.rows}"
+        return drained
 
     def ours(file: Path) -> Drained:
         figures = measured(file)
@@ -121,7 +139,12 @@ def bench(
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = {"type": "mysql", "url": server.url(), "tables": f"{database}.t"}
+        source = {
+            "type": "mysql",
+            "url": server.url(),
+            "ssl_mode": "disabled",
+            "tables": f"[{database}.t]",
+        }
         files = [
             pipeline(folder, f"{workload.name}{number}", source, kafka, compression)
             for number in range(1, repeats + 1)
@@ -131,34 +154,38 @@ def bench(
         [(log, offset, *_)] = server.execute("SHOW BINARY LOG STATUS")
         begin = str(log), int(offset)
         write(workload, server, database)
-        options = {
-            "mysqlbinlog --raw": ("--raw", f"--result-file={folder}/raw."),
-            "mysqlbinlog -vv": ("-vv",),
+        references: dict[str, Callable[[], Drained]] = {
+            "mysqlbinlog --raw": lambda: taken("--raw", f"--result-file={folder}/raw."),
+            "mysqlbinlog -vv": lambda: taken("-vv"),
+            "mysql-replication": read,
         }
-        drained: dict[str, list[Drained]] = {what: [] for what in (*options, "tailrace")}
-        for round in range(2):
-            for what, given in options.items():
-                drained[what].append(beside(lambda given=given: reference(*given)))  # type: ignore[misc]
-            if not round:
-                for file in files:
-                    drained["tailrace"].append(beside(lambda file=file: ours(file)))  # type: ignore[misc]
+        before = {name: [beside(reference)] for name, reference in references.items()}
+        runs = [beside(lambda file=file: ours(file)) for file in files]  # type: ignore[misc]
+        drained = {name: [*before[name], beside(reference)] for name, reference in references.items()}
         verify(kafka, f"{files[-1].stem}.t", workload)
     server.drop_database(database)
-    return dict(drained)
+    return {**drained, OURS: runs}
+
+
+def rate(runs: Sequence[Drained]) -> float:
+    """The median, in rows a second."""
+    return statistics.median(run.rows / run.seconds for run in runs)
 
 
 def show(results: Sequence[tuple[Workload, dict[str, Sequence[Drained]]]], compression: str) -> None:
     """Print the table: medians, and the least rate beside."""
     table = Table(title=f"MySQL → Kafka, exactly once, {compression}", title_justify="left")
-    for heading in ("workload", "reader", "rows/s (min)", "CPU µs/row", "server µs/row", "peak MiB"):
-        table.add_column(heading, justify="left" if heading in ("workload", "reader") else "right")
+    for heading in ("workload", "reader"):
+        table.add_column(heading)
+    for heading in ("rows/s (min)", f"{OURS}'s ratio", "CPU µs/row", "server µs/row", "peak MiB"):
+        table.add_column(heading, justify="right")
     for workload, drained in results:
         for what, runs in drained.items():
-            rates = [run.rows / run.seconds for run in runs]
             table.add_row(
                 workload.title,
                 what,
-                f"{statistics.median(rates):,.0f} ({min(rates):,.0f})",
+                f"{rate(runs):,.0f} ({min(run.rows / run.seconds for run in runs):,.0f})",
+                "" if what == OURS else f"{rate(drained[OURS]) / rate(runs):.2f}",
                 f"{statistics.median(run.cpu / run.rows for run in runs) * 1e6:.1f}",
                 f"{statistics.median(run.server / run.rows for run in runs) * 1e6:.1f}",
                 f"{max(run.peak_kib for run in runs) / 1024:.0f}" if runs[0].peak_kib else "",

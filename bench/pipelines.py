@@ -14,16 +14,14 @@ PARTITIONS = 4
 
 
 def pipeline(folder: Path, name: str, source: Mapping[str, str], kafka: Kafka, compression: str) -> Path:
-    """Write the file of a pipeline from `source` (type, url, and the pattern of its tables) into Kafka."""
+    """Write the file of a pipeline from a source with these settings into Kafka."""
     file = folder / f"{name}.yaml"
+    settings = "".join([f"  {key}: {value}\n" for key, value in source.items()])
     file.write_text(
         f"""\
 name: {name}
 source:
-  type: {source["type"]}
-  url: {source["url"]}
-  tables: [{source["tables"]}]
-  snapshot: never
+{settings}  snapshot: never
 sinks:
   - type: kafka
     bootstrap_servers: {kafka.bootstrap_servers}

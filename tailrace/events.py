@@ -116,21 +116,30 @@ ROW_INDEXES: Final = 3
 """Of a wire message that holds several rows, each has so many indexes: of a change of the key the delete, its
 tombstone and the create."""
 
+
+class Verbatim(str):
+    """A text of a source block in which nothing is a placeholder: somebody else has written it."""
+
+    __slots__ = ()
+
+
 OFFSET_PLACEHOLDER: Final = "{offset}"
 INDEX_PLACEHOLDER: Final = "{index}"
 ROW_PLACEHOLDER: Final = "{row}"
 
 
 class Transaction(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One database transaction; shared by all its changes. Compared by identity."""
+    """One database transaction; shared by all its changes, or by those of one statement where the source
+    block tells statements. Compared by identity."""
 
     id: str  # the database's own name for it: a transaction id, a GTID
     position: str  # its place in commit order, as text that sorts like the log: fixed width per source
     timestamp: int  # µs since the epoch, UTC: when it was committed
     source: Mapping[str, int | str | None]
-    """The source block's own fields, in the order of `Origin.fields`. A text may hold `{offset}` or
-    `{index}`: the change's own take their place; a field that is nothing but a placeholder is that number.
-    `{row}` is a field of its own: the row's number in its wire message, from 0 on, by `ROW_INDEXES`."""
+    """The source block's own fields, in the order of `Origin.fields`. A text that is not `Verbatim` may hold
+    `{offset}` or `{index}`: the change's own take their place; a field that is nothing but a placeholder is
+    that number. `{row}` is a field of its own: the row's number in its wire message, from 0 on, by
+    `ROW_INDEXES`."""
     block: str | None = None
     """Debezium's `id` in the block `transaction` of its changes, which all have an `order` then; it may hold
     `{offset}`. None: nothing is told of the transaction."""

@@ -1,36 +1,56 @@
-"""Where logs go that nobody has directed: to the standard error. The standard output is for data."""
+"""What is logged: a text, and values by name beside it.
+
+It goes to the standard library's loggers, one for each module, so that a program directs it like everything
+else that it logs. What nobody has directed Python writes to the standard error, warnings alone: the standard
+output is for data.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from typing import TextIO, cast
+import logging
+from collections.abc import Mapping
+from typing import Any
 
-import structlog
-
-
-def stderr_logger(*_: object) -> structlog.PrintLogger:
-    """A logger factory for `structlog.configure`: lines on what is the standard error at that time."""
-    return structlog.PrintLogger(cast(TextIO, _Stderr()))
+from tailrace.redact import redact
 
 
-def keep_off_stdout() -> None:
-    """Have structlog write to the standard error, unless it was configured: by itself it would write among
-    the data. A program that configures it later has its way."""
-    if not structlog.is_configured():
-        structlog.configure(logger_factory=stderr_logger)
+class Event:
+    """The message of a record (`logging.LogRecord.msg`): a line for people as `str`, a `text` and `fields`
+    for handlers that want more of it."""
+
+    __slots__ = ("fields", "text")
+
+    def __init__(self, text: str, fields: Mapping[str, Any]) -> None:
+        self.text = text
+        self.fields = fields
+
+    def __str__(self) -> str:
+        rest = ", ".join(f"{name} {value}" for name, value in self.fields.items())
+        return redact(f"{self.text} ({rest})" if rest else self.text)
 
 
-class _Stderr:
-    """Lines that standard error does not take are left out: a full disk under the log of what happens is no
-    reason to stop delivering."""
+class Logger:
+    """Logs to the standard library's logger of a name."""
 
-    def write(self, text: str) -> None:
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError):
-                sys.stderr.write(text)
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
 
-    def flush(self) -> None:
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError):
-                sys.stderr.flush()
+    def debug(self, text: str, /, **fields: Any) -> None:
+        """For whoever looks for a fault."""
+        self._log(logging.DEBUG, text, fields)
+
+    def info(self, text: str, /, **fields: Any) -> None:
+        """How things take their course."""
+        self._log(logging.INFO, text, fields)
+
+    def warning(self, text: str, /, **fields: Any) -> None:
+        """What a person should know of."""
+        self._log(logging.WARNING, text, fields)
+
+    def error(self, text: str, /, **fields: Any) -> None:
+        """What a person must do something about."""
+        self._log(logging.ERROR, text, fields)
+
+    def _log(self, level: int, text: str, fields: Mapping[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, Event(text, fields), stacklevel=3)

@@ -10,7 +10,6 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from tailrace.errors import ConfigurationError, code
-from tailrace.logs import keep_off_stdout
 
 UNKNOWN_PLUGIN = code(
     "TR-CONF-010",
@@ -72,9 +71,7 @@ def names(group: str) -> list[str]:
 
 
 def load(group: str, name: str) -> Any:
-    """The plugin class of a name. ConfigurationError where there is none, or it cannot be imported. What it
-    logs does not get among data."""
-    keep_off_stdout()
+    """The plugin class of a name. ConfigurationError where there is none, or it cannot be imported."""
     for entry in _entries(group):
         if entry.name == name:
             try:

@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
+from tests import scratch
 from tests.servers import Kafka, KafkaServer, MySql, MySqlServer, Postgres, PostgresServer, UnavailableError
 from tests.servers import kafka as kafka_server
 from tests.servers import postgres as postgres_server
@@ -41,6 +43,12 @@ hypothesis.settings.load_profile("shared machine")
 Server = TypeVar("Server", PostgresServer, KafkaServer, MySqlServer)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # a worker has it from the process that started it
+        workers = config.getoption("numprocesses", None)
+        scratch.in_memory(workers if isinstance(workers, int) and workers else 1)
+
+
 def pytest_report_header() -> list[str]:
     clients = ("tailrace", "psycopg", "aiokafka", "PyMySQL")
     libraries = ", ".join(f"{name} {version(name)}" for name in clients)
@@ -48,7 +56,7 @@ def pytest_report_header() -> list[str]:
     given = [(MYSQL_URLS[release.flavor], release) for release in RELEASES.values()]
     mysqls = dict.fromkeys(repr(MySql(url)) if url else str(release) for url, release in given)
     return [
-        f"{libraries}; {platform.platform()}",
+        f"{libraries}; {platform.platform()}; files in {tempfile.gettempdir()}",
         f"PostgreSQL {Postgres(POSTGRES_URL) if POSTGRES_URL else started}, "
         f"Kafka {Kafka(KAFKA_BOOTSTRAP) if KAFKA_BOOTSTRAP else kafka_server.VERSION}",
         ", ".join(mysqls),
@@ -63,7 +71,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     majors = postgres_server.VERSIONS if "every_postgres" in fixtures else MAJORS
     wanted: list[Callable[[], Path]] = []
     if not POSTGRES_URL and any("postgres" in name for name in fixtures):
-        wanted += [functools.partial(postgres_server.binaries, major) for major in majors]
+        wanted += [functools.partial(postgres_server.template, major) for major in majors]
     if not KAFKA_BOOTSTRAP and any("kafka" in name for name in fixtures):
         wanted.append(kafka_server.prepared)
     with ThreadPoolExecutor() as beside:
@@ -71,6 +79,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             for release in RELEASES.values():
                 if not MYSQL_URLS[release.flavor]:
                     beside.submit(release.template)  # not through Maven, which is best run once at a time
+                    beside.submit(release.log_printer)
         with contextlib.suppress(UnavailableError):  # told by the fixtures, test by test
             for fetch in wanted:
                 fetch()
@@ -116,23 +125,31 @@ def _running() -> Iterator[contextlib.ExitStack]:
         yield running
 
 
-def _shared_postgres(major: int, running: contextlib.ExitStack) -> Postgres:
-    if not POSTGRES_URL:
-        return _start(PostgresServer(major), running)
-    given = Postgres(POSTGRES_URL)
-    if given.major != major:
-        raise UnavailableError(f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}")
-    return given
+@pytest.fixture(scope="session")
+def _shared_postgres(_running: contextlib.ExitStack) -> Callable[[int], Postgres]:
+    """The server of a version, started when it is first asked for; a given server stands for its own."""
+
+    @functools.cache
+    def shared(major: int) -> Postgres:
+        if not POSTGRES_URL:
+            return _start(PostgresServer(major), _running)
+        given = Postgres(POSTGRES_URL)
+        if given.major != major:
+            found = f"TAILRACE_TEST_POSTGRES_URL leads to PostgreSQL {given.major}, not {major}"
+            raise UnavailableError(found)
+        return given
+
+    return shared
 
 
 @pytest.fixture(scope="session")
-def postgres16(_running: contextlib.ExitStack) -> Postgres:
-    return _shared_postgres(16, _running)
+def postgres16(_shared_postgres: Callable[[int], Postgres]) -> Postgres:
+    return _shared_postgres(16)
 
 
 @pytest.fixture(scope="session")
-def postgres18(_running: contextlib.ExitStack) -> Postgres:
-    return _shared_postgres(18, _running)
+def postgres18(_shared_postgres: Callable[[int], Postgres]) -> Postgres:
+    return _shared_postgres(18)
 
 
 @pytest.fixture(scope="session", params=["given"] if POSTGRES_URL else [f"postgres{m}" for m in MAJORS])
@@ -145,13 +162,9 @@ def postgres(request: pytest.FixtureRequest) -> Postgres:
 
 
 @pytest.fixture(scope="session", params=postgres_server.VERSIONS)
-def every_postgres(request: pytest.FixtureRequest, _running: contextlib.ExitStack) -> Postgres:
+def every_postgres(request: pytest.FixtureRequest, _shared_postgres: Callable[[int], Postgres]) -> Postgres:
     """Each version that is supported in turn; a given server stands for its own."""
-    major: int = request.param
-    if major not in MAJORS:
-        return _shared_postgres(major, _running)
-    server: Postgres = request.getfixturevalue(f"postgres{major}")
-    return server
+    return _shared_postgres(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -31,12 +30,15 @@ from tailrace.abc import (
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.errors import Diverged, Gap, NotReady, Retry, code
 from tailrace.events import Batch, Change, Column, Event, Origin, Position, Table, Transaction
+from tailrace.logs import Logger
 from tailrace.types import Kind, LogicalType
 
 NO_LOG = code("TR-TEST-010", "no log", "The file that is the log does not exist.")
 NO_SLOT = code("TR-TEST-011", "no slot", "Nothing keeps the log.")
 BEYOND = code("TR-TEST-013", "beyond the end", "The log ends before the position.")
 AWAY = code("TR-TEST-012", "log away", "The file that is the log went away while it was read.")
+
+_log = Logger(__name__)
 
 
 def install(folder: Path) -> None:
@@ -112,7 +114,7 @@ class FileSource:
 
     async def anchor(self) -> Position:
         position = await self.current()
-        structlog.get_logger().warning("nobody kept the log before", slot=self._slot.name)
+        _log.warning("nobody kept the log before", slot=self._slot.name)
         self._slot.write_text(str(position["line"]))
         return position
 
@@ -168,7 +170,7 @@ class FileSource:
         if not self._slot.exists():
             return []
         if not dry_run:
-            structlog.get_logger().warning("nothing keeps the log now", slot=self._slot.name)
+            _log.warning("nothing keeps the log now", slot=self._slot.name)
             self._slot.unlink()
         return [f"slot {self._slot.name}"]
 

@@ -56,8 +56,9 @@ class KafkaTarget:
                 committed.seek(partition, self._offsets.get(partition, 0))
 
             async def at_the_end() -> bool:
-                for records in (await committed.getmany(timeout_ms=50)).values():
-                    found.extend(records)
+                for partition, records in (await committed.getmany(timeout_ms=50)).items():
+                    # What has come since is left to the next call.
+                    found.extend(record for record in records if record.offset < ends[partition])
                 return all([await committed.position(one) >= ends[one] for one in behind])
 
             await eventually(at_the_end, f"the ends of {self._prefix}*")
@@ -127,9 +128,10 @@ class LogTarget:
 class LinesTarget:
     """Files of lines that the sink stdout wrote, one for each process: all together are one sequence."""
 
-    def __init__(self, folder: Path, prefix: str) -> None:
+    def __init__(self, folder: Path, prefix: str, *, reduce: Reduce = reduced) -> None:
         self._folder = folder
         self._prefix = prefix
+        self._reduce = reduce
         self._read: set[Path] = set()
 
     def read(self) -> Sequence[Delivered]:
@@ -147,7 +149,7 @@ class LinesTarget:
                         event["topic"].removeprefix(self._prefix),
                         event["position"],
                         event["key"],
-                        event["value"] and reduced(event["value"]),
+                        event["value"] and self._reduce(event["value"]),
                     )
                 )
         return found

@@ -1,8 +1,9 @@
 """Events in, batches of changes out: what one connection's log says, transaction by transaction. No I/O.
 
 A transaction's rows are kept until its end is known, and delivered then: they may be rolled back to a
-savepoint, or wholly, in the log itself. Its changes share one place in the order of commits; rows of tables
-that are not captured are counted and left unread.
+savepoint, or wholly, in the log itself. Those of an XA transaction that is prepared are kept until the one
+that commits it, and delivered as that one's. The changes of a transaction share one place in the order of
+commits; rows of tables that are not captured are counted and left unread.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from connectors.mysql.binlog.messages import (
 )
 from connectors.mysql.delivery import Delivery
 from connectors.mysql.meaning import Meaning, Statement, may_change
+from connectors.mysql.open_transaction import OpenTransaction
 from connectors.mysql.position import (
     NUMBER_WIDTH,
     BinlogPosition,
@@ -45,49 +47,22 @@ from connectors.mysql.position import (
     number,
     place_in,
 )
+from connectors.mysql.queries import delivered
 from connectors.mysql.refusals import shortened
-from connectors.mysql.spool import Mark, Spool
 from connectors.mysql.tables import Tables, Version
+from connectors.mysql.waiting import Waiting
 from tailrace.errors import Gap, Malformed
 from tailrace.events import (
     OFFSET_PLACEHOLDER,
     ROW_PLACEHOLDER,
     Batch,
     Transaction,
+    Verbatim,
 )
 
 _ARTIFICIAL: Final = 0x20  # a flag of events that stand in no file: made up for the connection
 _BATCH_BYTES: Final = 1024 * 1024
-_SPOOL_BYTES: Final = 16 * 1024 * 1024
-
-
-class _Open:
-    """The transaction that is being read."""
-
-    __slots__ = (
-        "begin",
-        "delivered",
-        "gtid",
-        "ordinal",
-        "savepoints",
-        "sought",
-        "spool",
-        "thread",
-        "versions",
-    )
-
-    def __init__(
-        self, gtid: Gtid, begin: int, sought: BinlogPosition | None, spool: Spool, thread: int | None
-    ) -> None:
-        self.gtid = gtid
-        self.begin = begin  # offset of its GTID event
-        self.sought = sought  # the position in it from which the stream is resumed
-        self.delivered = sought.ordinal if sought else 0  # row events that are dropped
-        self.spool = spool
-        self.thread = thread
-        self.ordinal = 0  # of its newest row event
-        self.versions: list[Version] = []
-        self.savepoints: dict[str, Mark] = {}
+_ENDS: Final = frozenset((Meaning.XA_COMMIT, Meaning.XA_ROLLBACK))
 
 
 class Assembler:
@@ -110,9 +85,10 @@ class Assembler:
         server: str,
         *,
         folded: bool = False,
+        queries: bool = False,
     ) -> None:
         """`decode`: `Decoder.feed`. `server`: see `Proof`. `folded`: the server keeps the names of tables in
-        lower case."""
+        lower case. `queries`: changes have the statement that they come from."""
         self.executed: Executed = resume.executed
         """Up to the last commit's end, or the idle position behind it."""
         self.number = number(resume.executed)
@@ -121,6 +97,7 @@ class Assembler:
         self._tables = tables
         self._server = server
         self._folded = folded
+        self._queries = queries
         self._proof = resume.proof
         self._sought = resume if resume.inside else None  # until its transaction has begun
         self._by_file = isinstance(resume.executed, FilePlace)
@@ -128,14 +105,17 @@ class Assembler:
         self._begun: int | None = None  # when that file was, where transactions have no GTIDs
         self._offset = 0  # behind the newest event that told where it ends
         self._size = 0  # of the event that is being read
-        self._open: _Open | None = None
+        self._open: OpenTransaction | None = None
         self._gtid: Gtid | None = None  # told, and nothing of its transaction yet
         self._gtid_at = 0  # where its event begins
         self._with_it: Executed = resume.executed  # what is executed once that is
         self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
+        self._waiting = Waiting(resume)
+        self._repeated = False  # the transaction that is being read was read before …
+        self._passing = False  # … and has no rows that are wanted
         self._maps: dict[int, Version | None] = {}
-        self._spool = Spool(_SPOOL_BYTES)
-        self._delivery = Delivery(resume.reached)
+        self._spool = self._waiting.spool()
+        self._delivery = Delivery(resume.reached, tables.boundaries)
         self._inside: tuple[Transaction, int] | None = None  # the newest event's, and its ordinal
         self._handed_out = self.number
 
@@ -164,7 +144,8 @@ class Assembler:
             if kind is Rows:
                 self._rows(message)  # type: ignore[arg-type] # `kind` tells it
             elif kind is TableMap:
-                self._maps[message.id] = self._tables.version(message)  # type: ignore[union-attr, arg-type]
+                if not self._passing:
+                    self._maps[message.id] = self._tables.version(message)  # type: ignore[union-attr, arg-type]
             elif kind is Xid:
                 self._passed(message.place)
                 yield from self._commit(message.place)
@@ -201,11 +182,12 @@ class Assembler:
     def close(self) -> None:
         """Give up what was kept."""
         self._spool.clear()
+        self._waiting.close()
 
     def _batch(self, *, more: bool = False) -> Batch:
         events, size = self._delivery.take()
         inside = self._inside if events else None
-        position = BinlogPosition(self.executed, proof=self._proof) if inside is None else place_in(*inside)
+        position = self._commit_position() if inside is None else place_in(*inside)
         timestamp = events[-1].transaction.timestamp if events else None
         self._inside = None
         if inside is None:
@@ -219,17 +201,25 @@ class Assembler:
             more=more,
         )
 
+    def _commit_position(self) -> BinlogPosition:
+        return BinlogPosition(self.executed, proof=self._proof, in_doubt=self._waiting.in_doubt)
+
     def _passed(self, place: Place) -> None:
         """Go on to behind an event."""
         if place.end and not place.flags & _ARTIFICIAL:
             self._offset = place.end
-            if self._by_file and self._open is None and self._gtid is None and self._sought is None:
-                self._reach(FilePlace(self._file, place.end))
+            if self._by_file and self._open is None and self._gtid is None:
+                self._rest_at(FilePlace(self._file, place.end))
 
     def _begin_of(self, place: Place) -> int:
         """Where an event begins; inside of a compressed transaction, and where MariaDB does not tell, the
         last place that is known."""
         return place.end - self._size if place.end else self._offset
+
+    def _rest_at(self, place: FilePlace) -> None:
+        """Without GTIDs: nothing that is due stands before a place."""
+        if self._sought is None and place.number > self.number:
+            self._reach(place)
 
     def _reach(self, executed: Executed) -> None:
         self.executed, self.number = executed, number(executed)
@@ -238,19 +228,28 @@ class Assembler:
         """A transaction's GTID, or that it has none."""
         if self._open is not None or self._gtid is not None:
             raise self._out_of_order(f"{gtid.gtid or 'a transaction'} begins before the one before it ends")
-        if not self._by_file:
-            self._with_it = self._executed_with(gtid)
         self._gtid, self._gtid_at = gtid, self._begin_of(gtid.place)
-        sought = self._sought
-        if sought is not None and not self._by_file and gtid.gtid != sought.transaction:
-            raise self._not_found_again(sought, f"the next transaction is {gtid.gtid}")
-        if self._by_file:
-            begin = FilePlace(self._file, self._gtid_at)
-            if sought is not None and begin != sought.executed:
-                raise self._not_found_again(sought, f"the next transaction begins at {begin}")
-            self._reach(begin)
+        self._repeated = self._passing = False
+        if self._waiting.rereads:
+            self._repeated = self._waiting.repeats(gtid, FilePlace(self._file, self._gtid_at))
+            self._passing = self._repeated and not self._waiting.wants
+        if not self._repeated:
+            self._follow(gtid)
         if gtid.begins:
             self._begin(None)
+
+    def _follow(self, gtid: Gtid) -> None:
+        """The transaction comes for the first time, or is the one that is sought."""
+        sought = self._sought
+        if not self._by_file:
+            self._with_it = self._executed_with(gtid)
+            if sought is not None and gtid.gtid != sought.transaction:
+                raise self._not_found_again(sought, f"the next transaction is {gtid.gtid}")
+            return
+        begin = FilePlace(self._file, self._gtid_at)
+        if sought is not None and begin != sought.executed:
+            raise self._not_found_again(sought, f"the next transaction begins at {begin}")
+        self._reach(begin)
 
     def _executed_with(self, gtid: Gtid) -> Executed:
         executed, name = self.executed, gtid.gtid
@@ -262,12 +261,14 @@ class Assembler:
             raise refusals.repeated(name, self._where(), mariadb=isinstance(executed, GtidPosition))
         return found
 
-    def _begin(self, thread: int | None) -> _Open:
+    def _begin(self, thread: int | None) -> OpenTransaction:
         gtid, self._gtid = self._gtid, None
         if gtid is None:
             raise self._out_of_order("a transaction that was not announced")
-        sought, self._sought = self._sought, None
-        opened = self._open = _Open(gtid, self._gtid_at, sought, self._spool, thread)
+        sought = None
+        if not self._repeated:
+            sought, self._sought = self._sought, None
+        opened = self._open = OpenTransaction(gtid, self._gtid_at, sought, self._spool, thread)
         return opened
 
     def _rows(self, rows: Rows) -> None:
@@ -275,18 +276,19 @@ class Assembler:
         if opened is None:
             raise self._out_of_order("rows outside of a transaction")
         opened.ordinal += 1
+        if self._passing:
+            return
         try:
             version = self._maps[rows.table_id]
         except KeyError:
             raise self._out_of_order(f"rows of table number {rows.table_id}, which was not told") from None
-        if version is None or opened.ordinal <= opened.delivered:
+        query = opened.query
+        if rows.ends_statement:
+            opened.query = ""
+        if version is None or rows.op not in version.delivers:
             return
-        versions = opened.versions
-        if not versions or versions[-1] is not version:
-            versions.append(version)
         try:
-            begin = self._begin_of(rows.place)
-            opened.spool.append((len(versions) - 1, opened.ordinal, begin, rows))
+            opened.keep(version, self._begin_of(rows.place), rows, query)
         except OSError as error:
             raise refusals.no_room(error) from error
 
@@ -297,8 +299,8 @@ class Assembler:
             if opened is not None:
                 opened.thread = query.thread
             else:
-                self._begin(query.thread)
-        elif what is Meaning.CHANGE and may_change(query, self._tables.filter):
+                self._begin(query.thread).frame = self._begin_of(query.place)
+        elif what is Meaning.CHANGE and not self._repeated and may_change(query, self._tables.filter):
             raise refusals.as_statement(query, self._where())
         elif opened is not None:
             if what is Meaning.COMMIT:
@@ -306,41 +308,40 @@ class Assembler:
                 yield from self._commit(query.place)
             elif what is Meaning.ROLLBACK:
                 self._passed(query.place)
-                self._spool.clear()
-                opened.versions.clear()
+                opened.roll_back()
                 yield from self._commit(query.place)
             elif what is Meaning.SAVEPOINT:
-                opened.savepoints[statement.name.lower()] = opened.spool.mark()
+                opened.savepoint(statement.name)
             elif what is Meaning.ROLLBACK_TO:
-                mark = self._savepoint(opened, statement.name, query.sql)
-                opened.spool.truncate(mark)
-                opened.savepoints = {name: at for name, at in opened.savepoints.items() if at <= mark}
+                try:
+                    opened.roll_back_to(statement.name)
+                except ValueError as error:
+                    raise self._out_of_order(f"{shortened(query.sql)}: {error}") from None
+            elif what in _ENDS:
+                raise self._out_of_order(f"{shortened(query.sql)} inside of a transaction")
         else:
             yield from self._standalone(query, statement)
 
-    def _savepoint(self, opened: _Open, name: str, sql: str) -> Mark:
-        """What stood there when the savepoint was set."""
-        names = opened.savepoints
-        mark = names.get(name.lower())
-        if mark is None:
-            raise self._out_of_order(f"{shortened(sql)}: no such savepoint")
-        if len(names) > 1 and not all(map(str.isascii, names)):
-            # To MariaDB 10 `é` and `e` are one savepoint, to MariaDB 11 two.
-            raise self._out_of_order(f"{shortened(sql)}: of {len(names)} savepoints, not all named in ASCII")
-        return mark
-
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch]:
-        """A transaction of one statement: DDL."""
+        """A transaction of one statement: DDL, or the end of an XA transaction that was prepared."""
         if self._gtid is None and not self._by_file:
             raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
         if self._gtid is None:  # without GTIDs, and from a server that announces nothing
             return
-        if statement.meaning is Meaning.UNTOLD:
+        if statement.meaning is Meaning.UNTOLD and not self._repeated:
             untold.tell(query, statement, self._tables, self._where())
         opened, offset = self._begin(query.thread), self._begin_of(query.place)
+        opened.frame = offset
         self._passed(query.place)
         version = None
-        if statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
+        if self._repeated:
+            pass  # whatever it is
+        elif statement.meaning in _ENDS:
+            opened.ends = statement.name
+            if statement.meaning is Meaning.XA_COMMIT:
+                behind = FilePlace(self._file, self._offset) if self._by_file else self._with_it
+                self._waiting.commit(opened, self._file, offset, behind)
+        elif statement.meaning is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
             schema, name = statement.schema or query.schema, statement.name
             if self._folded:
                 schema, name = schema.lower(), name.lower()
@@ -348,15 +349,17 @@ class Assembler:
             opened.ordinal += version is not None
         if version is not None and opened.ordinal > opened.delivered:
             transaction = self._transaction(opened, query.place)
+            self._delivery.begin(transaction, opened.begin)
             self._delivery.truncate(version, transaction, offset, len(query.sql))
+            self._delivery.end(opened.ordinal, offset)
         yield from self._commit(query.place)
 
     def _other(self, message: Message) -> Iterator[Batch]:
         if isinstance(message, XaPrepare):
             if self._open is None:
                 raise self._out_of_order("a prepared XA transaction that has not begun")
-            if self._spool and not message.one_phase:
-                raise refusals.prepared(message, self._where())
+            if not message.one_phase:
+                self._open.prepares = message.xid.decode("ascii", "replace")
             self._passed(message.place)
             yield from self._commit(message.place)
         elif isinstance(message, Incident):
@@ -369,10 +372,14 @@ class Assembler:
         elif isinstance(message, Format):
             if self._by_file and message.place.timestamp:
                 self._begun = message.place.timestamp
-                if self._open is None and self._gtid is None and self._sought is None:
+                read = self._sought is not None or self._waiting.rereads  # before
+                if self._open is None and self._gtid is None and not read:
                     self._proof = Proof(self._file, self._offset, self._server, begun=self._begun)
+        elif isinstance(message, RowsQuery):
+            if self._queries and self._open is not None:
+                self._open.query = delivered(message.sql)
         else:
-            assert isinstance(message, KnownGtids | RowsQuery | Ignorable)
+            assert isinstance(message, KnownGtids | Ignorable)
 
     def _rest(self, heartbeat: Heartbeat) -> None:
         """The server has sent all it has."""
@@ -380,8 +387,8 @@ class Assembler:
         if self._open is not None or self._gtid is not None or place.file != self._file:
             return
         self._offset = heartbeat.position
-        if self._by_file and not self._sought and place.number > self.number:
-            self._reach(place)
+        if self._by_file:
+            self._rest_at(place)
 
     def _rotate(self, rotate: Rotate) -> None:
         if self._open is not None or self._gtid is not None:
@@ -390,41 +397,65 @@ class Assembler:
                 raise refusals.cut_off(found, self._where())
             raise self._out_of_order(found)
         self._file, self._offset = rotate.file, rotate.position
-        place = FilePlace(rotate.file, rotate.position)
-        if self._by_file and not self._sought and place.number > self.number:
-            self._reach(place)
+        if self._by_file:
+            self._rest_at(FilePlace(rotate.file, rotate.position))
 
     def _commit(self, place: Place) -> Iterator[Batch]:
-        """The transaction is committed: its changes are delivered."""
+        """The transaction has ended: its changes are delivered, unless it is prepared."""
         opened = self._open
         if opened is None:
             raise self._out_of_order("a commit outside of a transaction")
         if self._by_file and not place.end:  # compressed: where the next one begins is not known yet
             self._ending = place
             return
+        if self._repeated:
+            self._waiting.prepare_again(opened, self._file)
+            self._leave()
+            return
         sought = opened.sought
-        if sought is not None and opened.ordinal < sought.ordinal:
-            raise self._not_found_again(sought, f"it has {opened.ordinal} row events now")
-        if self._spool:
-            transaction = self._transaction(opened, place)
-            versions = opened.versions
-            for version, ordinal, offset, rows in self._spool:
-                if self._delivery.size >= _BATCH_BYTES:
-                    yield self._batch(more=True)
-                self._delivery.rows(versions[version], transaction, ordinal, offset, rows)
-                self._inside = transaction, ordinal
-            self._spool.clear()
-        self._open = None
-        self._maps.clear()
+        if sought is not None and (opened.ordinal < sought.ordinal or opened.prepares):
+            found = "it is prepared now" if opened.prepares else f"it has {opened.ordinal} row events now"
+            raise self._not_found_again(sought, found)
+        if opened.prepares:
+            self._waiting.prepare(opened, self.executed, self._file, place.timestamp)
+        elif opened.spool:
+            yield from self._deliver(opened, place)
+        if opened.ends:
+            self._waiting.end(opened.ends)
         gtid = opened.gtid.gtid
         self._reach(FilePlace(self._file, self._offset) if self._by_file else self._with_it)
         at = None if gtid is None else opened.begin
         self._proof = Proof(self._file, self._offset, self._server, at, gtid or "", self._begun)
-        self._inside = None
+        self._leave()
         if self._delivery.size >= _BATCH_BYTES:
             yield self._batch(more=True)
 
-    def _transaction(self, opened: _Open, place: Place) -> Transaction:
+    def _deliver(self, opened: OpenTransaction, place: Place) -> Iterator[Batch]:
+        transaction, told, versions, at = self._transaction(opened, place), "", opened.versions, opened.at
+        self._delivery.begin(transaction, opened.begin)
+        for version, ordinal, offset, rows, query in opened.spool:
+            if ordinal <= opened.delivered:
+                self._delivery.count(versions[version], rows)
+                continue
+            if self._delivery.size >= _BATCH_BYTES:
+                yield self._batch(more=True)
+            if query != told:
+                transaction, told = self._transaction(opened, place, query), query
+            self._delivery.rows(versions[version], transaction, ordinal, offset if at is None else at, rows)
+            self._inside = transaction, ordinal
+        opened.spool.clear()
+        self._delivery.end(opened.ordinal, self._begin_of(place))
+
+    def _leave(self) -> None:
+        """Behind a transaction."""
+        opened = self._open
+        if opened is not None and (opened.prepares or opened.ends):
+            self._spool = self._waiting.spool()
+        self._open = self._inside = None
+        self._repeated = self._passing = False
+        self._maps.clear()
+
+    def _transaction(self, opened: OpenTransaction, place: Place, query: str = "") -> Transaction:
         gtid = opened.gtid
         block = SourceBlock(
             sequence=None,
@@ -434,14 +465,15 @@ class Assembler:
             pos=OFFSET_PLACEHOLDER,
             row=ROW_PLACEHOLDER,
             thread=opened.thread,
-            query=None,
+            query=Verbatim(query) if query else None,
         )
-        block.executed, block.proof = self.executed, self._proof
+        block.executed, block.proof, block.in_doubt = self.executed, self._proof, self._waiting.in_doubt
         return Transaction(
             gtid.gtid or f"{self._file}:{opened.begin}",
             f"{self.number:0{NUMBER_WIDTH}d}",
             place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
             block,
+            (gtid.gtid or f"file={self._file},pos={opened.frame}") if self._tables.boundaries else None,
         )
 
     def _where(self) -> str:

@@ -191,6 +191,11 @@ class Channel:
         """Let `readable` return."""
         self._arrival.wake()
 
+    def give_up(self, failure: TailraceError) -> None:
+        """The server is not to be read any more: what has been drained is the last."""
+        self._failure = self._failure or failure
+        self._arrival.wake()
+
     def close(self) -> None:
         """End the connection. Whoever waits or comes later gets Retry."""
         if self._failure is None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
-from connectors.mysql import channel
+from connectors.mysql import channel, hosts, table_checks
 from connectors.mysql.channel import Reader
+from connectors.mysql.config import BinlogSettings
 from connectors.mysql.server import Catalogue, Server
-from connectors.mysql.tables import SYSTEM, keyless
+from connectors.mysql.table_checks import Existing, fault, listed
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, Stop, TailraceError, code
@@ -29,39 +31,27 @@ SETTING: Final = code(
     "The server writes its binary log in a way in which rows, names of columns or signs of numbers are not "
     "whole.",
 )
-NO_TABLE: Final = code(
-    "TR-MY-405",
-    "no table matches",
-    "A pattern names a table exactly, and there is none of that name that the account may read.",
-)
-
 _OLDEST: Final = {"mysql": (8, 0), "mariadb": (10, 6)}
 _WANTED: Final = {
     "binlog_format": ("ROW",),
     "binlog_row_metadata": ("FULL",),
-    "binlog_row_image": ("FULL", "FULL_NODUP", "NOBLOB"),
+    "binlog_row_image": ("FULL", "FULL_NODUP"),
+}
+# By the setting `row_images`: what else there may be, and what is not delivered then.
+_PARTIAL: Final[Mapping[str, Mapping[str, str]]] = {
+    "full": {"NOBLOB": "unchanged blobs and texts are not delivered, and inserts without them stop"},
+    "partial": {
+        "NOBLOB": "unchanged blobs and texts are not delivered",
+        "MINIMAL": "of updates and deletes the key and what changed are delivered, of inserts what they name",
+    },
 }
 _UPDATES: Final = ("log_replica_updates", "log_slave_updates")
 _REPLICA: Final = (
     "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
     "configuration and restart it; what it has applied until then is in no log of its own."
 )
-_SHOWN: Final = 5  # names in a line
+_MOMENT: Final = 1.0  # seconds that a transaction's coordinator may well take
 _DAY: Final = 86_400
-
-_Table: TypeAlias = tuple[str, str, int]
-"""Schema, name, columns of the primary key."""
-
-_TABLES: Final = """
-    SELECT t.table_schema, t.table_name,
-           (SELECT COUNT(*) FROM information_schema.statistics s
-            WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name
-              AND s.index_name = 'PRIMARY')
-    FROM information_schema.tables t
-    WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-      AND t.table_schema NOT IN %s
-    ORDER BY t.table_schema, t.table_name
-    """
 
 # As information_schema has it MariaDB hides it from an account that may only read.
 _CASCADE: Final = re.compile(
@@ -79,7 +69,15 @@ _GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
 class Checks:
     """The check list of one pipeline's source. Changes nothing."""
 
-    def __init__(self, session: Session, catalogue: Catalogue, reader: Reader, tables: TableFilter) -> None:
+    def __init__(
+        self,
+        session: Session,
+        catalogue: Catalogue,
+        reader: Reader,
+        tables: TableFilter,
+        settings: BinlogSettings,
+    ) -> None:
+        self._settings = settings
         self._session = session
         self._catalogue = catalogue
         self._reader = reader
@@ -92,17 +90,21 @@ class Checks:
         try:
             findings.extend([finding async for finding in self._findings()])
         except TailraceError as error:
-            findings.append(_fault("connection", error))
+            findings.append(fault("connection", error))
         return findings
 
     async def _findings(self) -> AsyncIterator[Finding]:
+        if self._session.address.others:
+            yield await hosts.look(self._session.address, self._reader.name)
         server = await self._catalogue.server()
         yield self._version(server)
         if not server.is_on("log_bin"):
-            yield _fault("log_bin", self._catalogue.no_log())
+            yield fault("log_bin", self._catalogue.no_log())
             return
         for name, wanted in _WANTED.items():
             yield self._setting(server, name, wanted)
+        if self._settings.include_query:
+            yield _queries(server)
         yield _gtids(server)
         for finding in await self._replicated(server):
             yield finding
@@ -111,16 +113,17 @@ class Checks:
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
-        captured = [table for table in tables if self._tables.captured(*table[:2])]
-        if server.folded:
-            for finding in self._capitals():
-                yield finding
-        for finding in self._found(tables, captured):
+        if (prepared := await self._prepared()) is not None:
+            yield prepared
+        there = await table_checks.found(self._session)
+        captured = [table for table in there if not table.kind and self._tables.captured(*table.name)]
+        for finding in table_checks.look(
+            there, captured, self._tables, self._settings, self._where, folded=server.folded
+        ):
             yield finding
-        for database in sorted({schema for schema, *_ in captured} if log.error is None else ()):
+        for database in sorted({table.schema for table in captured} if log.error is None else ()):
             if not await self._catalogue.logs(server, database):
-                yield _fault("logged databases", self._not_logged(database))
+                yield fault("logged databases", self._not_logged(database))
         async for finding in self._warnings(server, captured):
             yield finding
 
@@ -129,7 +132,7 @@ class Checks:
             return Finding("server version", server.version)
         oldest = ".".join(map(str, _OLDEST[server.flavor]))
         error = NotReady(TOO_OLD, server.version, f"Upgrade to {oldest} or later.", where=self._where)
-        return _fault("server version", error)
+        return fault("server version", error)
 
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
@@ -137,13 +140,14 @@ class Checks:
             f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
             "Sessions that are open keep what they have: let them connect again."
         )
-        if found == "NOBLOB":
-            told = "NOBLOB: unchanged blobs and texts are not delivered, and inserts without them stop"
-            return Finding(name, told, warning=True, remedy=remedy)
+        if lacking := _PARTIAL[self._settings.row_images].get(found):
+            return Finding(name, f"{found}: {lacking}", warning=True, remedy=remedy)
         if found in wanted:
             return Finding(name, found)
+        if found == "MINIMAL":
+            remedy += " To have rows that lack columns delivered: row_images: partial (under source:)."
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
-        return _fault(name, error)
+        return fault(name, error)
 
     async def _replicated(self, server: Server) -> Sequence[Finding]:
         """Whether what a replica applies is in its own log."""
@@ -158,7 +162,7 @@ class Checks:
                     name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
                 )
             ]
-        return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
+        return [fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
     async def _replication(self) -> Finding:
         title = "replication"
@@ -166,9 +170,9 @@ class Checks:
         # Under a number of its own: a reader that runs would be taken out of the server's list.
         reader = replace(self._reader, server_id=random.randrange(1 << 31, 1 << 32))
         try:
-            await thread.call(channel.register, self._session.address, reader)
+            await thread.call(channel.register, await self._session.located(), reader)
         except TailraceError as error:
-            return _fault(title, error)
+            return fault(title, error)
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
@@ -180,14 +184,33 @@ class Checks:
             _, place = await self._catalogue.executed(server)
             files = await self._catalogue.files()
         except TailraceError as error:
-            return _fault(title, error)
+            return fault(title, error)
         size = sum(file.size for file in files)
         return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+
+    async def _prepared(self) -> Finding | None:
+        """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""
+        try:
+            if not (found := await self._catalogue.prepared()):
+                return None
+            await asyncio.sleep(_MOMENT)
+            still = [xid for xid in await self._catalogue.prepared() if xid in found]
+        except Stop:
+            return None
+        if not still:
+            return None
+        return Finding(
+            "XA transactions",
+            f"prepared, and neither committed nor rolled back: {listed(still)}",
+            warning=True,
+            remedy="End them with XA COMMIT or XA ROLLBACK, whichever their coordinator has decided. The "
+            "rows of captured tables wait for it, and the log from there on is needed.",
+        )
 
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id
         if str(own) == server.variables.get("server_id"):
-            return _fault(title, channel.taken(own, "the server itself", self._where))
+            return fault(title, channel.taken(own, "the server itself", self._where))
         try:
             holder = await self._catalogue.reader(own, server)
         except Stop as error:  # or the version does not know the statement
@@ -195,7 +218,7 @@ class Checks:
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
         if not self._reader.is_same_pipeline(holder):
-            return _fault(title, channel.taken(own, holder, self._where))
+            return fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
 
     def _not_logged(self, database: str) -> NotReady:
@@ -207,67 +230,26 @@ class Checks:
             where=self._where,
         )
 
-    def _capitals(self) -> Iterator[Finding]:
-        """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""
-        for pattern in (*self._tables.include, *self._tables.exclude):
-            if pattern.text != pattern.text.lower():
-                error = NotReady(
-                    NO_TABLE,
-                    f"{pattern.text} has capitals, and the server keeps names in lower case "
-                    "(lower_case_table_names = 1)",
-                    f"Write {pattern.text.lower()} under tables: or exclude:.",
-                    where=self._where,
-                )
-                yield _fault("tables", error)
-
-    async def _cascades(self, captured: Sequence[_Table]) -> Finding | None:
+    async def _cascades(self, captured: Sequence[Existing]) -> Finding | None:
         changed: list[str] = []
-        for schema, name, _ in captured:
+        for table in captured:
             try:
-                words = await self._session.query(f"SHOW CREATE TABLE {_quoted(schema)}.{_quoted(name)}")
+                words = await self._session.query(f"SHOW CREATE TABLE {table.quoted}")
             except Stop:  # gone meanwhile, or some of its columns alone may be read
                 continue
             if words and _CASCADE.search(str(words[0][1])):
-                changed.append(f"{schema}.{name}")
+                changed.append(str(table))
         if not changed:
             return None
         return Finding(
             "foreign keys",
-            f"the log does not hold the rows that foreign keys delete or change in {_listed(changed)}",
+            f"the log does not hold the rows that foreign keys delete or change in {listed(changed)}",
             warning=True,
             remedy="Let statements or a trigger change these rows before those that they refer to, as "
             "docs/mysql.md has it.",
         )
 
-    def _found(self, tables: Sequence[_Table], captured: Sequence[_Table]) -> Iterator[Finding]:
-        there = {(schema, name) for schema, name, _ in tables}
-        absent = [
-            pattern.text
-            for pattern in self._tables.include
-            if pattern.literal is not None and pattern.literal not in there
-        ]
-        for text in absent:
-            error = NotReady(
-                NO_TABLE,
-                f"{text} does not exist, or the account may not read it",
-                "Correct tables:, whose case counts, or GRANT SELECT on it to the account.",
-                where=self._where,
-            )
-            yield _fault("tables", error)
-        without = [f"{schema}.{name}" for schema, name, keys in captured if not keys]
-        for name in without:
-            yield _fault("primary keys", keyless(name))
-        if not captured and not absent:
-            yield Finding(
-                "tables",
-                "no table matches yet: those that are created later are captured",
-                warning=True,
-                remedy="Look whether the patterns are meant so, and what the account may read.",
-            )
-        elif not absent and not without:
-            yield Finding("tables", _listed([f"{schema}.{name}" for schema, name, _ in captured]))
-
-    async def _warnings(self, server: Server, captured: Sequence[_Table]) -> AsyncIterator[Finding]:
+    async def _warnings(self, server: Server, captured: Sequence[Existing]) -> AsyncIterator[Finding]:
         """What the log lacks of captured tables."""
         if not server.logs_cascades and (cascades := await self._cascades(captured)):
             yield cascades
@@ -277,10 +259,22 @@ class Checks:
             if columns:
                 yield Finding(
                     "generated columns",
-                    f"{_listed(columns)}: the log of updates lacks them, so that formats stop there",
+                    f"{listed(columns)}: the log of updates lacks them, so that formats stop there",
                     warning=True,
                     remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
                 )
+
+
+def _queries(server: Server) -> Finding:
+    title, name = "statements", server.logs_queries
+    if server.is_on(name):
+        return Finding(title, f"{name} is ON")
+    return Finding(
+        title,
+        f"{name} is OFF: include_query has nothing to deliver but of sessions that set it",
+        warning=True,
+        remedy=f"SET GLOBAL {name} = ON, also in the server's configuration; or take include_query out.",
+    )
 
 
 def _gtids(server: Server) -> Finding:
@@ -323,16 +317,3 @@ def _retention(server: Server) -> Finding:
         warning=True,
         remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
     )
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
-
-
-def _fault(title: str, error: TailraceError) -> Finding:
-    return Finding(title, error.found, error=error)

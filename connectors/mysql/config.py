@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.abc import not_available
-from tailrace.clients.mysql.address import Address, Tls, TlsMode
+from tailrace.clients.mysql.address import Address, SessionAttributes, Tls, TlsMode
+from tailrace.ordering import TellTransactions, TransactionTopic
 from tailrace.patterns import RULE, TablePatterns
 from tailrace.secrets import SecretFile
 from tailrace.snapshots import ChangesOnly
 
+Keyless: TypeAlias = Literal["refuse", "inserts_only", "all"]
+
 _ABSENT: Final = {
     "include_schema_changes": "This version writes no topic of tables' versions. With format: {type: "
     "debezium, schemas: true} each record has its schema.",
-    "include_query": "This version does not deliver the statement that a change comes from.",
-    "provide_transaction_metadata": "This version tells begins and ends of transactions of PostgreSQL alone.",
 }
 """Settings that a person may look for here."""
 
@@ -33,7 +34,14 @@ class BinlogSettings(TypeOptions):
         repr=False,
         description="Where the server is: mysql://user@host:3306/. A database may stand in it; the tables "
         "say theirs by themselves. The account needs REPLICATION SLAVE, REPLICATION CLIENT, and SELECT on "
-        "the tables.",
+        "the tables. Several hosts may stand in it, parted by commas: mysql://user@a:3306,b:3306/. At each "
+        "new connection they are tried in their order.",
+    )
+    target_session_attrs: SessionAttributes | None = Field(
+        None,
+        description="Which of the URL's hosts is read. `any`: the first that answers, a replica too. "
+        "`primary`: the first that is not read_only; one that becomes it is left. Default: `primary` for "
+        "several hosts, `any` for one.",
     )
     password: SecretStr | SecretFile | None = Field(
         None,
@@ -64,6 +72,32 @@ class BinlogSettings(TypeOptions):
         (), description="Patterns of tables that are not captured although `tables` names them."
     )
     snapshot: ChangesOnly
+    keyless: Keyless = Field(
+        "refuse",
+        description="What to do with a table that has neither a primary key nor a unique index of columns "
+        "that are NOT NULL. `refuse`: do not start, and say what to run; one that is created later stops the "
+        "pipeline at its first row. `inserts_only`: deliver its inserts and truncates, without a key; its "
+        "updates and deletes do not arrive. `all`: deliver these too, without a key. Both rows are in the "
+        "log, but of several rows that are equal nothing tells which one it was.",
+    )
+    row_images: Literal["full", "partial"] = Field(
+        "full",
+        description="Which rows of the log are delivered. `full`: inserts that lack columns stop the "
+        "pipeline, and the server must not have binlog_row_image = MINIMAL. `partial`: the server may log "
+        "the key and what changed alone (MINIMAL), or leave blobs and texts out (NOBLOB). Columns that the "
+        "log lacks are missing in the rows, and formats treat them so: `plain` leaves them out, `debezium` "
+        "and `flat` do with `unavailable_values: omit`.",
+    )
+    include_query: bool = Field(
+        False,
+        description="Deliver the statement that a change comes from, as `query` in the source block: "
+        "Debezium's setting of this name. The server must write statements beside rows "
+        "(binlog_rows_query_log_events, in MariaDB binlog_annotate_row_events), else `query` is null. A "
+        "statement holds the values that were written, of columns too that nobody else gets to see; it "
+        "stands in each of its changes, of a long one the first 16384 characters.",
+    )
+    provide_transaction_metadata: TellTransactions = False
+    transaction_topic: TransactionTopic = "{pipeline}.transaction"
     server_id: int | None = Field(
         None,
         ge=1,
@@ -86,6 +120,7 @@ class BinlogSettings(TypeOptions):
             self.url,
             password.get_secret_value() if isinstance(password, SecretStr) else password,
             Tls(self.ssl_mode, self.ssl_ca, self.ssl_cert, self.ssl_key),
+            self.target_session_attrs,
         )
 
     @field_validator("url")

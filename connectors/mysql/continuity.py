@@ -9,6 +9,7 @@ from typing import Final
 
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
+from connectors.mysql.config import BinlogSettings
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.checkpoint import Identity
@@ -40,6 +41,13 @@ _POLL_SECONDS: Final = 0.1
 
 FINGERPRINT: Final = "binlog ordinals=1"
 """Version of the rule by which the row events of a transaction are counted; it stands in `position.py`."""
+
+
+def counted(settings: BinlogSettings) -> str:
+    """What belongs to the fingerprint where a transaction's changes are counted: counts within it go on as
+    they began, over the same changes."""
+    tables = ",".join((*settings.tables, *(f"-{one}" for one in settings.exclude)))
+    return f" counts={tables} keyless={settings.keyless}"
 
 
 def identity(server: Server) -> Identity:
@@ -94,20 +102,22 @@ def check_executed(
     seen = executed.add(position.transaction) if position.inside else executed
     if not now.covers(seen):
         raise _ahead(f"of what was delivered the server lacks {(seen - now).brief()}", where)
-    if lost := purged - executed:
-        raise Gap(
-            PURGED,
-            f"the server has removed {lost.brief()}, which the checkpoint does not hold",
-            BEGIN_ANEW,
-            where=where,
-        )
+    asked = position.asked
+    assert isinstance(asked, GtidSet)
+    if lost := purged - asked:
+        raise _removed(position, lost.brief(), where, needed=bool(purged - executed))
 
 
 def check_file(position: BinlogPosition, place: FilePlace, files: Sequence[LogFile], where: str) -> None:
     """Without GTIDs: the files that the server has."""
     sizes = {file.name: file.size for file in files}
     size = sizes.get(place.file)
-    if size is None:
+    if size is not None:
+        asked = position.asked
+        assert isinstance(asked, FilePlace)
+        if asked.file not in sizes:
+            raise _removed(position, f"{asked.file}", where, needed=False)
+    else:
         oldest = FilePlace(files[0].name, 0) if files else None
         if oldest is None or place.number < oldest.number:
             found = f"the checkpoint stands at {place}, the oldest file is {files[0].name if files else '-'}"
@@ -127,13 +137,27 @@ async def _check_domains(
         raise _ahead(f"of what was delivered the server lacks {now.missing(seen)}", where)
     files = await catalogue.files()
     begin = await catalogue.gtids_at(FilePlace(files[0].name, 4)) if files else None
-    if begin is not None and not executed.covers(begin):
-        raise Gap(
-            PURGED,
-            f"the server has removed {executed.missing(begin)}, which the checkpoint does not hold",
-            BEGIN_ANEW,
-            where=where,
-        )
+    asked = position.asked
+    assert isinstance(asked, GtidPosition)
+    if begin is not None and not asked.covers(begin):
+        raise _removed(position, asked.missing(begin), where, needed=not executed.covers(begin))
+
+
+def _removed(position: BinlogPosition, lost: str, where: str, *, needed: bool) -> Gap:
+    """The error of transactions that the server's log has no more. `needed`: some of them were not read; else
+    they were, and have rows of XA transactions that are in doubt."""
+    found = f"the server has removed {lost}"
+    if needed:
+        return Gap(PURGED, f"{found}, which the checkpoint does not hold", BEGIN_ANEW, where=where)
+    waiting = ", ".join(one.xid for one in position.in_doubt.with_rows)
+    return Gap(
+        PURGED,
+        f"{found}, where rows of XA transactions stand that are prepared and had not ended: {waiting}",
+        f"Look with XA RECOVER which of them are prepared still. If none was committed, roll them back (XA "
+        f"ROLLBACK) and go on where the checkpoint stands: tailrace offsets set FILE --at "
+        f"'{position.executed}'. Else: {BEGIN_ANEW[0].lower()}{BEGIN_ANEW[1:]}",
+        where=where,
+    )
 
 
 async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:

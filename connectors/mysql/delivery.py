@@ -7,25 +7,46 @@ from collections.abc import Sequence
 from connectors.mysql.binlog.messages import Rows
 from connectors.mysql.tables import Version
 from tailrace.events import ROW_INDEXES, Change, Event, SchemaChange, Transaction
+from tailrace.ordering import Boundaries, Ordering
 
 
 class Delivery:
-    """Of one connection that is resumed from `reached`: (number, ordinal), as `BinlogPosition.reached`."""
+    """Of one connection that is resumed from `reached`: (number, ordinal), as `BinlogPosition.reached`.
+    `boundaries`: those of transactions, where these are told."""
 
-    def __init__(self, reached: tuple[int, int]) -> None:
+    def __init__(self, reached: tuple[int, int], boundaries: Boundaries | None = None) -> None:
         self.size = 0
         """Bytes of the row events whose changes are here."""
 
         self._reached = reached
         self._events: list[Event] = []
         self._told: set[Version] = set()  # of whose schema change nothing is to be said any more
+        self._ordering = None if boundaries is None else Ordering(boundaries, reached)
 
     def __bool__(self) -> bool:
         return bool(self._events)
 
+    def begin(self, transaction: Transaction, offset: int) -> None:
+        """A transaction's changes follow; it begins at this offset."""
+        if self._ordering is not None:
+            self._ordering.begin(transaction, int(transaction.position), offset)
+
+    def end(self, ordinal: int, offset: int) -> None:
+        """The transaction's changes are complete; the ordinal of its last row event."""
+        if self._ordering is not None:
+            self._events += self._ordering.end(ordinal, offset)
+
+    def count(self, version: Version, rows: Rows) -> None:
+        """The changes of a row event were delivered before."""
+        if self._ordering is not None:
+            pairs = version.read(rows)
+            moved = sum(map(version.changes_key, pairs)) if rows.op == "u" else 0
+            self._ordering.count(version.table, len(pairs) + moved)
+
     def rows(self, version: Version, transaction: Transaction, ordinal: int, offset: int, rows: Rows) -> None:
         """Add the changes of a row event; none of them if one cannot be read: Malformed, NotReady."""
         pairs = version.read(rows)
+        first = len(self._events)
         self._tell(version, transaction, ordinal)
         table, op = version.table, rows.op
         append = self._events.append
@@ -42,18 +63,28 @@ class Delivery:
                 else:
                     append(Change("u", table, transaction, ordinal, at, offset, pair))
         self.size += len(rows.data)
+        if query := transaction.source["query"]:
+            self.size += len(pairs) * len(str(query))  # it stands in each of them
+        self._order(first)
 
     def truncate(self, version: Version, transaction: Transaction, offset: int, size: int) -> None:
         """Add that a table was emptied, by a statement of so many bytes that is a transaction of its own."""
+        first = len(self._events)
         self._tell(version, transaction, 1)
         self._events.append(Change("t", version.table, transaction, 1, 0, offset, (None, None)))
         self.size += size
+        self._order(first)
 
     def take(self) -> tuple[Sequence[Event], int]:
         """Everything, and its size; nothing is left."""
         taken = self._events, self.size
         self._events, self.size = [], 0
         return taken
+
+    def _order(self, first: int) -> None:
+        """Give the events from this one on their orders, where these are wanted."""
+        if self._ordering is not None:
+            self._events[first:] = self._ordering.ordered(self._events[first:])
 
     def _tell(self, version: Version, transaction: Transaction, ordinal: int) -> None:
         """The table's version before its first change."""

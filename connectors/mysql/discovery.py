@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
 from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.keys import HAS_KEY
 from connectors.mysql.server import Catalogue
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.clients.mysql.address import Address
@@ -27,13 +29,14 @@ _PROGRAM: Final = "tailrace init"
 _PASSWORD: Final = "MYSQL_PWD"
 _NAMES: Final[Mapping[Flavor, str]] = {"mysql": "MySQL", "mariadb": "MariaDB"}
 
-_TABLES: Final = """
+_TABLES: Final = f"""
     SELECT t.table_type, t.table_schema, t.table_name, t.table_rows,
            COALESCE(t.data_length, 0) + COALESCE(t.index_length, 0),
            (SELECT GROUP_CONCAT(s.column_name ORDER BY s.seq_in_index SEPARATOR ', ')
             FROM information_schema.statistics s
             WHERE s.table_schema = t.table_schema AND s.table_name = t.table_name
-              AND s.index_name = 'PRIMARY')
+              AND s.index_name = 'PRIMARY'),
+           {HAS_KEY}
     FROM information_schema.tables t
     WHERE t.table_schema NOT IN %s AND (%s = '' OR t.table_schema = %s)
     ORDER BY t.table_schema, t.table_name
@@ -41,9 +44,12 @@ _TABLES: Final = """
 
 
 async def discover(url: str, *, flavor: Flavor) -> Discovery:
-    """See `tailrace.abc.DiscoverPlugin`. Of the URL's database, or of all where it names none."""
+    """See `tailrace.hooks.DiscoverPlugin`. Of the URL's database, or of all where it names none. A password
+    that the URL does not have is looked for in the environment."""
     try:
         address = Address.parse(url)
+        if address.password is None:
+            address = replace(address, password=os.environ.get(_PASSWORD) or None)
     except ValueError as error:
         remedy = f"Write it as {flavor}://user@host:3306/database."
         raise ConfigurationError(BAD_URL, str(error), remedy) from None
@@ -65,12 +71,12 @@ async def discover(url: str, *, flavor: Flavor) -> Discovery:
     )
 
 
-def _table(schema: Any, name: Any, rows: Any, size: Any, key: Any) -> DiscoveredTable:
+def _table(schema: Any, name: Any, rows: Any, size: Any, primary: Any, has_key: Any) -> DiscoveredTable:
     told = [f"{int(size) / 1e6:.1f} MB"]
     if rows is not None:
         told.append(f"about {int(rows):,} rows")
-    told.append(f"key {key}" if key else "no key")
-    error = None if key else keyless(f"{schema}.{name}")
+    told.append(f"key {primary}" if primary else "a unique index as key" if has_key else "no key")
+    error = None if has_key else keyless(f"{schema}.{name}")
     return DiscoveredTable(exactly(schema, name), "; ".join(told), error)
 
 
@@ -79,9 +85,8 @@ def _settings(address: Address, flavor: Flavor) -> tuple[Mapping[str, str], Mapp
     user, database = quote(address.user, ""), quote(address.database, "")
     settings = {"url": f"{flavor}://{user}@{address}/{database}".replace("${", "$${")}
     variables = {}
-    given = os.environ.get(_PASSWORD) if address.password is None else reveal(address.password)
-    if given:
+    if address.password:
         settings["password"] = f"${{{_PASSWORD}}}"
-        variables[_PASSWORD] = given
+        variables[_PASSWORD] = reveal(address.password)
     settings["snapshot"] = "never"
     return settings, variables

@@ -15,15 +15,17 @@ _BINLOG_DUMP_GTID: Final = 0x1E
 _THROUGH_GTID: Final = 0x04
 _FILE_BEGIN: Final = 4
 _TO_THE_END: Final = 0x01
+_ANNOTATED: Final = 0x02  # MariaDB: with the statements beside rows
 _NOBODY: Final = 0  # a server id that no replica has: no other reader is thrown out
 
 # MariaDB: we know all of its events; a GTID that it does not have is an error, not a guess.
 _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 1"
 
 
-def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
-    """Everything behind the last commit before the position."""
-    executed = position.executed
+def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: bool = False) -> Dump:
+    """Everything behind the last commit before the position, and what holds rows in doubt. `queries`: MariaDB
+    is to send the statements beside rows too, which MySQL always does."""
+    executed = position.asked
     if isinstance(executed, GtidSet):
         data = executed.encode()
         payload = struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, _FILE_BEGIN, len(data)) + data
@@ -34,10 +36,12 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int) -> Dump:
         statements.append(f"SET @slave_connect_state = '{executed}'")
     else:
         file, offset = executed.file, executed.offset
-    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
+    flags = _ANNOTATED if queries and flavor == "mariadb" else 0
+    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
 
 
-def whole(file: str) -> Dump:
-    """A file from its begin, for a reader that is no replica."""
+def whole(file: str, flavor: Flavor | None = None) -> Dump:
+    """A file from its begin, for a reader that is no replica. MariaDB tells GTIDs where its flavor is
+    given."""
     payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
-    return Dump((), _BINLOG_DUMP, payload)
+    return Dump([_MARIADB] if flavor == "mariadb" else (), _BINLOG_DUMP, payload)

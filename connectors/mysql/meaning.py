@@ -38,6 +38,8 @@ class Meaning(enum.Enum):
     ROLLBACK = "rollback"
     SAVEPOINT = "savepoint"
     ROLLBACK_TO = "rollback to"
+    XA_COMMIT = "xa commit"  # of a transaction that was prepared, in one of its own
+    XA_ROLLBACK = "xa rollback"
     TRUNCATE = "truncate"
     CHANGE = "change"  # rows, in statement format
     UNTOLD = "untold"  # DDL by which rows come or go, of which the log has none
@@ -45,7 +47,7 @@ class Meaning(enum.Enum):
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """A statement's meaning, and of what it is one: a savepoint, a table."""
+    """A statement's meaning, and of what it is one: a savepoint, a table, an XA transaction."""
 
     meaning: Meaning
     schema: str = ""  # of a table; empty: the session's
@@ -58,8 +60,13 @@ _FRAMES: Final = {
     "COMMIT": Statement(Meaning.COMMIT),
     "ROLLBACK": Statement(Meaning.ROLLBACK),
 }
-# Rows stand between XA START and XA END; a prepare has an event of its own.
-_XA: Final = {"START": "BEGIN", "BEGIN": "BEGIN", "COMMIT": "COMMIT", "ROLLBACK": "ROLLBACK"}
+# Rows stand between XA START and XA END; a prepare, and a commit in one phase, have an event of their own.
+_XA: Final = {
+    "START": Meaning.BEGIN,
+    "BEGIN": Meaning.BEGIN,
+    "COMMIT": Meaning.XA_COMMIT,
+    "ROLLBACK": Meaning.XA_ROLLBACK,
+}
 _NOTHING: Final = Statement(Meaning.NOTHING)
 _CHANGE: Final = Statement(Meaning.CHANGE)
 # DDL and administration. Every other statement may change rows: `SELECT f()`, `DO f()` and `CALL p()` are
@@ -81,7 +88,8 @@ def read(sql: str) -> Statement:
     if first == "SET" and next(tokens, "").upper() == "STATEMENT":
         first = _behind_settings(tokens).upper()
     if first == "XA":
-        return _FRAMES.get(_XA.get(next(tokens, "").upper(), ""), _NOTHING)
+        what = _XA.get(next(tokens, "").upper(), Meaning.NOTHING)
+        return Statement(what, name="" if what is Meaning.NOTHING else "".join(tokens))
     if first == "SAVEPOINT":
         return Statement(Meaning.SAVEPOINT, name=_unquoted(next(tokens, "")))
     if first in ("BEGIN", "START"):

@@ -10,6 +10,10 @@ domain, without them the file and the offset behind the last commit. Where thing
   events only. A TRUNCATE is the first and only one of its transaction;
 - a commit's end is (number of what was executed with it, 0).
 
+An XA transaction that is in doubt has been read and is counted, as is the one that ends it: what was executed
+alone says how far a stream has come. Its rows are wanted again: the server is asked for them from before
+(`asked`), and what comes along that was executed is passed over.
+
 Beside its place a position keeps where the last transaction before it stands in the log of its server. Two
 servers, or one that was put back from a copy, may have given out the same GTIDs; at the same place of the
 same file they have not.
@@ -26,8 +30,9 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidPosition, GtidSet, split_mariadb
 from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.in_doubt import NONE, InDoubt, Prepared
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
 
 _FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")
@@ -78,6 +83,27 @@ def number(executed: Executed) -> int:
     return executed.number
 
 
+def _before(executed: Executed, rows: Sequence[Prepared]) -> Executed:
+    """What was executed, without the transactions that prepared these, or up to the oldest of them."""
+    if isinstance(executed, GtidSet):
+        for one in rows:
+            executed -= GtidSet().add(one.gtid)
+        return executed
+    if isinstance(executed, FilePlace):
+        places = [FilePlace(one.file, one.begin) for one in rows]
+        return min([executed, *places], key=lambda place: place.number)
+    for one in sorted(rows, key=lambda one: split_mariadb(one.gtid)[2], reverse=True):
+        executed = executed.back_to(one.before, one.gtid)
+    return executed
+
+
+def was_executed(prepared: Prepared, executed: Executed) -> bool:
+    """Whether the transaction that prepared one is among these."""
+    if isinstance(executed, FilePlace):
+        return FilePlace(prepared.file, prepared.begin).number < executed.number
+    return prepared.gtid in executed
+
+
 class Proof(msgspec.Struct, frozen=True, gc=False):
     """Where the last transaction before a position stands in the log of one server."""
 
@@ -119,6 +145,7 @@ class BinlogPosition:
     transaction: str = ""  # inside of one: its GTID; without GTIDs `executed` is where it begins
     ordinal: int = 0  # its row events before this place; 0: outside of any
     proof: Proof | None = field(default=None, compare=False)  # None where a person gave the place
+    in_doubt: InDoubt = NONE
 
     def __post_init__(self) -> None:
         named = bool(self.transaction) if not isinstance(self.executed, FilePlace) else not self.transaction
@@ -159,9 +186,17 @@ class BinlogPosition:
         """Whether it lies inside a transaction."""
         return self.ordinal > 0
 
+    @property
+    def asked(self) -> Executed:
+        """Up to where the server need not send its log: what was executed, or less than that where rows are
+        in doubt."""
+        rows = self.in_doubt.with_rows
+        return _before(self.executed, rows) if rows else self.executed
+
     def document(self) -> Position:
         """What is stored: `{"gtids": "uuid:1-7"}`, of MariaDB `{"domains": "0-1-7"}`, without GTIDs `{"file":
-        "binlog.000003", "pos": 1234}`; inside a transaction also `transaction` (with GTIDs) and `ordinal`."""
+        "binlog.000003", "pos": 1234}`; inside a transaction also `transaction` (with GTIDs) and `ordinal`; of
+        XA transactions that are in doubt `in_doubt`."""
         executed = self.executed
         place: dict[str, int | str]
         if isinstance(executed, FilePlace):
@@ -172,6 +207,8 @@ class BinlogPosition:
             place["transaction"] = self.transaction
         if self.ordinal:
             place["ordinal"] = self.ordinal
+        if self.in_doubt:
+            place["in_doubt"] = str(self.in_doubt)
         if self.proof is not None:
             place["proof"] = str(self.proof)
         return place
@@ -180,10 +217,11 @@ class BinlogPosition:
     def from_document(cls, document: Position) -> BinlogPosition:
         """Read what `document` wrote. Raises ValueError for anything else."""
         rest = dict(document)
-        transaction, ordinal, proof = (
+        transaction, ordinal, proof, in_doubt = (
             rest.pop("transaction", ""),
             rest.pop("ordinal", 0),
             rest.pop("proof", None),
+            rest.pop("in_doubt", ""),
         )
         executed: Executed | None = None
         match rest:
@@ -193,9 +231,18 @@ class BinlogPosition:
                 executed = _gtid_position(text)
             case {"file": str(file), "pos": int(offset)} if len(rest) == 2:
                 executed = FilePlace.parse(f"{file}:{offset}")
-        if executed is None or not isinstance(transaction, str) or type(ordinal) is not int:
+        if (
+            executed is None
+            or not isinstance(transaction, str)
+            or type(ordinal) is not int
+            or not isinstance(in_doubt, str)
+        ):
             raise ValueError(f"not a position of a binary log: {dict(document)}")
-        return cls(executed, transaction, ordinal, None if proof is None else Proof.parse(str(proof)))
+        known = Proof.parse(str(proof)) if proof is not None else None
+        waiting = _in_doubt(in_doubt) if in_doubt else NONE
+        if waiting.with_rows:
+            _before(executed, waiting.with_rows)  # ValueError where they are named in another form
+        return cls(executed, transaction, ordinal, known, waiting)
 
 
 @lru_cache(maxsize=64)
@@ -208,14 +255,24 @@ def _gtid_position(text: str) -> GtidPosition:
     return GtidPosition.parse(text)
 
 
-class SourceBlock(dict[str, int | str | None]):
-    """`Transaction.source`, which also knows what was executed right before the transaction, and where the
-    last one of that stands."""
+@lru_cache(maxsize=64)
+def _in_doubt(text: str) -> InDoubt:
+    return InDoubt.parse(text)
 
-    __slots__ = ("executed", "proof")
+
+class SourceBlock(dict[str, int | str | None]):
+    """`Transaction.source`, which also knows what was executed right before the transaction, where the last
+    one of that stands, and what was in doubt there."""
+
+    __slots__ = ("executed", "in_doubt", "proof")
 
     executed: Executed
     proof: Proof | None
+    in_doubt: InDoubt
+
+    def __init__(self, **fields: int | str | None) -> None:
+        super().__init__(fields)
+        self.in_doubt = NONE
 
 
 def place(event: Event) -> tuple[int, int]:
@@ -235,7 +292,7 @@ def place_in(transaction: Transaction, ordinal: int) -> BinlogPosition:
     block = transaction.source
     assert isinstance(block, SourceBlock)
     named = "" if isinstance(block.executed, FilePlace) or not ordinal else transaction.id
-    return BinlogPosition(block.executed, named, ordinal, block.proof)
+    return BinlogPosition(block.executed, named, ordinal, block.proof, block.in_doubt)
 
 
 def after(batch: Batch, position: BinlogPosition) -> Batch:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.mysql.binlog.messages import Incident, Query, XaPrepare
-from connectors.mysql.position import BinlogPosition
+from connectors.mysql.binlog.messages import Incident, Query
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.position import BinlogPosition, Executed, FilePlace
 from tailrace.errors import Gap, Malformed, Retry, Stop, code
 
 NOT_FOUND_AGAIN: Final = code(
     "TR-MY-310",
     "transaction not found again",
-    "A checkpoint stands inside a transaction, and the server does not send that transaction as it did "
-    "before. Going on would lose or double some of its changes.",
+    "A checkpoint stands inside a transaction, or behind an XA transaction that is prepared, and the server "
+    "does not send that transaction as it did before. Going on would lose or double some of its changes.",
 )
 OUT_OF_ORDER: Final = code(
     "TR-MY-311",
@@ -35,9 +36,10 @@ INCIDENT: Final = code(
 )
 PREPARED: Final = code(
     "TR-MY-314",
-    "an XA transaction is prepared",
-    "XA transactions that are prepared first and committed later are not supported: their rows stand in the "
-    "log before it is known whether they are committed.",
+    "an XA transaction was prepared before the pipeline began",
+    "The log holds the rows of an XA transaction where it is prepared. One that is committed now was "
+    "prepared before the position at which the pipeline began, in a part of the log that the server does not "
+    "have any more.",
 )
 NO_ROOM: Final = code(
     "TR-MY-315",
@@ -58,6 +60,31 @@ _LEAVE_OUT: Final = (
     "it: tailrace offsets reset FILE, and run it again."
 )
 _SHOWN: Final = 120  # characters of a statement
+
+
+class PreparedBefore(Stop):
+    """An XA transaction is committed whose rows stand before all that was read."""
+
+    def __init__(self, xid: str, transaction: str, begin: FilePlace, behind: Executed) -> None:
+        """`transaction`: the GTID of the one that commits it, empty without GTIDs, which begins at `begin`;
+        `behind`: what is executed with it."""
+        super().__init__(
+            PREPARED,
+            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, and the "
+            "server's log does not hold its rows any more",
+            "Bring what it changed in captured tables to the targets by other means, then go on behind it: "
+            f"tailrace offsets set FILE --at '{behind}'",
+            where=f"binary log {begin}",
+        )
+        self.xid = xid
+        self.transaction = transaction
+        self.begin = begin
+
+    def is_due(self, executed: Executed) -> bool:
+        """Whether what commits it comes behind this."""
+        if isinstance(executed, FilePlace):
+            return executed.number <= self.begin.number
+        return self.transaction not in executed
 
 
 def not_found_again(sought: BinlogPosition, found: str, where: str) -> Gap:
@@ -119,12 +146,12 @@ def incident(message: Incident, where: str) -> Stop:
     return Stop(INCIDENT, found, _LEAVE_OUT, where=where)
 
 
-def prepared(message: XaPrepare, where: str) -> Stop:
-    """Rows of captured tables of which nobody knows yet whether they are committed."""
-    return Stop(
-        PREPARED,
-        f"XA transaction {message.xid.decode('utf-8', 'replace')} changes captured tables",
-        f"Commit without XA PREPARE (XA COMMIT … ONE PHASE), or leave the tables out. {_LEAVE_OUT}",
+def rows_not_found_again(prepared: Prepared, found: str, where: str) -> Gap:
+    """The rows of an XA transaction in doubt do not come again, or are not those that were read."""
+    return Gap(
+        NOT_FOUND_AGAIN,
+        f"the checkpoint waits for the rows of XA transaction {prepared}, and {found}",
+        "Let the URL lead to the server from which it was read.",
         where=where,
     )
 

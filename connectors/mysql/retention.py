@@ -2,16 +2,18 @@
 
 A server keeps its log for nobody: it removes the oldest files by their age or by the size of all, when it
 begins a new one. The age of a file is that of the last write into it, which is when the next one began; the
-one that is being written has none.
+one that is being written has none. What is needed begins where the oldest XA transaction stands whose rows
+wait for its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from connectors.mysql import continuity
+from connectors.mysql.in_doubt import InDoubt
 from connectors.mysql.position import BinlogPosition, FilePlace
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.abc import Retention
@@ -19,12 +21,17 @@ from tailrace.errors import Gap
 
 _NAME: Final = "binary log"
 _DAY: Final = 86_400
+_LONG_IN_DOUBT: Final = 600.0  # seconds
 _ROTATE_BYTES: Final = 31  # of the event that ends a file, beside the next one's name; none is shorter
 
 _RAISE: Final = (
     "Look at tailrace status FILE which sink holds the others back, and mend or remove it; if none does, let "
     "the pipeline run. In the meantime let the server keep more: SET GLOBAL {setting} = …, and the same in "
     "its configuration."
+)
+_END_IT: Final = (
+    "End XA transaction {xid}: XA COMMIT {xid} or XA ROLLBACK {xid}, whichever its coordinator has decided; "
+    "XA RECOVER lists it as long as the server has it."
 )
 _LOST_REMEDY: Final = (
     "While this process runs it may have read what is gone: let it deliver, and do not stop it. A later "
@@ -107,7 +114,7 @@ class Headroom:
         age = None
         if len(needed.files) > 1:
             age = max(now - await self._began(needed.files[1].name), 0)
-        return judge(needed, Limits.of(limits), age)
+        return waiting(judge(needed, Limits.of(limits), age), acknowledged.in_doubt, now)
 
     async def _began(self, file: str) -> int:
         if self._begun is None or self._begun[0] != file:
@@ -143,11 +150,32 @@ def judge(needed: Needed, limits: Limits, age: float | None) -> Retention:
     return Retention(_NAME, needed.behind, free, level, "; ".join(told), remedy, seconds)
 
 
+def waiting(found: Retention, in_doubt: InDoubt, now: float) -> Retention:
+    """With a warning of an XA transaction that has been in doubt for long: what it holds back grows until it
+    is ended. `now` on the server's clock."""
+    since, xid = min(((one.since, one.xid) for one in in_doubt.with_rows), default=(now, ""))
+    if now - since < _LONG_IN_DOUBT:
+        return found
+    told = f"XA transaction {xid} has been prepared for {_time(now - since)}, and its rows wait for its end"
+    remedy = _END_IT.format(xid=xid)
+    return replace(
+        found,
+        level="warning" if found.level == "ok" else found.level,
+        found=f"{found.found}; {told}",
+        remedy=f"{remedy} {found.remedy}".rstrip(),
+    )
+
+
 def _place(position: BinlogPosition, server: Server) -> FilePlace | None:
+    """From where on its log is needed."""
     if isinstance(position.executed, FilePlace):
-        return position.executed
-    proof = position.proof
-    return proof.place if proof is not None and proof.server == server.name else None
+        place = position.executed
+    elif position.proof is not None and position.proof.server == server.name:
+        place = position.proof.place
+    else:
+        return None
+    rows = [FilePlace(one.file, one.begin) for one in position.in_doubt.with_rows]
+    return min([place, *rows], key=lambda one: one.number)
 
 
 def _size(count: int) -> str:

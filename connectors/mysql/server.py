@@ -10,6 +10,8 @@ from typing import Any, Final
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.file_begin import begun
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import Executed, FilePlace
 from tailrace.clients.mysql.connection import Session
 from tailrace.clients.mysql.faults import REFUSED
@@ -33,7 +35,8 @@ _NAMES: Final = (
     "version", "server_uuid", "server_id", "log_bin", "binlog_format", "binlog_row_image",
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
-    "lower_case_table_names", "innodb_native_foreign_keys",
+    "lower_case_table_names", "innodb_native_foreign_keys", "binlog_rows_query_log_events",
+    "binlog_annotate_row_events",
 )  # fmt: skip
 
 
@@ -89,6 +92,11 @@ class Server:
         """Whether its log holds the rows that foreign keys change."""
         native = self.is_on("innodb_native_foreign_keys")
         return self.flavor == "mysql" and self.number >= (9, 6) and not native
+
+    @property
+    def logs_queries(self) -> str:
+        """The setting by which it writes statements beside rows."""
+        return "binlog_rows_query_log_events" if self.flavor == "mysql" else "binlog_annotate_row_events"
 
     @property
     def folded(self) -> bool:
@@ -180,7 +188,12 @@ class Catalogue:
 
     async def begun(self, file: str) -> int:
         """See `file_begin.py`."""
-        return await begun(self._session.address, file)
+        return await begun(await self._session.located(), file)
+
+    async def in_doubt(self, xid: str, before: FilePlace) -> Sequence[Prepared]:
+        """See `Lookup.find`."""
+        lookup = Lookup(self._session.address, self._flavor, before)
+        return await lookup.find(xid, [file.name for file in await self.files()])
 
     async def limits(self) -> tuple[Mapping[str, str], int]:
         """The settings by which it removes files of its log, as they are now, and its clock: seconds since
@@ -210,6 +223,17 @@ class Catalogue:
             return bool(await self._session.query(statement))
         except Stop:
             return None
+
+    async def prepared(self) -> Sequence[str]:
+        """The XA transactions that are prepared now, as XA statements name them. Stop where the account may
+        not see them."""
+        mysql = self._flavor == "mysql"
+        statement = "XA RECOVER CONVERT XID" if mysql else "XA RECOVER FORMAT='SQL'"
+        found = await self._session.query(statement)
+        if not mysql:
+            return [str(name) for *_, name in found]
+        named = [(format, 2 * int(gtrid), str(data)[2:].lower()) for format, gtrid, _, data in found]
+        return [f"X'{digits[:gtrid]}',X'{digits[gtrid:]}',{format}" for format, gtrid, digits in named]
 
     def no_log(self) -> TailraceError:
         """The error of a server without a log."""

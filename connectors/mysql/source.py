@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 from zlib import crc32
-
-import structlog
 
 from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
@@ -21,24 +20,30 @@ from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettin
 from connectors.mysql.discovery import discover
 from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
-from connectors.mysql.position import BinlogPosition, Proof, after, before
+from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.position import BinlogPosition, Proof, after, before, was_executed
+from connectors.mysql.refusals import PreparedBefore
 from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
-from tailrace.clients.mysql.connection import Connection, Session, abandon
-from tailrace.errors import Stop, TailraceError
+from tailrace.clients.mysql.address import Address
+from tailrace.clients.mysql.connection import Connection, Session, abandon, located
+from tailrace.clients.mysql.faults import LOST, READ_ONLY, read_only
+from tailrace.errors import Retry, Stop, TailraceError
 from tailrace.events import Batch, Change, Origin, Position, SourceField
+from tailrace.logs import Logger
 from tailrace.patterns import Pattern, TableFilter
+from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 from tailrace.worker_thread import WorkerThread
 
 _OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
 _OBSERVE_SECONDS: Final = 10.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def origin(flavor: Flavor, pipeline: str) -> Origin:
@@ -62,7 +67,8 @@ class BinlogSource:
     flavor: ClassVar[Flavor]
 
     def __init__(self, settings: BinlogSettings, context: SourceContext) -> None:
-        self.fingerprint = continuity.FINGERPRINT
+        told = settings.provide_transaction_metadata
+        self.fingerprint = continuity.FINGERPRINT + (continuity.counted(settings) if told else "")
         self._settings = settings
         self._address = settings.address
         self._redeliver = context.redeliver_transaction
@@ -76,7 +82,14 @@ class BinlogSource:
             [Pattern.parse(text) for text in settings.tables],
             [Pattern.parse(text) for text in settings.exclude],
         )
-        self._tables = Tables(origin(self.flavor, context.pipeline), filter, settings)
+        self._tables = Tables(
+            origin(self.flavor, context.pipeline),
+            filter,
+            settings,
+            keyless=settings.keyless,
+            partial=settings.row_images == "partial",
+            transaction_topic=TopicTemplate(settings.transaction_topic) if told else None,
+        )
         self._server: Server | None = None
         self._stream: Stream | None = None
         self._headroom = Headroom(self._catalogue)
@@ -84,10 +97,13 @@ class BinlogSource:
         self._extent = Extent()
         self._observer: asyncio.Task[None] | None = None
         self._goal = Goal()
+        self._resumed: Position = {}  # behind what was handed out
+        self._earlier: list[tuple[PreparedBefore, Sequence[Prepared]]] = []  # looked up, for what needed it
 
     async def check(self) -> Sequence[Finding]:
         """The findings of `checks.py`, in the order in which a person would mend them."""
-        return await Checks(self._session, self._catalogue, self._reader, self._tables.filter).run()
+        checks = Checks(self._session, self._catalogue, self._reader, self._tables.filter, self._settings)
+        return await checks.run()
 
     async def identify(self) -> Identity:
         """See `continuity.identity`."""
@@ -119,25 +135,37 @@ class BinlogSource:
     async def open(self, resume: Position) -> None:
         """Retry while another reader has the same server_id."""
         position, server = self._standing(resume), await self._known()
+        self._resumed = resume
         await self._refuse_taken(server)
         self._extent.listed(await self._catalogue.files())
         self._acknowledged = self._acknowledged or resume
-        connection = await self._begin(dump(position, server.flavor, self._reader.server_id), server)
+        queries = self._settings.include_query
+        asked = dump(position, server.flavor, self._reader.server_id, queries=queries)
+        connection = await self._begin(asked, server)
         decode = Decoder(server.flavor).feed
-        assembler = Assembler(decode, self._tables, position, server.name, folded=server.folded)
+        assembler = Assembler(
+            decode, self._tables, position, server.name, folded=server.folded, queries=queries
+        )
+        reading = located(connection, self._address)
         self._stream = Stream(
-            Channel(connection, self._address),
+            Channel(connection, reading),
             assembler,
             self._extent,
             self._settings.silence_timeout,
             self._goal,
         )
-        self._observer = asyncio.create_task(self._observe())
+        self._observer = asyncio.create_task(self._observe(self._stream, reading))
 
-    def read(self) -> AsyncIterator[Batch]:
+    async def read(self) -> AsyncIterator[Batch]:
         """Batches of about 1 MiB at most; one row event is never cut."""
-        assert self._stream is not None  # the contract: open comes first
-        return self._stream.batches()
+        while True:
+            assert self._stream is not None  # the contract: open comes first
+            try:
+                async for batch in self._stream.batches():
+                    self._resumed = batch.end
+                    yield batch
+            except PreparedBefore as error:
+                await self._look_up(error)
 
     async def acknowledge(self, position: Position) -> None:
         """Of use for `retention` alone: the server does not ask."""
@@ -206,11 +234,26 @@ class BinlogSource:
         place = f"server_id {self._reader.server_id} among the server's replicas"
         return Explanation(made={place: "only while the pipeline runs; nothing is stored on the server"})
 
+    async def _look_up(self, commit: PreparedBefore) -> None:
+        """Go on where the stream stands, with the rows that were prepared before all that it has read."""
+        found = await self._catalogue.in_doubt(commit.xid, commit.begin)
+        if not found:
+            raise commit
+        where = [f"{one.file}:{one.begin}" for one in found if one.xid == commit.xid]
+        _log.info("an XA transaction was prepared before the pipeline began", xid=commit.xid, at=where[0])
+        self._earlier.append((commit, found))
+        await self.close()
+        await self.open(self._resumed)
+
     def _standing(self, position: Position) -> BinlogPosition:
         """Where a position stands for this run."""
         found = BinlogPosition.from_document(position)
+        for commit, earlier in self._earlier:
+            if commit.is_due(found.executed):
+                read = [one for one in earlier if was_executed(one, found.executed)]
+                found = replace(found, in_doubt=found.in_doubt.joined(read))
         if position in self._redelivered:
-            return BinlogPosition(found.executed, proof=found.proof)
+            return BinlogPosition(found.executed, proof=found.proof, in_doubt=found.in_doubt)
         return found
 
     async def _known(self) -> Server:
@@ -236,9 +279,9 @@ class BinlogSource:
 
     async def _begin(self, dump: Dump, server: Server) -> Connection:
         """Cancelled, the connection is closed as soon as it is there."""
-        thread = WorkerThread("mysql-log")
+        address, thread = await self._session.located(), WorkerThread("mysql-log")
         beginning = asyncio.ensure_future(
-            thread.call(channel.begin, self._address, self._reader, dump, (server.named_by, server.name))
+            thread.call(channel.begin, address, self._reader, dump, (server.named_by, server.name))
         )
         thread.end()
         try:
@@ -247,14 +290,33 @@ class BinlogSource:
             beginning.add_done_callback(_abandon)
             raise
 
-    async def _observe(self) -> None:
-        """Look at the end of the server's log for the lag."""
+    async def _observe(self, stream: Stream, reading: Address) -> None:
+        """Look at the end of the server's log for the lag, and whether that still is the server to read."""
         while True:
             await asyncio.sleep(_OBSERVE_SECONDS)
             try:
+                if (reason := await self._left(reading)) is not None:
+                    stream.give_up(reason)
+                    return
                 self._extent.listed(await self._catalogue.files())
             except TailraceError as error:  # what is wrong the stream will tell
                 _log.debug("the end of the log is not to be seen", error=str(error))
+
+    async def _left(self, reading: Address) -> Retry | None:
+        """Why the server that is read is not the one that is wanted any more. One that is to follow another
+        ends no connection, and one that takes no new ones may go on with those that it has."""
+        try:
+            found = await self._session.located()
+        except Retry as error:
+            if error.code is not READ_ONLY:
+                raise
+            return error  # the session was lost, and none takes writes
+        if found != reading:
+            remedy = "Nothing: the connection is made again."
+            return Retry(LOST, f"another server answers now: {found}", remedy, where=str(reading))
+        if self._address.primary and not await self._session.takes_writes():
+            return read_only(reading)
+        return None
 
 
 def _abandon(beginning: asyncio.Future[Connection]) -> None:

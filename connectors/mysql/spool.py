@@ -15,8 +15,9 @@ import msgspec
 
 from connectors.mysql.binlog.messages import Rows
 
-Entry: TypeAlias = tuple[int, int, int, Rows]
-"""The number of its table version in the transaction, the ordinal, where the event begins, the event."""
+Entry: TypeAlias = tuple[int, int, int, Rows, str]
+"""The number of its table version in the transaction, the ordinal, where the event begins, the event, the
+statement that it comes from, as far as that is wanted."""
 
 Mark: TypeAlias = tuple[int, int, int]
 """How much stands in memory (entries, bytes), and in the file (bytes)."""
@@ -31,7 +32,8 @@ class Spool:
     """Entries in their order. The file has no name: nothing is left of it whatever happens."""
 
     def __init__(self, memory: int) -> None:
-        """`memory`: bytes of rows that are kept there."""
+        """`memory`: bytes of rows, and characters of statements, that are kept there. The first event is,
+        whatever its size, unless there is to be nothing."""
         self._bound = memory
         self._entries: list[Entry] = []
         self._size = 0
@@ -41,10 +43,15 @@ class Spool:
     def __bool__(self) -> bool:
         return bool(self._entries) or self._end > 0
 
+    @property
+    def memory(self) -> int:
+        """Bytes of rows that are there."""
+        return self._size
+
     def append(self, entry: Entry) -> None:
         """Raises OSError where the file cannot be written."""
-        size = len(entry[3].data)
-        if self._end == 0 and (self._size + size <= self._bound or not self._entries):
+        size = len(entry[3].data) + len(entry[4])
+        if self._end == 0 and (self._size + size <= self._bound or (not self._entries and self._bound)):
             self._size += size
             self._entries.append(entry)
             return

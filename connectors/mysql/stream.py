@@ -57,6 +57,10 @@ class Stream:
         """Let it look at its goal."""
         self._channel.wake()
 
+    def give_up(self, failure: TailraceError) -> None:
+        """End with this failure, behind what has arrived."""
+        self._channel.give_up(failure)
+
     def close(self) -> None:
         """End the connection."""
         self._channel.close()

@@ -10,14 +10,18 @@ from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
 from connectors.mysql.columns import types
 from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
+from connectors.mysql.config import Keyless
 from tailrace.errors import NotReady, code
 from tailrace.events import Origin, Row, Table
+from tailrace.ordering import Boundaries
 from tailrace.patterns import TableFilter
+from tailrace.topics import TopicTemplate
 
 KEYLESS: Final = code(
     "TR-MY-320",
     "a table without a primary key",
-    "Rows of a captured table have nothing by which they are told apart.",
+    "Rows of a captured table have nothing by which they are told apart: neither a primary key nor a unique "
+    "index of columns that are NOT NULL.",
 )
 ROW_IMAGE: Final = code(
     "TR-MY-321",
@@ -34,6 +38,8 @@ _SEQUENCE: Final = (
     "cycle_option", "cycle_count",
 )  # fmt: skip
 
+_MOST: Final = 10_000  # tables that are remembered: that one was dropped nobody is told
+
 Pair: TypeAlias = tuple[Row | None, Row | None]
 
 
@@ -42,7 +48,8 @@ def keyless(table: str) -> NotReady:
     return NotReady(
         KEYLESS,
         f"{table} has no primary key",
-        f"ALTER TABLE {table} ADD PRIMARY KEY …, or leave it out: exclude: [{table}].",
+        f"ALTER TABLE {table} ADD PRIMARY KEY …, or leave it out: exclude: [{table}]. To have its changes "
+        "without a key, keyless: all; if its inserts are enough, keyless: inserts_only (under source:).",
         where=table,
     )
 
@@ -50,13 +57,24 @@ def keyless(table: str) -> NotReady:
 class Version:
     """One version of a table, and what the rows that a log holds of it need beside it."""
 
-    def __init__(self, table: Table, raw: bytes | None, read: Callable[[Rows], list[Pair]] | None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        raw: bytes | None,
+        read: Callable[[Rows], list[Pair]] | None,
+        *,
+        inserts_only: bool = False,
+        partial: bool = False,
+    ) -> None:
+        """`partial`: inserted rows may lack columns."""
         self.table: Final = table
+        self.delivers: Final = "c" if inserts_only else "cud"  # operations of row events
         self.raw: Final = raw  # of its table map; None: the log has not told it
         self.changes_key: Final = _key_comparison(table.key)
         self.announced: tuple[int, int] | None = None
         """(number, ordinal) where its schema change stands."""
         self._read = read
+        self._partial = partial
         self._whole = -(-len(table.columns) // 8) * b"\xff"
         if rest := len(table.columns) % 8:
             self._whole = self._whole[:-1] + bytes(((1 << rest) - 1,))
@@ -64,13 +82,14 @@ class Version:
     def read(self, rows: Rows) -> list[Pair]:
         """The rows before and after each change of an event. Raises Malformed and NotReady."""
         assert self._read is not None  # rows come behind their table map
-        if rows.op == "c" and rows.after != self._whole:
+        if rows.op == "c" and rows.after != self._whole and not self._partial:
             raise NotReady(
                 ROW_IMAGE,
                 f"inserted rows of {self.table} lack columns",
                 "SET GLOBAL binlog_row_image = FULL, and let no session change it. What the log lacks is "
                 "nowhere else: bring the targets up to date by other means, then begin anew behind it: "
-                "tailrace offsets reset FILE, and run it again.",
+                "tailrace offsets reset FILE, and run it again. Or have such rows delivered without these "
+                "columns: row_images: partial (under source:).",
                 where=str(self.table),
             )
         return self._read(rows)
@@ -79,8 +98,22 @@ class Version:
 class Tables:
     """Lives as long as the source, across connections: a table that did not change keeps its version."""
 
-    def __init__(self, origin: Origin, filter: TableFilter, options: TypeOptions) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        filter: TableFilter,
+        options: TypeOptions,
+        *,
+        keyless: Keyless = "refuse",
+        partial: bool = False,
+        transaction_topic: TopicTemplate | None = None,
+    ) -> None:
+        """`partial`: inserted rows may lack columns. `transaction_topic`: where begins and ends of
+        transactions go; None: they are not told."""
         self.filter = filter
+        self.boundaries = None if transaction_topic is None else Boundaries(origin, transaction_topic)
+        self._keyless = keyless
+        self._partial = partial
         self._origin = origin
         self._flavor: Flavor = "mariadb" if origin.connector == "mariadb" else "mysql"
         self._options = options
@@ -99,18 +132,25 @@ class Tables:
             if name in self._versions:
                 return None
             if not self.captured(*name):
-                self._versions[name] = None
+                self._remember(name, None)
                 return None
         elif known.raw == map.raw:
             return known
         if _is_sequence(map):  # not kept: a table may have the name later
             return None
         columns = types.columns(map, self._options)
-        if not map.key:
+        if not map.key and self._keyless == "refuse":
             raise keyless(f"{map.schema}.{map.table}")
-        table = Table(self._origin, map.schema, map.table, columns, map.key, _split)
+        table = Table(self._origin, map.schema, map.table, columns, map.key or (), _split)
         reader = RowReader(map, self._options, flavor=self._flavor)
-        version = self._versions[name] = Version(table, map.raw, reader.read)
+        version = Version(
+            table,
+            map.raw,
+            reader.read,
+            inserts_only=not map.key and self._keyless == "inserts_only",
+            partial=self._partial,
+        )
+        self._remember(name, version)
         return version
 
     def truncated(self, schema: str, name: str) -> Version | None:
@@ -121,8 +161,15 @@ class Tables:
         known = self._versions.get((schema, name))
         if known is None:
             table = Table(self._origin, schema, name, (), (), _split)
-            known = self._versions[schema, name] = Version(table, None, None)
+            known = Version(table, None, None)
+            self._remember((schema, name), known)
         return known
+
+    def _remember(self, name: tuple[str, str], version: Version | None) -> None:
+        """The oldest is forgotten: if it comes again, a version is made and told once more."""
+        if name not in self._versions and len(self._versions) >= _MOST:
+            del self._versions[next(iter(self._versions))]
+        self._versions[name] = version
 
 
 def _is_sequence(map: TableMap) -> bool:
@@ -138,6 +185,9 @@ def _split(raw: Any) -> Pair:
 
 def _key_comparison(key: Sequence[int]) -> Callable[[Pair], bool]:
     """Whether an update changes the key."""
+    if len(key) == 1:
+        (only,) = key
+        return lambda pair: bool(pair[0][only] != pair[1][only])  # type: ignore[index] # both rows are there
     pick: Callable[[Any], Any] = operator.itemgetter(*key) if key else lambda row: None
 
     def changes(pair: Pair) -> bool:

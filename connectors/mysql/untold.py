@@ -1,18 +1,18 @@
-"""DDL by which rows of captured tables come or go without an event of theirs: told to whoever runs the
-pipeline, as nothing can be delivered."""
+"""What happens to rows of captured tables without an event of theirs: told to whoever runs the pipeline, as
+nothing can be delivered."""
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from connectors.mysql.binlog.messages import Query
 from connectors.mysql.meaning import Statement
+from connectors.mysql.position import FilePlace
 from connectors.mysql.refusals import shortened
 from connectors.mysql.tables import Tables
+from tailrace.logs import Logger
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def tell(query: Query, statement: Statement, tables: Tables, where: str) -> None:
@@ -27,3 +27,13 @@ def tell(query: Query, statement: Statement, tables: Tables, where: str) -> None
             statement=shortened(query.sql),
             at=where,
         )
+
+
+def ended(xid: str, place: FilePlace) -> None:
+    """Warn that an XA transaction must have ended, as another of its name is prepared, and how is not in the
+    log: a session had sql_log_bin off, or the server lost it in a crash."""
+    _log.warning(
+        "an XA transaction has ended of which the binary log tells nothing: its rows are not delivered",
+        xid=xid,
+        at=str(place),
+    )

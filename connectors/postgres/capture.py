@@ -15,6 +15,9 @@ from connectors.postgres.tables import Pattern, TableFilter
 from connectors.postgres.wanted import Wishes
 from tailrace.clients.postgres.connection import Session
 from tailrace.errors import NotReady, TailraceError
+from tailrace.logs import Logger
+
+_log: Final = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,42 @@ class Capture:
         """Whether changes under this name are wanted. Those of partitions are, however `partitions` is set:
         the log may be from before it was changed."""
         return self.tables.captured(schema, table) or (schema, table) in self._parts
+
+    async def publish(self, session: Session, *, first: bool) -> None:
+        """See to it that every captured table is published, and nothing of it left out. `first`: of this run;
+        later the publication is left as it is."""
+        found = await self.look(session)
+        membership = found.membership
+        if self.ours:
+            membership.refuse_absent()
+        self.refuse(found, changing=first)
+        if not first:
+            return
+        await membership.establish(session)
+        for words, tables in (
+            ("tables added to the publication: only changes from now on arrive", membership.added),
+            (
+                "tables have a replica identity now: their updates and deletes arrive from now on",
+                membership.promoted,
+            ),
+            (
+                "tables have lost their replica identity: their inserts alone arrive from now on",
+                membership.demoted,
+            ),
+        ):
+            if tables:
+                _log.warning(words, tables=[str(relation) for relation in tables])
+        for difference in membership.differences():
+            _log.warning("other columns or rows of a table arrive from now on", difference=difference)
+
+    def refuse(self, found: Captured, *, changing: bool) -> None:
+        """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""
+        membership = found.membership
+        if error := membership.unfit(found.relations):
+            raise error
+        if not changing:
+            return
+        for fault in (*found.unlogged, *found.keyless, *found.parts):
+            raise fault
+        if not self.ours and (error := membership.not_made()):
+            raise error

@@ -18,10 +18,10 @@ from connectors.postgres.position import format_lsn, parse_lsn
 from connectors.postgres.tables import RULE
 from tailrace.abc import Declaration, not_available
 from tailrace.clients.postgres.address import Address
+from tailrace.ordering import TellTransactions, TransactionTopic
 from tailrace.patterns import NamePatternText, TablePatterns, TablePatternText
 from tailrace.secrets import SecretFile
 from tailrace.snapshots import ChangesOnly
-from tailrace.topics import TopicTemplateText
 
 # Parameters of libpq that it looks at only when it connects.
 _CHOICES: Final = {
@@ -196,16 +196,8 @@ class PostgresSettings(Declaration):
         "`data_dir` must have room for all large transactions that are open at one time. May be changed at "
         "any time.",
     )
-    provide_transaction_metadata: bool = Field(
-        False,
-        description="Tell the begin and the end of each transaction that has captured changes, in a topic of "
-        "their own, and each change's order in it: Debezium's setting of this name. The formats `flat` and "
-        "`plain` write begins and ends alone.",
-    )
-    transaction_topic: TopicTemplateText = Field(
-        "{pipeline}.transaction",
-        description="The topic of begins and ends, in every sink: {pipeline} and {database} are filled in.",
-    )
+    provide_transaction_metadata: TellTransactions = False
+    transaction_topic: TransactionTopic = "{pipeline}.transaction"
     status_interval: float = Field(
         10.0,
         ge=0.1,

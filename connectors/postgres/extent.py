@@ -106,16 +106,20 @@ def _digest(*parts: object) -> str:
 
 def marks(comment: str | None) -> dict[str, str]:
     """Name of a table, quoted → the mark of what was set for it. Empty for a comment of somebody else's."""
-    if comment is None or not comment.startswith(_MARK):
-        return {}
-    try:
-        found = json.loads(comment[len(_MARK) :])
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    for line in (comment or "").split("\n"):
+        if line.startswith(_MARK):
+            try:
+                found = json.loads(line[len(_MARK) :])
+            except ValueError:
+                return {}
+            return found if isinstance(found, dict) else {}
+    return {}
 
 
-def marking(name: str, left: Mapping[str, str]) -> Composed:
-    """The statement that leaves these marks on a publication."""
-    text = _MARK + json.dumps(left, ensure_ascii=False, sort_keys=True) if left else None
-    return SQL("COMMENT ON PUBLICATION {} IS {}").format(Identifier(name), Literal(text))
+def marking(name: str, comment: str | None, left: Mapping[str, str]) -> Composed:
+    """The statement that leaves these marks on a publication, as a line of its comment: what else stands
+    there stays."""
+    lines = [line for line in comment.split("\n") if not line.startswith(_MARK)] if comment else []
+    if left:
+        lines.append(_MARK + json.dumps(left, ensure_ascii=False, sort_keys=True))
+    return SQL("COMMENT ON PUBLICATION {} IS {}").format(Identifier(name), Literal("\n".join(lines) or None))

@@ -203,12 +203,13 @@ class Membership:
         removed: Sequence[Relation],
     ) -> list[Composed]:
         """What marks the parts of tables as set here, if there are such."""
-        found = marks(publication.comment) if publication else {}
+        comment = publication.comment if publication else None
+        found = marks(comment)
         touched = {relation.quoted for relation in [*entered, *removed]}
         kept = {quoted: left for quoted, left in found.items() if quoted not in touched}
         parts = {relation.quoted: self._wanted.get(relation.oid, WHOLE) for relation in entered}
         new = {quoted: mark(part) for quoted, part in parts.items() if part != WHOLE}
-        return [marking(name, kept | new)] if kept | new != found else []
+        return [marking(name, comment, kept | new)] if kept | new != found else []
 
     def _generates_else(self, existing: Publication) -> bool:
         return self.names.generated is not None and existing.generated != self.names.generated

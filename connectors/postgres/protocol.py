@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from connectors.postgres.history import History
-from connectors.postgres.ordering import Ordering, block
 from connectors.postgres.position import WalPosition, format_lsn, place
 from connectors.postgres.relations import (
     Relation,
@@ -41,6 +40,7 @@ from tailrace.events import (
     Table,
     Transaction,
 )
+from tailrace.ordering import Ordering
 from tailrace.types import Kind, LogicalType
 
 NOT_FOUND_AGAIN: Final = code(
@@ -296,7 +296,8 @@ class Decoder:
             raise malformed(message, "a wrong Begin, or a Begin inside a transaction")
         commit_lsn, time, xid = _unpack_begin.unpack(message)
         source = self._source_block(xid)
-        metadata = None if self._ordering is None else block(xid)
+        # Debezium's id: the number, and the event's own place in the log.
+        metadata = None if self._ordering is None else f"{xid}:{OFFSET_PLACEHOLDER}"
         transaction = Transaction(str(xid), f"{commit_lsn:016X}", time + EPOCH, source, metadata)
         history = self._history
         covered = not history.settled and history.repeats(commit_lsn, Witness.transaction(transaction))
@@ -310,7 +311,7 @@ class Decoder:
         self._commit_lsn = commit_lsn
         self._transaction = transaction
         if self._ordering is not None:
-            self._ordering.begin(transaction, *_unpack_lsn(message))
+            self._ordering.begin(transaction, commit_lsn, *_unpack_lsn(message))
 
     def _commit(self, message: bytes, ordinal: int) -> None:
         if len(message) != _unpack_commit.size or self._transaction is _OUTSIDE:

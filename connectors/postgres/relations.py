@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from connectors.postgres.tuples import Rows, key_comparison, splitter
 from connectors.postgres.types import TypeDetails, column, is_known
 from connectors.postgres.wire import KIND, Reader, malformed
 from tailrace.events import Column, Origin, Table
+from tailrace.ordering import Boundaries
 from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
 
 FULL: Final = "f"
 NOTHING: Final = "n"
+_MOST: Final = 10_000  # relations that are remembered: of one that was dropped nobody is told
 _IDENTITIES: Final = ("d", NOTHING, FULL, "i")  # pg_class.relreplident: default, nothing, full, index
 
 
@@ -123,9 +125,7 @@ class Relations:
         self.origin = origin
         self.captured = captured
         self.messages = Version(_messages(origin), lambda update: False)
-        self.boundaries: Version | None = None
-        if transaction_topic is not None:
-            self.boundaries = Version(_boundaries(origin, transaction_topic), lambda update: False)
+        self.boundaries = None if transaction_topic is None else Boundaries(origin, transaction_topic)
         self._known: dict[int, tuple[bytes, RelationDetails, Version]] = {}
 
     def version(self, relation: Relation, details: RelationDetails) -> Version:
@@ -159,6 +159,8 @@ class Relations:
             key_is_newer=relation.identity in (FULL, NOTHING) and bool(key),
         )
         version = Version(table, key_comparison(split, len(columns), key))
+        if len(self._known) >= _MOST:
+            del self._known[next(iter(self._known))]
         self._known[relation.oid] = relation.payload, details, version
         return version
 
@@ -167,11 +169,6 @@ def _messages(origin: Origin) -> Table:
     prefix = Column("prefix", LogicalType(Kind.STRING, "text"), False, bytes.decode, text=True)
     content = Column("content", LogicalType(Kind.BYTES, "bytea"), False, bytes, text=False)
     return Table(origin, "", "message", (prefix, content), (0,), split_message, pseudo=True)
-
-
-def _boundaries(origin: Origin, topic: TopicTemplate) -> Table:
-    table = Table(origin, "", "transaction", (), (), lambda counts: (None, None), pseudo=True)
-    return replace(table, topic=topic.fill(table))
 
 
 def split_message(message: bytes) -> Rows:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import structlog
 from psycopg.sql import SQL, Identifier
 
 from connectors.postgres.position import parse_lsn
 from tailrace.clients.postgres.connection import Connection, Session, rows
 from tailrace.errors import Retry, code
 from tailrace.failpoints import failpoint
+from tailrace.logs import Logger
 
 ACTIVE = code(
     "TR-PG-301",
@@ -37,7 +37,7 @@ _PLUGIN: Final = "pgoutput"
 _POLL_SECONDS: Final = 0.1
 _TELL_SECONDS: Final = 5.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 _FIND: Final = SQL("""
     SELECT plugin, database, temporary, active_pid, coalesce(confirmed_flush_lsn, '0/0')::text,

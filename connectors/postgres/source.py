@@ -5,21 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Final
-
-import structlog
-from psycopg.sql import SQL
+from typing import ClassVar, Final
 
 from connectors.postgres import adoption, continuity, history, publication, retention, slot, streamed
 from connectors.postgres.assembly import UNDECIDED, Assembly
-from connectors.postgres.capture import Capture, Captured
-from connectors.postgres.catalogue import (
-    REPLICATION_SETTINGS,
-    SESSION_SETTINGS,
-    Catalogue,
-    Server,
-)
+from connectors.postgres.capture import Capture
+from connectors.postgres.catalogue import SESSION_SETTINGS, Catalogue, Server
 from connectors.postgres.channel import Channel
 from connectors.postgres.checks import Checks
 from connectors.postgres.config import PostgresSettings
@@ -28,35 +19,24 @@ from connectors.postgres.history import History
 from connectors.postgres.position import WalPosition, after, before, format_lsn
 from connectors.postgres.protocol import NOT_FOUND_AGAIN, origin
 from connectors.postgres.relations import Relations
+from connectors.postgres.replication import Replication
 from connectors.postgres.slot import Slot
 from connectors.postgres.spool import Spool
 from connectors.postgres.stream import Goal, Stream, Timing
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity, unreadable
-from tailrace.clients.postgres.connection import Connection, Session, connect, connected, rows
-from tailrace.errors import Gap, Retry, TailraceError, code
+from tailrace.clients.postgres.connection import Connection, Session
+from tailrace.errors import Gap, Retry, TailraceError
 from tailrace.events import Batch, Change, Position
 from tailrace.hooks import Demo
+from tailrace.logs import Logger
 from tailrace.topics import TopicTemplate
-
-STANDBY = code(
-    "TR-PG-304",
-    "the server is a standby now",
-    "A failover is under way, or the URL leads to a server that only follows another. It is tried again "
-    "until the server is a primary.",
-)
-CHANGED = code(
-    "TR-PG-305",
-    "another server answered",
-    "Between the checks and the start of the stream the URL came to lead to another server, or to another "
-    "history of the same. Everything is checked again.",
-)
 
 _PATIENCE: Final = 2.0  # seconds for the server to notice that an earlier connection of ours is gone
 _PROMOTION_SECONDS: Final = 5.0  # for the slot to appear on a server that was a standby
 _LATE_BEGIN: Final = 150_000  # from then on a Begin comes with the first change
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class PostgresSource:
@@ -92,6 +72,7 @@ class PostgresSource:
         self._redelivered: list[Position] = []  # these count as the last commit's end before them
         self._verified: list[Position] = []  # since the last `open` or `close`
         self._session = Session(self._address, self._program, SESSION_SETTINGS)
+        self._replication = Replication(self._address, self._program)
         self._catalogue = Catalogue(self._session)
         self._identity: Identity | None = None
         self._seen: Slot | None = None  # the slot, when it was last looked for
@@ -108,9 +89,8 @@ class PostgresSource:
 
     async def identify(self) -> Identity:
         """System identifier, database and timeline."""
-        async with self._replication() as connection:
-            self._identity = await self._identify(connection)
-        return self._identity
+        async with self._replication.connected() as connection:
+            return await self._identify(connection)
 
     async def anchored(self) -> bool:
         """Whether the slot exists; not of one that somebody else has made and that still stands where the
@@ -126,18 +106,18 @@ class PostgresSource:
         """Make the publications, then the slot; one that an unfinished attempt left is dropped before. Retry
         if that is not the one that `anchored` found: then another process has made it since. A slot that
         somebody else makes is taken as it is, if it has not been used."""
-        await self._primary()
+        await self._replication.primary(self._catalogue)
         ours = self._settings.slot.create
         if ours:
             await slot.replace(self._session, self._slot, self._seen, _PATIENCE)
         found = await self._capture.look(self._session)
-        self._refuse(found, changing=True)
+        self._capture.refuse(found, changing=True)
         await found.membership.establish(self._session)
         if not ours:
             unused = await adoption.adopt(self._session, self._slot, self._settings.slot, self._database())
             return WalPosition(unused).document()
-        async with self._replication() as connection:
-            await self._refuse_standby(connection)
+        async with self._replication.connected() as connection:
+            await self._replication.refuse_standby(connection)
             point = await slot.create(
                 connection,
                 self._session,
@@ -156,10 +136,10 @@ class PostgresSource:
             position = WalPosition.from_document(checkpoint.position)
         except ValueError as error:
             raise unreadable(str(error), f"checkpoint by {checkpoint.owner}") from error
-        async with self._replication() as connection:
-            identity = self._identity = await self._identify(connection)
-            history = await self._history(connection, identity)
-        await self._primary()
+        async with self._replication.connected() as connection:
+            identity = await self._identify(connection)
+            history = await self._replication.history(connection, identity)
+        await self._replication.primary(self._catalogue)
         if checkpoint.identity is not None:
             continuity.check_system(checkpoint.identity, identity, where)
             continuity.check_timeline(
@@ -185,17 +165,15 @@ class PostgresSource:
         # What is delivered again must still be there, whatever the server sends before it now.
         claimed += [WalPosition.from_document(one) for one in self._verified if one in self._redelivered]
         begin = history.begin(position, claimed)
-        await self._publish()
+        await self._capture.publish(self._session, first=self._relations is None)
         idle = await self._free_slot()
-        server = await self._primary()
+        server = await self._replication.primary(self._catalogue)
         assembly = self._assembly = self._assembling(server)
         options = {} if assembly is None else streamed.options(server.version_number)
-        connection = await self._connect()
+        connection = await self._replication.connect()
         try:
-            identity = await self._identify(connection)
-            if identity != self._identity:
-                raise Retry(CHANGED, f"expected {self._identity}, found {identity}", "Nothing.", where=where)
-            await self._refuse_standby(connection)
+            await self._replication.refuse_other(connection, self._identity)
+            await self._replication.refuse_standby(connection)
             if idle is not None and self._settings.slot.failover and not idle.failover:
                 await slot.protect(connection, self._session, self._slot)
             channel = await Channel.start(
@@ -208,13 +186,13 @@ class PostgresSource:
             )
             # Nobody else can move the slot now: what is found here holds for the whole stream.
             found = await slot.find(self._session, self._slot)
-            confirmed = continuity.check_slot(position, self._slot, found, identity.database, where)
+            confirmed = continuity.check_slot(position, self._slot, found, self._database(), where)
         except BaseException:
             await connection.close()
             raise
         if self._relations is None:
             self._relations = Relations(
-                origin(self._pipeline, identity.database),
+                origin(self._pipeline, self._database()),
                 self._capture.captured,
                 transaction_topic=self._transaction_topic,
             )
@@ -370,84 +348,10 @@ class PostgresSource:
             status = min(status, server.wal_sender_timeout / 3)
         return Timing(status, self._settings.silence_timeout, self._settings.heartbeat or math.inf)
 
-    async def _primary(self) -> Server:
-        server = await self._catalogue.server()
-        if server.standby:
-            raise self._standby()
-        return server
-
-    async def _refuse_standby(self, connection: Connection) -> None:
-        """A standby can decode too, from 16 on; with several hosts each connection may end at another one."""
-        ((standby,),) = await rows(connection, self._address, SQL("SELECT pg_is_in_recovery()"))
-        if standby:
-            raise self._standby()
-
-    def _standby(self) -> Retry:
-        return Retry(
-            STANDBY,
-            "the server follows another one",
-            "Nothing during a failover; else let the URL lead to the primary: with several hosts, "
-            "?target_session_attrs=primary.",
-            where=str(self._address),
-        )
-
-    async def _publish(self) -> None:
-        """See to it that every captured table is published, and nothing of it left out."""
-        found = await self._capture.look(self._session)
-        membership = found.membership
-        first = self._relations is None
-        if self._capture.ours:
-            membership.refuse_absent()
-        self._refuse(found, changing=first)
-        if not first:
-            return
-        await membership.establish(self._session)
-        for words, tables in (
-            ("tables added to the publication: only changes from now on arrive", membership.added),
-            (
-                "tables have a replica identity now: their updates and deletes arrive from now on",
-                membership.promoted,
-            ),
-            (
-                "tables have lost their replica identity: their inserts alone arrive from now on",
-                membership.demoted,
-            ),
-        ):
-            if tables:
-                _log.warning(words, tables=[str(relation) for relation in tables])
-        for difference in membership.differences():
-            _log.warning("other columns or rows of a table arrive from now on", difference=difference)
-
-    def _refuse(self, found: Captured, *, changing: bool) -> None:
-        """Raise what speaks against streaming this; `changing`: tables that are not published yet count."""
-        membership = found.membership
-        if error := membership.unfit(found.relations):
-            raise error
-        if not changing:
-            return
-        for fault in (*found.unlogged, *found.keyless, *found.parts):
-            raise fault
-        if not self._capture.ours and (error := membership.not_made()):
-            raise error
-
-    async def _connect(self) -> Connection:
-        return await connect(self._address, self._program, settings=REPLICATION_SETTINGS, replication=True)
-
-    def _replication(self) -> AbstractAsyncContextManager[Connection]:
-        return connected(self._address, self._program, settings=REPLICATION_SETTINGS, replication=True)
-
     async def _identify(self, connection: Connection) -> Identity:
-        ((system, timeline, _, database),) = await rows(connection, self._address, SQL("IDENTIFY_SYSTEM"))
+        identity = self._identity = await self._replication.identify(connection)
         major = connection.info.server_version // 10_000
         self.fingerprint = continuity.fingerprint(self._capture.names.all, major, self._options)
         if self._transaction_topic is not None:
             self.fingerprint += self._counted
-        return Identity(system, database, timeline)
-
-    async def _history(self, connection: Connection, identity: Identity) -> str:
-        """The timeline's history file; timeline 1 has none."""
-        if identity.timeline == 1:
-            return ""
-        command = SQL("TIMELINE_HISTORY {}").format(SQL(str(identity.timeline)))
-        ((_, content),) = await rows(connection, self._address, command)
-        return content.decode() if isinstance(content, bytes) else str(content)
+        return identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sinks.kafka.config import KafkaSettings
 from tailrace.abc import Finding
@@ -14,6 +15,12 @@ from tailrace.clients.kafka.grants import OF_TOPICS, grant, not_authorised
 from tailrace.clients.kafka.offsets_topic import OffsetsTopic
 from tailrace.errors import NotReady, TailraceError
 from tailrace.topics import FIELDS
+
+_WITHOUT: Final = {
+    "Read": "whose transaction it is that is open there cannot be told, so that any is waited for at a start",
+    "DescribeConfigs": "a record that it does not take is not named before",
+}
+"""What is worse without a right that a sink can do without."""
 
 
 async def findings(
@@ -87,19 +94,13 @@ def _topics(
     found = []
     for topic in ours:
         title = f"topic {topic.name}"
-        lacks = topic.lacks("Write", "DescribeConfigs")
+        lacks = topic.lacks("Write", *_WITHOUT)
         if "Write" in lacks:
             error = not_authorised("Write is not granted", _grant(settings, access, pipeline))
             found.append(Finding(title, error.found, error))
         elif lacks:
-            found.append(
-                Finding(
-                    title,
-                    "DescribeConfigs is not granted: a record that it does not take is not named before",
-                    warning=True,
-                    remedy=_grant(settings, access, pipeline),
-                )
-            )
+            told = "; ".join(f"{right} is not granted: {_WITHOUT[right]}" for right in lacks)
+            found.append(Finding(title, told, warning=True, remedy=_grant(settings, access, pipeline)))
         found += replicas(topic, brokers, least.get(topic.name))
     return found
 

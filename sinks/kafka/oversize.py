@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from sinks.kafka.config import KafkaSettings
 from tailrace.clients.kafka.batch import Row, compressed_size
 from tailrace.errors import Rejected, code
+from tailrace.logs import Logger
 
 RECORD_TOO_LARGE = code(
     "TR-KAFKA-011",
@@ -23,7 +22,7 @@ RECORD_TOO_LARGE = code(
     "out would lose it unsaid. With `record_too_large: skip` it is left out, and said.",
 )
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class Oversize:

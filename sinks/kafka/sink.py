@@ -169,7 +169,7 @@ class KafkaSink:
         return self._producer
 
     async def _open_topic(self, name: str, producer: Producer) -> TopicWriter:
-        bounds = await find_or_create(name, self._settings, self._access)
+        bounds = await find_or_create(name, self._settings, self._access, producer.producer_id)
         partitions = await producer.partitions(name)
         topic = self._topics[name] = TopicWriter(name, partitions, bounds, self._settings, self._oversize)
         return topic

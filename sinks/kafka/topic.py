@@ -14,6 +14,7 @@ from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.batch import RecordBatch, Row
 from tailrace.clients.kafka.cluster import Cluster, settled
 from tailrace.clients.kafka.errors import NOT_AUTHORISED
+from tailrace.clients.kafka.hanging import refuse_hanging
 from tailrace.clients.kafka.producer import Producer
 from tailrace.errors import NotReady, Rejected, code
 from tailrace.failpoints import failpoint
@@ -46,10 +47,13 @@ class Bounds:
 _UNKNOWN: Final = Bounds(None, None, keyed=False)
 
 
-async def find_or_create(name: str, settings: KafkaSettings, access: Access) -> Bounds:
-    """Make sure that the topic exists, and look at its bounds."""
+async def find_or_create(name: str, settings: KafkaSettings, access: Access, producer_id: int) -> Bounds:
+    """Make sure that the topic exists and that nothing of `producer_id` hangs in it, and look at its bounds.
+    Called before that producer's first record for the topic."""
     async with Cluster(access) as cluster:
-        if name not in await cluster.topics([name]):
+        if name in await cluster.topics([name]):
+            await refuse_hanging(cluster, access, name, producer_id)
+        else:
             refusal = await cluster.create_topic(
                 name,
                 partitions=settings.partitions,

@@ -88,7 +88,8 @@ def _describe(event: Any, schema: Schema, key: Any) -> tuple[str, str, str]:
     if not isinstance(event, dict) or "op" not in event:
         return "?", "", "" if event is None else _show(event)
     source = event.get("source") or _EMPTY
-    table = ".".join(filter(None, (source.get("schema"), source.get("table")))) or event.get("table", "")
+    schema_name = source.get("schema") or source.get("db")  # of MySQL and MariaDB a database is the schema
+    table = ".".join(filter(None, (schema_name, source.get("table")))) or event.get("table", "")
     before, after = event.get("before") or _EMPTY, event.get("after") or event.get("row") or _EMPTY
     message = event.get("message") or {name: event[name] for name in ("prefix", "content") if name in event}
     blocks = fields_of(schema)

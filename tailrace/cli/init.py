@@ -46,7 +46,7 @@ def init(url: str, output: Path | None, name: str | None) -> None:
     everything that must be set up on the server before a first start. Nothing is changed on the server.
 
     A password in the URL stays out of the file, which refers to an environment variable instead; better
-    still, leave it out of the URL and set PGPASSWORD.
+    still, leave it out of the URL and set PGPASSWORD (for MySQL and MariaDB: MYSQL_PWD).
     """
     if output is not None and output.exists():
         raise _exists(output)
@@ -112,8 +112,8 @@ def _summary(discovery: Discovery, findings: Sequence[Finding], output: Path | N
     if discovery.tables is not None:
         capturable = sum(table.error is None for table in discovery.tables)
         left_out = len(discovery.tables) - capturable
-        told += f": {capturable} tables can be captured"
-        told += f", {left_out} cannot as they are" if left_out else ""
+        told += f": {capturable} {'table' if capturable == 1 else 'tables'} can be captured"
+        told += f", {left_out} cannot as {'it is' if left_out == 1 else 'they are'}" if left_out else ""
     write(told, err=True)
     for finding in findings:
         if finding.error is not None:

@@ -2,53 +2,103 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import re
+import sys
 import time
-from collections.abc import MutableMapping
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from tailrace.cli.figures import Figures
 from tailrace.cli.positions import show_position
 from tailrace.engine.status import PipelineStatus, Standing
 from tailrace.errors import TailraceError
-from tailrace.logs import stderr_logger
+from tailrace.logs import Event, Logger
 from tailrace.redact import redact
 
-_FIRST: Final = ["timestamp", "level", "event"]
 _EVERY: Final = 10.0  # seconds between two lines of progress
+_UNSAFE: Final = re.compile(r'[\s="]')
+_OURS: Final = ("tailrace", "connectors", "sinks", "offsets")
+"""Whose loggers tell how things take their course; others tell their warnings."""
+
+_log: Final = Logger(__name__)
 
 
 def log_to_stderr(*, json: bool = False) -> None:
     """What any part of the pipeline logs becomes a line on stderr too; on a terminal, above the live view.
     `json`: each line is an object with timestamp, level, event and what else there is to say."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            _json if json else structlog.processors.LogfmtRenderer(key_order=_FIRST),
-        ],
-        logger_factory=stderr_logger,
-    )
+    _direct(_json if json else _logfmt)
 
 
 def log_as_words() -> None:
     """The same for a command that a person waits for: `warning: what happened (slot orders)`."""
-    structlog.configure(processors=[_words], logger_factory=stderr_logger)
+    _direct(_words)
 
 
-def _words(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
-    said = event.pop("event")
-    rest = ", ".join(f"{name} {value}" for name, value in event.items())
-    return redact(f"{level}: {said} ({rest})" if rest else f"{level}: {said}")
+class _Lines(logging.Handler):
+    """Writes to what is the standard error at that time. Lines that it does not take are left out: a full
+    disk under the log of what happens is no reason to stop delivering."""
+
+    def __init__(self, line: Callable[[logging.LogRecord], str]) -> None:
+        super().__init__()
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"{self._line(record)}\n")
+                sys.stderr.flush()
 
 
-def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    first = {key: event.pop(key) for key in _FIRST}
-    line = _redacted(msgspec.to_builtins({**first, **event}, enc_hook=str))
+def _direct(line: Callable[[logging.LogRecord], str]) -> None:
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _Lines):
+            root.removeHandler(handler)
+    root.addHandler(_Lines(line))
+    for name in _OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _words(record: logging.LogRecord) -> str:
+    return f"{record.levelname.lower()}: {redact(record.getMessage())}"
+
+
+def _json(record: logging.LogRecord) -> str:
+    line = _redacted(msgspec.to_builtins(_fields(record), enc_hook=str))
     return msgspec.json.encode(line).decode()
+
+
+def _logfmt(record: logging.LogRecord) -> str:
+    return " ".join(f"{name}={_quoted(value)}" for name, value in _fields(record).items())
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """All that a record tells, in the order of a line."""
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+    first = {"timestamp": at.replace("+00:00", "Z"), "level": record.levelname.lower()}
+    if isinstance(record.msg, Event):
+        return {**first, "event": record.msg.text, **record.msg.fields}
+    found = {**first, "event": record.getMessage(), "logger": record.name}
+    if record.exc_info and record.exc_info[0] is not None:
+        found["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+    return found
+
+
+def _quoted(value: object) -> str:
+    """As logfmt has it: quoted where a blank, a quote or an equals sign is in it."""
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not _UNSAFE.search(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _redacted(value: Any) -> Any:
@@ -69,14 +119,13 @@ class StatusLines:
     end, on stderr."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger()
         self._figures = Figures()
         self._moved: dict[str, int] = {}
         self._next = time.monotonic() + _EVERY
 
     def begin(self, status: PipelineStatus) -> None:
         """The first look; each change of a state from now on is told when it happens."""
-        self._log.info("pipeline starts", pipeline=status.name)
+        _log.info("pipeline starts", pipeline=status.name)
         status.turned = partial(self._tell, "pipeline", status, pipeline=status.name)
         status.source.turned = partial(self._tell, "source", status.source, pipeline=status.name)
         for identity, sink in status.sinks.items():
@@ -92,7 +141,7 @@ class StatusLines:
             if self._moved.get(identity, 0) != sink.commits:
                 self._moved[identity] = sink.commits
                 lag = figures[identity].lag_seconds
-                self._log.info(
+                _log.info(
                     "progress",
                     sink=identity,
                     events=sink.events,
@@ -107,26 +156,26 @@ class StatusLines:
         for identity, sink in status.sinks.items():
             if sink.position is not None:  # else it was never read
                 position = show_position(sink.position)
-                self._log.info(
+                _log.info(
                     "delivered up to this position", sink=identity, events=sink.events, position=position
                 )
         if failure is None:
-            self._log.info("pipeline ended", pipeline=status.name)
+            _log.info("pipeline ended", pipeline=status.name)
             return
         code = {"code": failure.code.id} if isinstance(failure, TailraceError) else {}
-        self._log.error("pipeline failed", pipeline=status.name, **code)
+        _log.error("pipeline failed", pipeline=status.name, **code)
 
     def _tell(self, what: str, standing: Standing, **names: str) -> None:
         said = f"{what} {standing.state.value}"
         if (error := standing.error) is None:
-            self._log.info(said, **names)
+            _log.info(said, **names)
             return
-        self._log.warning(said, **names, **_told(error))
+        _log.warning(said, **names, **_told(error))
 
 
 def error_line(error: TailraceError) -> None:
     """What ends a command, or keeps it from beginning, as a line like the others."""
-    structlog.get_logger().error(error.code.title, **_told(error))
+    _log.error(error.code.title, **_told(error))
 
 
 def _told(error: TailraceError) -> dict[str, str]:

@@ -11,6 +11,7 @@ import click
 
 from tailrace import __version__
 from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED, report
+from tailrace.cli.loading import loading
 from tailrace.cli.output import prepare_streams
 
 COMMANDS: Final = (
@@ -47,7 +48,8 @@ class Tailrace(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"tailrace.cli.{cmd_name}"), cmd_name)
+        with loading():
+            command: click.Command = getattr(import_module(f"tailrace.cli.{cmd_name}"), cmd_name)
         _offer_debug(command)
         return command
 

@@ -111,8 +111,9 @@ def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -
 def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
     """Remove the stored position of a sink (default: all). The delivered data stays.
 
-    A pipeline whose server still keeps the log for it does not start without positions: `tailrace teardown`
-    is the way to begin anew, `offsets set` the way to go on elsewhere.
+    A pipeline whose server still keeps the log for it, in a slot, does not start without positions: `tailrace
+    teardown` is the way to begin anew, `offsets set` the way to go on elsewhere. Any other begins with what
+    changes from its next start on.
     """
     config = load(file)
     sinks = _chosen(config, name)
@@ -129,8 +130,9 @@ def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
     here = shlex.quote(file)
     write(
         f"the next run {'would be' if dry_run else 'is'} refused if the server still keeps its log for the "
-        f"pipeline: then set a position (tailrace offsets set {here} --at POSITION) or begin anew (tailrace "
-        f"teardown {here})"
+        "pipeline, in a slot; else it begins where the log ends by then, and what changed since the removed "
+        f"position is not delivered. Set a position (tailrace offsets set {here} --at POSITION) or begin anew "
+        f"(tailrace teardown {here})"
     )
 
 

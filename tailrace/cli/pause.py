@@ -13,7 +13,11 @@ from tailrace.cli.output import write
 def pause(pipeline: str) -> None:
     """Have a running pipeline read nothing more until `tailrace resume`.
 
-    What it has read still becomes durable. The connection to the database stays, and the server keeps its log
-    meanwhile: see `tailrace status` for how much. A pipeline that is started anew is not paused."""
+    What it has read still becomes durable. The connection to the database stays. A PostgreSQL keeps its log
+    meanwhile; MySQL and MariaDB remove what is old, read or not: see `tailrace status` for how much there is,
+    and for how long. A pipeline that is started anew is not paused."""
     report = ask(pipeline, "pause")
-    write(f"{report.name} is paused: the server keeps its log until it is resumed")
+    write(
+        f"{report.name} is paused: nothing more is read until it is resumed; tailrace status {report.name} "
+        "tells how much log waits, and how long the server keeps it"
+    )

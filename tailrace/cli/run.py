@@ -7,16 +7,17 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
-import structlog
 
 from tailrace.cli.failure import CHECKED_BY_DOCTOR, ERROR_LINES, INTERRUPTED
 from tailrace.cli.lines import StatusLines, error_line, log_to_stderr
+from tailrace.cli.loading import loading
 from tailrace.cli.output import file_argument
 from tailrace.config import PipelineConfig
 from tailrace.errors import Stop
+from tailrace.logs import Logger
 from tailrace.pipeline import Pipeline
 from tailrace.service import control
 from tailrace.service.report import Report
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.25  # seconds between two looks at the status
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
@@ -88,8 +89,9 @@ def run(
     if log_format == "json":
         click.get_current_context().meta[ERROR_LINES] = error_line
     click.get_current_context().meta[CHECKED_BY_DOCTOR] = file
-    pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
-    display = StatusLines() if log_format == "json" else _display(pipeline.config)
+    with loading():
+        pipeline = Pipeline.load(file, redeliver_transaction=redeliver_transaction)
+        display = StatusLines() if log_format == "json" else _display(pipeline.config)
     asyncio.run(_run(pipeline, display, http, until_current=until_current))
 
 

@@ -37,7 +37,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"  source  {report.source.state}  {report.source.events:,} events read"
     yield from _trouble(report.source.error)
     if (kept := report.source.retention) is not None:
-        full = "" if kept.full_in_seconds is None else f", full in {show_seconds(kept.full_in_seconds)}"
+        full = "" if kept.full_in_seconds is None else f", {show_seconds(kept.full_in_seconds)} left"
         yield f"    {'' if kept.level == 'ok' else f'{kept.level}: '}{kept.found}{full}"
         if kept.level != "ok":
             yield f"    → {kept.remedy}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Final
+
+_HELD: Final = 10  # times the wait before it, or seconds: what worked for so long was no accident
 
 
 class Backoff:
@@ -13,12 +16,20 @@ class Backoff:
         self._first = first
         self._most = most
         self._delay = first
+        self._waited = first
 
     def next(self) -> float:
         """Seconds to wait now."""
         delay, self._delay = self._delay, min(self._delay * 2, self._most)
+        self._waited = delay
         return delay * random.uniform(0.75, 1.25)
 
     def reset(self) -> None:
         """It worked: the next trouble starts from the first delay again."""
         self._delay = self._first
+
+    def held(self, seconds: float) -> None:
+        """It worked for so long before this trouble: as `reset`, unless the trouble came right after the last
+        attempt."""
+        if seconds >= min(_HELD * self._waited, _HELD):
+            self.reset()

@@ -53,17 +53,20 @@ class Reader:
         backoff = Backoff()
         try:
             while True:
+                began = time.monotonic()
                 try:
-                    await self._stream(backoff)
+                    await self._stream()
                     return
                 except Retry as error:
+                    # Not by what was read meanwhile: what ends the stream each time may come behind it.
+                    backoff.held(time.monotonic() - began)
                     if not await self._reconnect(error, backoff):
                         return
         finally:
             for queue in self._queues:
                 queue.close()
 
-    async def _stream(self, backoff: Backoff) -> None:
+    async def _stream(self) -> None:
         stop = asyncio.create_task(self._stopping.wait())
         batches = self._source.read()
         try:
@@ -85,7 +88,6 @@ class Reader:
                     await self._put(batch)
                 finally:
                     following.cancel()
-                backoff.reset()
         finally:
             stop.cancel()
 

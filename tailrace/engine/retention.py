@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from tailrace.abc import Retains, Retention
 from tailrace.engine.status import SourceStatus
 from tailrace.errors import TailraceError
+from tailrace.logs import Logger
 
 _EVERY: Final = 2.0  # seconds
 _WINDOW: Final = 60.0  # seconds that the growth is taken over
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class RetentionWatch:

@@ -25,6 +25,8 @@ ONE_NAME = code(
     "pass for the other.",
 )
 
+_MOST_NAMES: Final = 100_000  # of tables that come and go without an end: then the oldest is forgotten
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -150,7 +152,10 @@ class _TablePass:
         return _Shape(derived, tuple(each))
 
     def _refuse_one_name(self, table: Table, derived: Table) -> None:
-        other = self._named.setdefault((derived.schema, derived.name), str(table))
+        name = derived.schema, derived.name
+        if name not in self._named and len(self._named) >= _MOST_NAMES:
+            del self._named[next(iter(self._named))]
+        other = self._named.setdefault(name, str(table))
         if other != str(table):
             raise Stop(
                 ONE_NAME,

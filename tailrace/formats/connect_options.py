@@ -20,7 +20,8 @@ _HEX: Final = "hex:"
 
 
 class Options(Declaration):
-    """Each is Debezium's setting of that name, dots for underscores, with its values and its default."""
+    """Each but `unavailable_values` is Debezium's setting of that name, dots for underscores, with its values
+    and its default."""
 
     decimal_handling_mode: DecimalMode = Field(
         default="precise",
@@ -62,6 +63,14 @@ class Options(Declaration):
         min_length=1,
         description="What stands for a large value that an update left alone and the log does not repeat; "
         "`hex:` and hexadecimal digits of UTF-8 for what cannot be typed.",
+    )
+
+    unavailable_values: Literal["placeholder", "omit"] = Field(
+        default="placeholder",
+        description="What becomes of columns whose values the log does not hold. `placeholder`: the "
+        "placeholder in a new row, where the type has one, else the pipeline stops; null in an old row, as "
+        "with Debezium. `omit`: they are left out of the row, new or old. Whoever reads it must not take "
+        "what is missing for null.",
     )
 
     @field_validator("unavailable_value_placeholder")

@@ -1,6 +1,6 @@
 """Canonical text straight to JSON: the bytes that `connect_values` makes of the value, without making it.
 
-Each form gives the source of a Python expression, for `rows` to build its functions of. What an expression
+Each form gives an expression, for `rows` to build its functions of. What an expression
 does not know (years before 1 or beyond 9999, infinity, texts of an unusual length) it leaves to the encoder
 of the value, or raises one of `rows.CONVERSION_ERRORS`, upon which the whole row is encoded by values.
 """
@@ -8,21 +8,21 @@ of the value, or raises one of `rows.CONVERSION_ERRORS`, upon which the whole ro
 from __future__ import annotations
 
 import sys
-from binascii import b2a_base64, unhexlify
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from binascii import unhexlify
+from collections.abc import Callable
 from datetime import date, datetime, time
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from tailrace.expressions import Expression
 from tailrace.formats.connect_values import (
     EPOCH_ORDINAL,
     Unit,
     base64_string,
     float64,
     json_string,
-    unscaled_integer,
     variable_scale,
 )
+from tailrace.formats.unscaled import unscaled_integer
 
 TextEncoder: TypeAlias = Callable[[bytes], bytes]
 """A raw field that is canonical text → JSON."""
@@ -30,15 +30,6 @@ TextEncoder: TypeAlias = Callable[[bytes], bytes]
 _EPOCH: Final = datetime(1970, 1, 1)
 _END: Final = 2**63
 _LARGEST: Final = sys.float_info.max
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """Python source that turns the field `{f}` into JSON. `names`: what it uses; `{n}` in source and names
-    stands for the column's number."""
-
-    source: str
-    names: Mapping[str, Any] = field(default_factory=dict)
 
 
 Splice: TypeAlias = Callable[[TextEncoder], Expression]
@@ -190,37 +181,13 @@ def zoned_timestamp(digits: int) -> Splice:
     return lambda by_value: Expression(source, {"ends{n}": ends, "column{n}": by_value})
 
 
-class _Small(dict[int, bytes]):
-    """The JSON of integers of 16 bits, made as they are met."""
-
-    def __missing__(self, value: int) -> bytes:
-        encoded = self[value] = unscaled_integer(value)
-        return encoded
-
-
-_SMALL: Final = _Small()
-# Three bytes are four characters of base64: two for the upper 12 bits, two for the lower ones.
-_PAIRS: Final = [b2a_base64(bits.to_bytes(3, "big"), newline=False)[2:] for bits in range(4096)]
-_UPPER: Final = [b'"' + pair for pair in _PAIRS]
-_LOWER: Final = [pair + b'"' for pair in _PAIRS]
-
-
 def decimal(scale: int) -> Splice:
     """A number of that scale as its unscaled integer."""
-    point = -scale - 1
+    right = f"{{f}}[{-scale - 1}] == 46" if scale else 'b"." not in {f}'
+    source = f'(unscaled(int({{f}}.replace(b".", b""))) if {right} else column{{n}}({{f}}))'
 
     def splice(by_value: TextEncoder) -> Expression:
-        def encode(text: bytes) -> bytes:
-            if text[point] != 46 if scale else b"." in text:
-                return by_value(text)
-            unscaled = int(text.replace(b".", b""))
-            if -0x80_0000 <= unscaled < 0x80_0000:
-                if -0x8000 <= unscaled < 0x8000:
-                    return _SMALL[unscaled]
-                return _UPPER[unscaled >> 12 & 4095] + _LOWER[unscaled & 4095]
-            return unscaled_integer(unscaled)
-
-        return _function(encode)
+        return Expression(source, {"unscaled": unscaled_integer, "column{n}": by_value})
 
     return splice if scale >= 0 else through_value
 

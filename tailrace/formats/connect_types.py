@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from tailrace.expressions import Expression
+from tailrace.formats import connect_inline as inline
 from tailrace.formats import connect_structures as structures
 from tailrace.formats import connect_text as text
 from tailrace.formats import connect_values as values
 from tailrace.formats.connect_options import DEFAULTS, Options
 from tailrace.formats.connect_values import Encoder, Unit, base64_string, json_string
+from tailrace.formats.unscaled import unscaled_integer
 from tailrace.types import Kind, LogicalType
 
 Schema: TypeAlias = dict[str, Any]
@@ -32,6 +35,7 @@ class Form:
     encode: Encoder  # canonical value → JSON
     splice: text.Splice = text.through_value  # canonical text → JSON
     placeholder: bytes | None = None  # for an unchanged value that is not in the log; None: there is none
+    inline: Expression | None = None  # what an `Inline` makes → JSON; None: through `encode`
 
 
 class Mapping:
@@ -41,6 +45,7 @@ class Mapping:
     def __init__(self, options: Options = DEFAULTS, *, nested: bool = True) -> None:
         self.options = options
         self.nested = nested
+        self.omits = options.unavailable_values == "omit"
         self.text = json_string(options.placeholder)
         self.bytes = options.placeholder.encode()
 
@@ -79,20 +84,28 @@ def _struct(name: str, doc: str, *fields: Schema) -> Schema:
 Rule: TypeAlias = Callable[[LogicalType, Mapping], Form]
 
 
-def _always(schema: Schema, encode: Encoder, splice: text.Splice = text.through_value) -> Rule:
+def _always(
+    schema: Schema,
+    encode: Encoder,
+    splice: text.Splice = text.through_value,
+    inline: Expression | None = None,
+) -> Rule:
     """One form, of which no single value can be missing."""
-    form = Form(schema, encode, splice)
+    form = Form(schema, encode, splice, inline=inline)
     return lambda type, mapping: form
 
 
 def _text(name: str | None = None, splice: text.Splice = text.string, encode: Encoder = values.text) -> Rule:
     """Text, for which the placeholder stands as it is."""
     schema = primitive("string") if name is None else named("string", name)
-    return lambda type, mapping: Form(schema, encode, splice, mapping.text)
+    by_value = inline.TEXT if encode is values.text else None
+    return lambda type, mapping: Form(schema, encode, splice, mapping.text, by_value)
 
 
-_INT32: Final = Form(primitive("int32"), values.integer(32), text.same)
-_YEAR: Final = Form(named("int32", "io.debezium.time.Year"), values.integer(32), text.same)
+_INT32: Final = Form(primitive("int32"), values.integer(32), text.same, inline=inline.NUMBER)
+_YEAR: Final = Form(
+    named("int32", "io.debezium.time.Year"), values.integer(32), text.same, inline=inline.NUMBER
+)
 
 
 def _int32(type: LogicalType, mapping: Mapping) -> Form:
@@ -106,13 +119,13 @@ _NATIVE: Final = {"tsvector": "io.debezium.data.Tsvector", "ltree": "io.debezium
 def _string(type: LogicalType, mapping: Mapping) -> Form:
     if type.labels:
         schema = named("string", "io.debezium.data.EnumSet", {"allowed": ",".join(type.labels)})
-        return Form(schema, values.text, text.string, mapping.text)
+        return Form(schema, values.text, text.string, mapping.text, inline.TEXT)
     return _text(_NATIVE.get(type.native))(type, mapping)
 
 
 def _enum(type: LogicalType, mapping: Mapping) -> Form:
     schema = named("string", "io.debezium.data.Enum", {"allowed": ",".join(type.labels)})
-    return Form(schema, values.text, text.string, mapping.text)
+    return Form(schema, values.text, text.string, mapping.text, inline.TEXT)
 
 
 def _zoned_timestamp(type: LogicalType, mapping: Mapping) -> Form:
@@ -142,17 +155,20 @@ def _decimal(type: LogicalType, mapping: Mapping) -> Form:
     if type.precision is not None:
         parameters["connect.decimal.precision"] = str(type.precision)
     schema = named("bytes", "org.apache.kafka.connect.data.Decimal", parameters)
-    return Form(schema, encoder(scale), text.decimal(scale), values.unscaled_integer(unscaled))
+    written = inline.UNSCALED if scale == type.scale else None
+    return Form(schema, encoder(scale), text.decimal(scale), unscaled_integer(unscaled), written)
 
 
 def _bytes(type: LogicalType, mapping: Mapping) -> Form:
     mode = mapping.options.binary_handling_mode
     if mode == "bytes":
-        return Form(primitive("bytes"), values.binary, text.binary, base64_string(mapping.bytes))
+        return Form(
+            primitive("bytes"), values.binary, text.binary, base64_string(mapping.bytes), inline.BINARY
+        )
     if mode == "hex":
         return Form(primitive("string"), values.hexadecimal, placeholder=mapping.text)
     if mode == "base64":
-        return Form(primitive("string"), values.binary, text.binary, mapping.text)
+        return Form(primitive("string"), values.binary, text.binary, mapping.text, inline.BINARY)
     return Form(primitive("string"), values.url_safe_binary, placeholder=mapping.text)
 
 
@@ -161,7 +177,7 @@ def _date(type: LogicalType, mapping: Mapping) -> Form:
     if mode == "isostring":
         return Form(named("string", "io.debezium.time.IsoDate"), values.iso_day, placeholder=mapping.text)
     name = "org.apache.kafka.connect.data.Date" if mode == "connect" else "io.debezium.time.Date"
-    return Form(named("int32", name), values.date_days, text.day)
+    return Form(named("int32", name), values.date_days, text.day, inline=inline.NUMBER)
 
 
 def _time(type: LogicalType, mapping: Mapping) -> Form:
@@ -184,7 +200,8 @@ def _duration(type: LogicalType, mapping: Mapping) -> Form:
     if mode in ("connect", "isostring"):
         return _time(type, mapping)
     unit = values.NANOSECONDS if mode == "nanoseconds" else values.MICROSECONDS
-    return Form(named("int64", f"io.debezium.time.{_PREFIXES[unit]}Time"), unit.duration)
+    schema = named("int64", f"io.debezium.time.{_PREFIXES[unit]}Time")
+    return Form(schema, unit.duration, inline=inline.count(unit))
 
 
 def _timestamp(type: LogicalType, mapping: Mapping) -> Form:
@@ -196,7 +213,7 @@ def _timestamp(type: LogicalType, mapping: Mapping) -> Form:
     name = f"io.debezium.time.{_PREFIXES[unit]}Timestamp"
     if mode == "connect":
         name = "org.apache.kafka.connect.data.Timestamp"
-    return Form(named("int64", name), unit.timestamp, text.timestamp(unit))
+    return Form(named("int64", name), unit.timestamp, text.timestamp(unit), inline=inline.count(unit))
 
 
 _PREFIXES: Final = {values.MILLISECONDS: "", values.MICROSECONDS: "Micro", values.NANOSECONDS: "Nano"}
@@ -333,9 +350,9 @@ def _array_placeholder(type: LogicalType, element: Form, mapping: Mapping) -> by
 
 _FORMS: Final[dict[Kind, Rule]] = {
     Kind.BOOLEAN: _always(primitive("boolean"), values.boolean, text.boolean),
-    Kind.INT16: _always(primitive("int16"), values.integer(16), text.same),
+    Kind.INT16: _always(primitive("int16"), values.integer(16), text.same, inline.NUMBER),
     Kind.INT32: _int32,
-    Kind.INT64: _always(primitive("int64"), values.integer(64), text.same),
+    Kind.INT64: _always(primitive("int64"), values.integer(64), text.same, inline.NUMBER),
     Kind.FLOAT32: _always(primitive("float"), values.float32, text.floating),
     Kind.FLOAT64: _always(primitive("double"), values.float64, text.floating),
     Kind.DECIMAL: _decimal,

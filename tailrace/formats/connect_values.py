@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from tailrace.formats.unscaled import unscaled_integer
 from tailrace.types import Kind, LogicalType
 
 Encoder: TypeAlias = Callable[[Any], bytes]
@@ -68,12 +69,6 @@ def is_one_bit(type: LogicalType) -> bool:
 def base64_string(data: bytes) -> bytes:
     """A JSON string of base64, as Connect writes bytes."""
     return b'"%b"' % b2a_base64(data, newline=False)
-
-
-def unscaled_integer(value: int) -> bytes:
-    """A JSON string of an integer's bytes, as Java's BigInteger.toByteArray gives them."""
-    length = (value if value >= 0 else ~value).bit_length() // 8 + 1
-    return base64_string(value.to_bytes(length, "big", signed=True))
 
 
 def variable_scale(value: int, scale: int) -> bytes:

@@ -14,14 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tailrace.abc import Headers, Record
-from tailrace.events import BOUNDARIES, ROW_INDEXES, Change, Event, Op, Row, SchemaChange, Table, Transaction
+from tailrace.events import BOUNDARIES, Change, Event, Op, Row, SchemaChange, Table, Transaction
 from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
-from tailrace.formats.envelope import INDEX, ORDER, ROW, Envelope, Surroundings
+from tailrace.formats.envelope import Envelope, Surroundings
+from tailrace.formats.held_rows import encoders
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
 
@@ -37,6 +38,15 @@ class DebeziumFormat:
         `schemas.enable` does."""
 
         schemas: bool = Field(default=False, description="Put the Kafka Connect schema into every record.")
+
+        @model_validator(mode="after")
+        def _omits_nothing_that_a_schema_names(self) -> DebeziumFormat.Settings:
+            if self.schemas and self.unavailable_values == "omit":
+                raise ValueError(
+                    "unavailable_values: omit is for schemas: false: a schema names all fields, and what is "
+                    "missing would be read as null"
+                )
+            return self
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -90,7 +100,7 @@ class _TableEncoder:
         self._table = table
         self._mapping = mapping
         self._schemas = schemas
-        self.rows = GeneratedRows(table, mapping)
+        self.rows = encoders(table, mapping, lambda table: GeneratedRows(table, mapping))
         self.envelope = Envelope(table, mapping, schemas=schemas)
 
     def encode_carefully(self, change: Change, append: Callable[[Record], None]) -> None:
@@ -98,7 +108,8 @@ class _TableEncoder:
         envelope = self.envelope
         if self._schemas and (nulls := self._unexpected_nulls(change)):
             envelope = Envelope(self._table, self._mapping, schemas=True, nullable=nulls)
-        rows = ReferenceRows(self._table, f"{self._table} at {change.position}", self._mapping)
+        where, mapping = f"{self._table} at {change.position}", self._mapping
+        rows = encoders(self._table, mapping, lambda table: ReferenceRows(table, where, mapping))
         surroundings = envelope.surroundings(change.transaction, change.op)
         before, after = map(self._has_key, self._table.split(change.raw))
         _encode(change, rows, envelope, surroundings, append, keyed=(before, after))
@@ -128,25 +139,19 @@ def _encode(
 ) -> None:
     """Append the records of one change. `keyed`: whether the rows before and after have a key."""
     before, after = change.table.split(change.raw)
-    pieces, individual = surroundings
-    around = str(change.offset).encode().join(pieces)
-    if individual:
-        around = around.replace(INDEX, b"%d" % change.index)
-        around = around.replace(ROW, b"%d" % (change.index // ROW_INDEXES))
-        if change.order is not None:
-            around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
+    around = surroundings.of(change)
     op = change.op
     keyed_before, keyed_after = keyed
     headers: Headers = ()
     if op == "c" or op == "u" or op == "r":
         key = rows.key(after, envelope.key, envelope.end) if keyed_after else None
-        head = envelope.created
-        if before is not None:
-            if op == "u":
-                head = rows.before(before, envelope.changed, b',"after":')
-            elif keyed_before and keyed_after:
+        if before is not None and op == "u":
+            value = rows.update(before, after, envelope.changed, b',"after":', around)
+        else:
+            if before is not None and keyed_before and keyed_after:
                 headers = ((OLD_KEY, rows.key(before, envelope.key, envelope.end)),)
-        append(Record(change, change.index, key, rows.after(after, head, around), headers))
+            value = rows.after(after, envelope.created, around)
+        append(Record(change, change.index, key, value, headers))
     elif op == "d":
         key = rows.key(before, envelope.key, envelope.end) if keyed_before else None
         if keyed_before and keyed_after and after is not None:

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from tailrace import __version__
-from tailrace.events import INDEX_PLACEHOLDER, OFFSET_PLACEHOLDER, ROW_PLACEHOLDER, Op, Table, Transaction
+from tailrace.events import (
+    INDEX_PLACEHOLDER,
+    OFFSET_PLACEHOLDER,
+    ROW_INDEXES,
+    ROW_PLACEHOLDER,
+    Change,
+    Op,
+    Table,
+    Transaction,
+    Verbatim,
+)
 from tailrace.formats.connect_schemas import (
     envelope_schema,
     key_schema,
@@ -32,11 +42,39 @@ INDEX: Final = _INDEX.encode()
 ORDER: Final = b"\2"
 _ROW: Final = "\3"
 ROW: Final = _ROW.encode()
+_MARKS: Final = {OFFSET_PLACEHOLDER: _OFFSET, INDEX_PLACEHOLDER: _INDEX, ROW_PLACEHOLDER: _ROW}
+"""Of fields of the source block that are nothing else."""
 
-Surroundings: TypeAlias = tuple[list[bytes], bool]
-"""What stands around the rows of one transaction's changes of one kind, cut where the offset goes; and
-whether more of a change's own goes into it: its index in place of `INDEX`, its row in place of `ROW`, its
-order in place of `ORDER`."""
+
+class Surroundings:
+    """What stands around the rows of one transaction's changes of one kind. Into it go a change's own
+    numbers, its offset, row, index and order, in place of `OFFSET`, `ROW`, `INDEX` and `ORDER`. Not safe for
+    use from several threads at once."""
+
+    __slots__ = ("_offset", "_ordered", "_pieces", "_rows")
+
+    def __init__(self, whole: bytes, *, ordered: bool) -> None:
+        self._pieces = whole.split(OFFSET)
+        self._ordered = ordered or INDEX in whole
+        self._offset = -1  # that `_rows` is made for
+        self._rows: list[bytes] | None = [] if ROW in whole else None  # cut where the row goes
+
+    def of(self, change: Change) -> bytes:
+        """Those of a change."""
+        rows = self._rows
+        if rows is None:
+            around = (b"%d" % change.offset).join(self._pieces)
+        else:
+            if change.offset != self._offset:  # of all rows of a wire message it is the same
+                self._offset = change.offset
+                rows = self._rows = (b"%d" % change.offset).join(self._pieces).split(ROW)
+            around = (b"%d" % (change.index // ROW_INDEXES)).join(rows)
+        if self._ordered:
+            around = around.replace(INDEX, b"%d" % change.index)
+            if change.order is not None:
+                around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
+        return around
+
 
 _SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
 
@@ -74,12 +112,14 @@ class Envelope:
         microseconds = transaction.timestamp
         milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
         committed = (milliseconds, microseconds, nanoseconds)
-        own = [source_value(source.get(name)) for name in self._own]
+        own = [
+            value if type(value) is int else source_value(value) if value is not None else "null"
+            for value in map(source.get, self._own)
+        ]
         sequence = source_value(source.get("sequence"))
         block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        individual = transaction.block is not None or _INDEX in whole or _ROW in whole
-        return whole.encode().split(OFFSET), individual
+        return Surroundings(whole.encode(), ordered=transaction.block is not None)
 
     @cached_property
     def message_key(self) -> bytes:
@@ -129,10 +169,11 @@ def source_value(value: int | str | None) -> int | str:
         return "null"
     if isinstance(value, int):
         return value
-    if value == OFFSET_PLACEHOLDER:
-        return _OFFSET
-    if value == INDEX_PLACEHOLDER:
-        return _INDEX
-    if value == ROW_PLACEHOLDER:
-        return _ROW
-    return json_string(value).decode().replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)
+    if isinstance(value, Verbatim):
+        return json_string(str(value)).decode()
+    if (mark := _MARKS.get(value)) is not None:
+        return mark
+    text = json_string(value).decode()
+    if "{" in text:
+        text = text.replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)
+    return text

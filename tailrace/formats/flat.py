@@ -19,6 +19,7 @@ from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_options import Options
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import json_string
+from tailrace.formats.held_rows import encoders
 from tailrace.formats.metadata import FieldName, filled, metadata_fields
 from tailrace.formats.rows import CONVERSION_ERRORS, GeneratedRows, ReferenceRows, Rows
 from tailrace.versions import PerVersion
@@ -102,8 +103,7 @@ class FlatFormat:
             try:
                 records += encoder.records(event, encoder.rows, added)
             except CONVERSION_ERRORS:
-                rows = ReferenceRows(event.table, f"{event.table} at {event.position}", encoder.mapping)
-                records += encoder.records(event, rows, added)
+                records += encoder.records(event, encoder.careful_rows(event), added)
         return records
 
 
@@ -112,8 +112,8 @@ class _TableEncoder:
 
     def __init__(self, table: Table, settings: FlatFormat.Settings) -> None:
         self._table = table
-        self.mapping = Mapping(settings)
-        self.rows = GeneratedRows(table, self.mapping)
+        self._mapping = mapping = Mapping(settings)
+        self.rows = encoders(table, mapping, lambda table: GeneratedRows(table, mapping))
         self._deletes = settings.deletes
         self._fields = [
             (b",%b:" % json_string(field.name), field)
@@ -132,6 +132,11 @@ class _TableEncoder:
                     "Write another add_fields_prefix:, or rename the column: {type: rename, columns: …}.",
                     where=str(table),
                 )
+
+    def careful_rows(self, change: Change) -> Rows:
+        """For a change that `rows` does not encode; they raise Malformed if it cannot be."""
+        where, mapping = f"{self._table} at {change.position}", self._mapping
+        return encoders(self._table, mapping, lambda table: ReferenceRows(table, where, mapping))
 
     def added(self, transaction: Transaction, op: Op) -> bytes:
         """What is added to the rows of a transaction's changes of one kind, the end of the object included;

@@ -31,6 +31,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.events import Column
+from tailrace.expressions import Expression, Inline
+from tailrace.formats.connect_inline import BINARY, NUMBER, TEXT
 from tailrace.formats.connect_structures import geometry
 from tailrace.formats.connect_values import (
     DAY,
@@ -53,11 +55,15 @@ _AS_CONNECT: Final = frozenset(
 def field_expression(column: Column, n: int) -> tuple[str, dict[str, Any]]:
     """Python source that turns a column's raw field `f{n}`, which holds a value, into JSON, and the names
     that it uses. It raises one of `rows.CONVERSION_ERRORS` for a field that holds none."""
-    by_value = value_encoder(column.type)
-    value = column.value
-    names: dict[str, Any] = {f"column{n}": lambda field: by_value(value(field))}
-    source = _TEXTS.get(column.type.kind, "{c}({f})") if column.text else "{c}({f})"
-    return source.format(f=f"f{n}", c=f"column{n}"), {**names, **_NAMES}
+    by_value, value = value_encoder(column.type), column.value
+    kind = column.type.kind
+    if column.text and kind in _TEXTS:
+        names = {f"column{n}": lambda field: by_value(value(field)), **_NAMES}
+        return _TEXTS[kind].format(f=f"f{n}", c=f"column{n}"), names
+    expression = Expression("encode{n}(value{n}({f}))", {"encode{n}": by_value, "value{n}": value})
+    if isinstance(value, Inline) and kind in _INLINE:
+        expression = _INLINE[kind].after(value.expression)
+    return expression.of(f"f{n}", n), expression.bound(n)
 
 
 def field_encoder(column: Column) -> Callable[[Any], bytes]:
@@ -207,6 +213,13 @@ _VALUES: Final[dict[Kind, Encoder]] = {
     Kind.BITS: _bits,
 }
 
+
+_INLINE: Final = {
+    **dict.fromkeys((Kind.INT16, Kind.INT32, Kind.INT64), NUMBER),
+    **dict.fromkeys((Kind.STRING, Kind.XML, Kind.UUID, Kind.ENUM), TEXT),
+    Kind.BYTES: BINARY,
+}
+"""Values that are known to be right, where a function would only look at them."""
 
 _NAMES: Final[Mapping[str, Any]] = {
     "booleans": {b"t": b"true", b"f": b"false"},

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Column, Missing, Row, Table
+from tailrace.expressions import Expression, Inline
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.connect_values import json_string
 
@@ -35,6 +36,9 @@ CONVERSION_ERRORS: Final = (ArithmeticError, AttributeError, LookupError, TypeEr
 ObjectEncoder: TypeAlias = Callable[[Row | None, bytes, bytes], bytes]
 """(row, head, tail) → head, the row as a JSON object, tail. No row is an error."""
 
+UpdateEncoder: TypeAlias = Callable[[Row, Row | None, bytes, bytes, bytes], bytes]
+"""(old row, new row, head, middle, tail) → head, the old row, middle, the new row, tail."""
+
 _SHOWN: Final = 60  # of a field, in an error
 
 
@@ -52,6 +56,10 @@ class Rows(Protocol):
     @property
     def before(self) -> ObjectEncoder:
         """An old row: what is not in the log is null."""
+
+    @property
+    def update(self) -> UpdateEncoder:
+        """An old row as `before` writes it, and the new one as `after` does."""
 
 
 class GeneratedRows:
@@ -71,49 +79,75 @@ class GeneratedRows:
 
     @cached_property
     def before(self) -> ObjectEncoder:
-        return self._generate(
-            range(len(self._table.columns)), lambda column: (("None", b"null"), ("ABSENT", b"null"))
+        return self._generate(range(len(self._table.columns)), _missing_before)
+
+    @cached_property
+    def update(self) -> UpdateEncoder:
+        """Most fields of both rows are equal: what takes a call to write is written once for both."""
+        names: dict[str, Any] = dict(_NAMES)
+        every = range(len(self._table.columns))
+        old, new = {}, {}
+        for i in every:
+            expression = self._expression(i, names)
+            old[i] = self._json(i, expression, f"o{i}", _missing_before)
+            new[i] = self._json(i, expression, f"f{i}", self._missing_after)
+            if expression.names:
+                old[i] = f"(j{i} := {old[i]})"
+                new[i] = f"(j{i} if f{i}.__class__ is bytes and f{i} == o{i} else {new[i]})"
+        source = (
+            "def encode(old, new, head, middle, tail):\n"
+            f"    [{', '.join([f'o{i}' for i in every])}] = old\n"
+            f"    [{', '.join([f'f{i}' for i in every])}] = new\n"
+            f"    return join((head, {self._object(old)}, middle, {self._object(new)}, tail))\n"
         )
+        encoder: UpdateEncoder = self._made(source, names)
+        return encoder
 
     def _generate(
         self, indexes: Iterable[int], missing: Callable[[Column], Iterable[tuple[str, bytes]]]
     ) -> ObjectEncoder:
-        names: dict[str, Any] = {"join": b"".join, "UNCHANGED": UNCHANGED, "ABSENT": ABSENT}
-        columns = self._table.columns
+        names: dict[str, Any] = dict(_NAMES)
         chosen = list(indexes)
-        parts = ["b'{'"]
-        for i in chosen:
-            column = columns[i]
-            comma = b"" if i == chosen[0] else b","
-            parts += [
-                repr(b"%b%b:" % (comma, json_string(column.name))),
-                self._json(i, missing(column), names),
-            ]
-        fields = ", ".join(f"f{i}" for i in chosen)
-        whole = chosen == list(range(len(columns)))
-        values = "row" if whole else f"[{', '.join(f'row[{i}]' for i in chosen)}]"
+        fields = {i: self._json(i, self._expression(i, names), f"f{i}", missing) for i in chosen}
+        whole = chosen == list(range(len(self._table.columns)))
+        values = "row" if whole else f"[{', '.join([f'row[{i}]' for i in chosen])}]"
         source = (
             "def encode(row, head, tail):\n"
-            f"    [{fields}] = {values}\n"
-            f"    return join((head, {', '.join(parts)}, b'}}', tail))\n"
+            f"    [{', '.join([f'f{i}' for i in chosen])}] = {values}\n"
+            f"    return join((head, {self._object(fields)}, tail))\n"
         )
-        exec(compile(source, f"<rows of {self._table}>", "exec"), names)
-        encoder: ObjectEncoder = names["encode"]
+        encoder: ObjectEncoder = self._made(source, names)
         return encoder
 
-    def _json(self, i: int, missing: Iterable[tuple[str, bytes]], names: dict[str, Any]) -> str:
-        """The source of a field's JSON; adds the names that it uses."""
-        column = self._table.columns[i]
-        by_value = _by_value(column, self._mapping)
-        field = f"f{i}"
-        if column.text:
-            expression = self._mapping.form(column.type).splice(by_value)
-            names.update({name.format(n=i): value for name, value in expression.names.items()})
-            source = expression.source.format(f=field, n=i)
-        else:
-            names[f"column{i}"] = by_value
-            source = f"column{i}({field})"
-        for value, json in reversed(tuple(missing)):
+    def _made(self, source: str, names: dict[str, Any]) -> Any:
+        exec(compile(source, f"<rows of {self._table}>", "exec"), names)
+        return names["encode"]
+
+    def _object(self, fields: dict[int, str]) -> str:
+        """The source of an object's parts, of the source of the JSON of each of its fields."""
+        parts = []
+        head = b"{"
+        for i, json in fields.items():
+            parts += [repr(b"%b%b:" % (head, json_string(self._table.columns[i].name))), json]
+            head = b","
+        return ", ".join([*parts, "b'}'"]) if parts else "b'{}'"
+
+    def _expression(self, i: int, names: dict[str, Any]) -> Expression:
+        """What makes JSON of a field; adds the names that it uses."""
+        expression = _expression(self._table.columns[i], self._mapping)
+        names |= expression.bound(i)
+        return expression
+
+    def _json(
+        self,
+        i: int,
+        expression: Expression,
+        field: str,
+        missing: Callable[[Column], Iterable[tuple[str, bytes]]],
+    ) -> str:
+        """The source of the JSON of a field of that name."""
+        source = expression.of(field, i)
+        for value, json in reversed(tuple(missing(self._table.columns[i]))):
             source = f"{json!r} if {field} is {value} else {source}"
         return f"({source})"
 
@@ -122,6 +156,23 @@ class GeneratedRows:
             yield "None", b"null"
         if (placeholder := self._mapping.form(column.type).placeholder) is not None:
             yield "UNCHANGED", placeholder
+
+
+_NAMES: Final = {"join": b"".join, "UNCHANGED": UNCHANGED, "ABSENT": ABSENT}
+
+
+def _missing_before(column: Column) -> Iterable[tuple[str, bytes]]:
+    return ("None", b"null"), ("ABSENT", b"null")
+
+
+def _expression(column: Column, mapping: Mapping) -> Expression:
+    """A field's JSON."""
+    form = mapping.form(column.type)
+    if column.text:
+        return form.splice(_by_value(column, mapping))
+    if isinstance(column.value, Inline) and form.inline is not None:
+        return form.inline.after(column.value.expression)
+    return Expression("encode{n}(value{n}({f}))", {"encode{n}": form.encode, "value{n}": column.value})
 
 
 def _by_value(column: Column, mapping: Mapping) -> Callable[[Any], bytes]:
@@ -149,6 +200,10 @@ class ReferenceRows:
     def before(self, row: Row | None, head: bytes, tail: bytes) -> bytes:
         """See `Rows`."""
         return self._encode(row, range(len(self._table.columns)), head, tail, self._before)
+
+    def update(self, old: Row, new: Row | None, head: bytes, middle: bytes, tail: bytes) -> bytes:
+        """See `Rows`."""
+        return self.after(new, self.before(old, head, middle), tail)
 
     def _encode(
         self,
@@ -210,6 +265,7 @@ class ReferenceRows:
             f"column {column.name} ({column.type.native}) is {found}",
             f"Have the log hold whole rows of {self._table} (PostgreSQL: REPLICA IDENTITY FULL, MySQL: "
             "binlog_row_image=FULL), and leave the column or the table out until this event has passed. What "
-            "never is in the log, as MariaDB's generated columns, can only be left out.",
+            "never is in the log, as MariaDB's generated columns, can only be left out: as a column, or with "
+            "format: {unavailable_values: omit} where it is missing.",
             where=self._where,
         )

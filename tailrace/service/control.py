@@ -15,12 +15,12 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import structlog
 
 from tailrace.errors import Stop, code
+from tailrace.logs import Logger
 from tailrace.service.report import Report
 
 NOT_RUNNING = code(
@@ -52,7 +52,7 @@ _NOBODY: Final = (FileNotFoundError, ConnectionRefusedError)  # no process liste
 _ANSWER_SECONDS: Final = 5.0
 _TAKE_AGAIN_SECONDS: Final = 1.0
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 class _Request(msgspec.Struct):

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
-import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tailrace.errors import NotReady, code
+from tailrace.logs import Logger
 from tailrace.service import metrics
 from tailrace.service.report import Report
 
@@ -38,7 +38,7 @@ _BACKLOG: Final = 64  # connections that may wait
 _TOLD_SECONDS: Final = 60.0
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-_log: Final[Any] = structlog.get_logger(__name__)
+_log: Final = Logger(__name__)
 
 
 def parse(text: str) -> tuple[str, int]:

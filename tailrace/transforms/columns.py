@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import Field, SecretStr, model_validator
 
 from tailrace.abc import Declaration, Derived
-from tailrace.errors import Stop, code
+from tailrace.errors import Malformed, Stop, code
 from tailrace.events import ABSENT, Column, Missing, Row, Table
 from tailrace.patterns import NamePattern, NamePatternText
 from tailrace.transforms.canonical import canonical_text
@@ -35,6 +35,11 @@ NO_TEXT = code(
 )
 NOTHING_LEFT = code(
     "TR-SHAPE-006", "no column is left", "A table would flow on without any column: leave it out instead."
+)
+UNREADABLE = code(
+    "TR-SHAPE-008",
+    "no value to hash or to cut",
+    "A field of a column that a transform hashes or cuts does not hold a value of the column's type.",
 )
 
 _TEXT: Final = LogicalType(Kind.STRING, "text")
@@ -138,7 +143,8 @@ class Columns:
             text = canonical_text(column)
             if text is None:
                 raise _no_text(table, column, "has no text of its own to hash")
-            return _text(column, column.type), _of_values(lambda field: self._hashed(text(field)))
+            hashed = self._hashed
+            return _text(column, column.type), _of_values(table, column, lambda field: hashed(text(field)))
         if cut := _matching(self._truncate, column):
             if i in table.key:
                 raise _key_column(table, i, "cut")
@@ -146,7 +152,7 @@ class Columns:
                 raise _no_text(table, column, "is not a plain text: cut, it would be another value or none")
             limit, value = self._truncate[cut], column.value
             shorter = replace(column, value=bytes.decode, text=True)
-            return shorter, _of_values(lambda field: value(field)[:limit].encode())
+            return shorter, _of_values(table, column, lambda field: value(field)[:limit].encode())
         return column, None
 
     def _hashed(self, field: bytes) -> bytes:
@@ -177,8 +183,23 @@ def _text(column: Column, type: LogicalType) -> Column:
     return Column(column.name, _TEXT, column.optional, bytes.decode, text=True)
 
 
-def _of_values(change: Callable[[bytes], bytes]) -> Change:
-    return lambda field: field if field is None or isinstance(field, Missing) else change(field)
+def _of_values(table: Table, column: Column, change: Callable[[Any], bytes]) -> Change:
+    def changed(field: Any) -> Any:
+        if field is None or isinstance(field, Missing):
+            return field
+        try:
+            return change(field)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # Without the value: whoever hashes a column does not want it seen.
+            raise Malformed(
+                UNREADABLE,
+                f"a field of column {column.name} ({column.type.native}) holds no value of that type "
+                f"({type(error).__name__})",
+                "Mask the column (mask:) or leave it out (exclude:), or correct what wrote the value.",
+                where=str(table),
+            ) from None
+
+    return changed
 
 
 def _split(table: Table, derived: list[_Derivation]) -> Callable[[Any], tuple[Row | None, Row | None]]:

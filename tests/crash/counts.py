@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pytest
 
-from tests.crash.rig import Rig
 from tests.servers import kafka, postgres
 
 MARK = "<!-- What follows is written by `make crash`. -->"
+
+
+class Rig(Protocol):
+    """A pipeline that is killed. `kills` by what was done to it, `verified` by target."""
+
+    source: str  # the kind of database that it follows
+    kills: Counter[str]
+
+    @property
+    def verified(self) -> Counter[str]: ...
+
+
+AnyRig = TypeVar("AnyRig", bound=Rig)
 
 
 class Ledger:
@@ -25,7 +38,7 @@ class Ledger:
         self._notes = item.user_properties
         self._rigs: list[tuple[Rig, Counter[str], Counter[str]]] = []
 
-    def watch(self, rig: Rig) -> Rig:
+    def watch(self, rig: AnyRig) -> AnyRig:
         """From now on."""
         self._rigs.append((rig, rig.kills.copy(), rig.verified))
         return rig
@@ -33,8 +46,8 @@ class Ledger:
     def close(self) -> None:
         """Until now."""
         for rig, kills, verified in self._rigs:
-            self._notes.append(("kills", dict(rig.kills - kills)))
-            self._notes.append(("verified", dict(rig.verified - verified)))
+            self._notes.append(("kills", {rig.source: dict(rig.kills - kills)}))
+            self._notes.append(("verified", {rig.source: dict(rig.verified - verified)}))
 
 
 class Page:
@@ -44,13 +57,14 @@ class Page:
     def __init__(self, path: Path, command: str) -> None:
         self._path = path
         self._command = command
-        self._counts = {"kills": Counter[str](), "verified": Counter[str]()}
+        self._counts = {name: defaultdict[str, Counter[str]](Counter) for name in ("kills", "verified")}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
             for name, counts in report.user_properties:
                 if isinstance(counts, dict):
-                    self._counts[name].update(counts)
+                    for source, counted in counts.items():
+                        self._counts[name][source].update(counted)
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if exitstatus == 0:
@@ -67,9 +81,9 @@ class Page:
                 "",
                 f"`{self._command}` on {date.today().isoformat()} with {versions}, Kafka {kafka.VERSION}:",
                 "",
-                *_table("killed or held", "times", self._counts["kills"].items()),
+                *_table("killed or held, times", self._counts["kills"]),
                 "",
-                *_table("target", "events that were compared and right", self._counts["verified"].items()),
+                *_table("target: events that were compared and right", self._counts["verified"]),
                 "",
                 "Lost, doubled, reordered or wrong: none. A run that finds one fails and writes nothing.",
                 "",
@@ -77,6 +91,11 @@ class Page:
         )
 
 
-def _table(name: str, figure: str, rows: Iterable[tuple[str, int]]) -> list[str]:
-    lines = [f"| {name} | {figure} |", "|---|---:|"]
-    return lines + [f"| {name} | {count:,} |" for name, count in sorted(rows)]
+def _table(name: str, counts: Mapping[str, Counter[str]]) -> list[str]:
+    """A column for each source."""
+    sources = sorted(counts, key=lambda source: (not source.startswith("PostgreSQL"), source))
+    lines = [f"| {' | '.join([name, *sources])} |", f"|---|{'---:|' * len(sources)}"]
+    return lines + [
+        f"| {' | '.join([row, *[f'{counts[source][row]:,}' for source in sources]])} |"
+        for row in sorted(set().union(*counts.values()))
+    ]

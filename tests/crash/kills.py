@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
+from contextlib import AbstractContextManager
 from random import Random
+from typing import Protocol
 
-from tests.crash.rig import Rig
-from tests.servers import KafkaServer, PostgresServer
+from tests.pipelines import Pipeline, PipelineProcess
+from tests.servers import KafkaServer, MySqlServer, PostgresServer
 
 _REACHED = 45.0  # seconds within which a failpoint must be passed
 
 
-def at_failpoint(rig: Rig, name: str, nth: int, seed: int) -> None:
+class Rig(Protocol):
+    """A pipeline on a database of any kind, as far as it is killed here."""
+
+    pipeline: Pipeline
+    kills: Counter[str]
+
+    def traffic(self, seed: int, *, survives: bool = False) -> AbstractContextManager[object]:
+        """Clients that change the database."""
+
+    def burst(self) -> None:
+        """A transaction that comes in several pieces."""
+
+    def wait_for_progress(self, process: PipelineProcess) -> None:
+        """Return when the process has made durable what is committed by now."""
+
+
+def at_failpoint(rig: Rig, name: str, nth: int, seed: int, *, bursts: int = 1) -> None:
     """SIGKILL at the nth time that the process passes the failpoint."""
     rig.kills["the pipeline, at a failpoint"] += 1
     armed = f"{name}=kill@{nth}"
     with rig.traffic(seed), rig.pipeline.start(failpoints=armed) as process:
-        rig.burst()
+        for _ in range(bursts):
+            rig.burst()
         code = process.wait(_REACHED)
     assert code == -signal.SIGKILL, f"{armed} was not reached: exit code {code}\n{process.stderr}"
 
@@ -49,9 +69,9 @@ def of_the_broker(rig: Rig, broker: KafkaServer, random: Random, seed: int) -> N
         process.wait(30, expected=0)
 
 
-def of_the_database(rig: Rig, server: PostgresServer, random: Random, seed: int) -> None:
-    """SIGKILL of PostgreSQL while the pipeline delivers; it recovers, and the pipeline goes on by itself."""
-    rig.kills["PostgreSQL, while the pipeline delivers"] += 1
+def of_the_database(rig: Rig, server: PostgresServer | MySqlServer, random: Random, seed: int) -> None:
+    """SIGKILL of the database while the pipeline delivers; it recovers, and the pipeline goes on."""
+    rig.kills["the database, while the pipeline delivers"] += 1
     with rig.traffic(seed, survives=True), rig.pipeline.start() as process:
         rig.wait_for_progress(process)
         time.sleep(random.uniform(0, 1))

@@ -59,6 +59,7 @@ class Rig:
         self.name = name = f"crash_{uuid.uuid4().hex[:8]}"
         self.postgres = postgres
         self.kafka = kafka
+        self.source = "PostgreSQL"
         self.kills: Counter[str] = Counter()
         self._large = large
         self._exit = contextlib.ExitStack()

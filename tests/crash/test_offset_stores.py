@@ -13,7 +13,7 @@ from tests.crash.rig import Rig
 from tests.servers import Kafka, Postgres
 
 
-def _settings(store: str, postgres: Postgres, kafka: Kafka, topic_prefix: str) -> dict[str, Any]:
+def settings(store: str, postgres: Postgres, kafka: Kafka, topic_prefix: str) -> dict[str, Any]:
     return {
         "file": {"path": "offsets"},
         "postgres": {"url": postgres.url("postgres"), "table": f"public.{topic_prefix.rstrip('.')}"},
@@ -26,7 +26,7 @@ def _settings(store: str, postgres: Postgres, kafka: Kafka, topic_prefix: str) -
 def test_killed_while_it_saves(
     store: str, postgres16: Postgres, kafka: Kafka, tmp_path: Path, topic_prefix: str
 ) -> None:
-    offsets = _settings(store, postgres16, kafka, topic_prefix)
+    offsets = settings(store, postgres16, kafka, topic_prefix)
     with Rig(postgres16, kafka, tmp_path, offsets=offsets) as rig:
         rig.pipeline.run_until_current()
         for seed, (name, nth) in enumerate(failpoints.STORES[store].items()):
@@ -38,7 +38,7 @@ def test_killed_while_it_saves(
 def test_memory_is_for_one_process(
     postgres16: Postgres, kafka: Kafka, tmp_path: Path, topic_prefix: str
 ) -> None:
-    offsets = _settings("memory", postgres16, kafka, topic_prefix)
+    offsets = settings("memory", postgres16, kafka, topic_prefix)
     with Rig(postgres16, kafka, tmp_path, offsets=offsets) as rig:
         with rig.traffic(seed=1), rig.pipeline.start() as process:
             rig.wait_for_progress(process)

@@ -7,12 +7,16 @@ import sys
 
 from tests.golden import debezium, recording, transactions
 from tests.golden.binlog import files as binlog
+from tests.golden.binlog import transactions as binlog_transactions
 from tests.golden.files import FILES
 from tests.golden.options import properties
 
-for name in sys.argv[1:] or (*FILES, transactions.NAME, *binlog.FILES):
+for name in sys.argv[1:] or (*FILES, transactions.NAME, *binlog.FILES, *binlog_transactions.RELEASES):
     if name == transactions.NAME:
         print(transactions.record())
+        continue
+    if name in binlog_transactions.RELEASES:
+        print(binlog_transactions.record(name))
         continue
     if name in binlog.FILES:
         print(binlog.FILES[name].record(name))

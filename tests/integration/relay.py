@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.servers import Postgres
+from tests.servers import MySql, Postgres
 from tests.servers.process import free_port
 
 T = TypeVar("T")
@@ -43,11 +43,12 @@ class Relay:
     """Listens on 127.0.0.1 while it is entered. What it does can be changed at any time:
 
     `target` is where new connections lead; `damage` is applied to the payload of each CopyData that
-    PostgreSQL sends: one message of the replication stream; `before_stream` is sent before the answer that
-    begins such a stream. Neither TLS nor GSSAPI passes to it.
+    PostgreSQL sends: one message of the replication stream, and to each packet of MySQL and MariaDB;
+    `before_stream` is sent before the answer that begins a stream of PostgreSQL's. Neither TLS nor GSSAPI
+    passes to it.
     """
 
-    def __init__(self, target: Postgres | Endpoint) -> None:
+    def __init__(self, target: Postgres | MySql | Endpoint) -> None:
         self.target = target
         self.damage: Callable[[bytes], bytes] = bytes
         self.before_stream = b""
@@ -144,7 +145,11 @@ class Relay:
                 way.open.clear()
         try:
             from_server, far = await asyncio.open_connection(self.target.host, self.target.port)
-            passing = self._pass_messages if isinstance(self.target, Postgres) else _pass
+            passing = _pass
+            if isinstance(self.target, Postgres):
+                passing = self._pass_messages
+            elif isinstance(self.target, MySql):
+                passing = self._pass_packets
             directions = {
                 asyncio.create_task(_pass(reader, far, there)),
                 asyncio.create_task(passing(from_server, writer, back)),
@@ -174,6 +179,15 @@ class Relay:
             elif type == b"W":  # CopyBothResponse
                 await way.send(self.before_stream, writer)
             await way.send(type + (len(payload) + 4).to_bytes(4) + payload, writer)
+
+    async def _pass_packets(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
+        """Packet by packet: three bytes of its length, its number, its payload."""
+        while True:
+            head = await reader.readexactly(4)
+            payload = self.damage(await reader.readexactly(int.from_bytes(head[:3], "little")))
+            await way.send(len(payload).to_bytes(3, "little") + head[3:] + payload, writer)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:

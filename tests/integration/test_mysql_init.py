@@ -12,10 +12,10 @@ import yaml
 from tests.servers import MySql
 
 
-def init(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def init(*words: str | Path, password: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "init", *words],
-        env={**os.environ, "MYSQL_PWD": "", "NO_COLOR": "1"},
+        env={**os.environ, "MYSQL_PWD": password, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -36,7 +36,7 @@ def test_a_file_to_start_with(every_mysql: MySql, every_mysql_database: str, tmp
     file = tmp_path / "made.yaml"
     done = init(url, "-o", file)
     assert done.returncode == 0, done.stderr
-    assert "2 tables can be captured, 1 cannot as they are" in done.stderr
+    assert "2 tables can be captured, 1 cannot as it is" in done.stderr
     text = file.read_text()
     assert "key line, id" in text
     assert f"{database}.loose has no primary key" in text
@@ -48,6 +48,23 @@ def test_a_file_to_start_with(every_mysql: MySql, every_mysql_database: str, tmp
         "snapshot": "never",
         "tables": [f'{database}."odd.name"', f"{database}.orders"],
     }
+
+
+def test_the_password_is_taken_from_the_environment(mysql: MySql, mysql_database: str) -> None:
+    """It must not be typed where everybody on the machine can read it, and does not stand in the file."""
+    user = f"{mysql_database}@'127.0.0.1'"
+    mysql.execute(f"CREATE USER {user} IDENTIFIED BY 'geheim'")
+    try:
+        mysql.execute(f"GRANT SELECT ON {mysql_database}.* TO {user}")
+        url = mysql.url(mysql_database, user=mysql_database)
+        done = init(url, password="geheim")
+        refused = init(url, password="falsch")
+    finally:
+        mysql.execute(f"DROP USER {user}")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["source"]["password"] == "${MYSQL_PWD}"
+    assert "geheim" not in done.stdout + done.stderr
+    assert "TR-MY-010" in refused.stderr
 
 
 def test_a_url_for_the_other_kind_of_server(every_mysql: MySql) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from connectors.mysql import continuity
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN
-from connectors.mysql.checks import NO_TABLE, SETTING
+from connectors.mysql.checks import SETTING
 from connectors.mysql.server import OTHER_FLAVOR
 from connectors.mysql.source import MariaDbSource, MySqlSource
+from connectors.mysql.table_checks import NO_TABLE
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS

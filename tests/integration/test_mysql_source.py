@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.mysql.refusals import AS_STATEMENT, PREPARED
+from connectors.mysql.refusals import AS_STATEMENT
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.errors import NotReady, Stop
 from tailrace.events import SchemaChange
@@ -169,16 +169,6 @@ async def test_a_large_transaction_comes_in_pieces(follower: Follower) -> None:
     ("statements", "code"),
     [
         (["SET SESSION binlog_format = STATEMENT", "INSERT INTO t VALUES (1, 'a')"], AS_STATEMENT),
-        (
-            [
-                "XA START 'two'",
-                "INSERT INTO t VALUES (1, 'a')",
-                "XA END 'two'",
-                "XA PREPARE 'two'",
-                "XA COMMIT 'two'",
-            ],
-            PREPARED,
-        ),
         (["SET SESSION binlog_row_image = MINIMAL", "INSERT INTO t (id) VALUES (1)"], ROW_IMAGE),
         (["CREATE TABLE k (id int)", "INSERT INTO k VALUES (1)"], KEYLESS),
     ],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from structlog.testing import capture_logs
 
 from connectors.mysql.refusals import AS_STATEMENT
 from tailrace.errors import Stop
 from tests.integration.mysql_following import Follower
+from tests.logged import capture_logs
 from tests.servers import MySql
 
 AS_STATEMENTS = "SET SESSION binlog_format = STATEMENT"
@@ -120,6 +120,6 @@ async def test_rows_that_go_with_a_partition_are_told_of(follower: Follower) -> 
                 "ALTER TABLE apart ADD COLUMN x int",
             )
             assert await follower.told() == []
-    warned = [line["tables"] for line in lines if line["log_level"] == "warning"]
+    warned = [line["tables"] for line in lines if line["level"] == "warning"]
     name = follower.database
     assert warned == [[f"{name}.parts", f"{name}.apart"], [f"{name}.parts"]]

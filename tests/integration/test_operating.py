@@ -58,7 +58,8 @@ def test_status_pause_resume_stop(pipeline: Pipeline) -> None:
         assert (sink["events"], sink["tables"]) == (2, {"public.t": 2})
         wait_until(lambda: (status(pipeline)["source"]["retention"] or {}).get("level") == "ok", "a look")
 
-        assert tailrace("pause", pipeline.name).code == 0
+        said = tailrace("pause", pipeline.name)
+        assert (said.code, "nothing more is read until it is resumed" in said.out) == (0, True)
         assert status(pipeline)["state"] == "paused"
         pipeline.insert(3)
         pipeline.insert(4)

@@ -10,6 +10,7 @@ def _through_maven() -> None:
     """One after the other: Maven's runs share a folder."""
     for major in postgres.VERSIONS:
         print(postgres.binaries(major), flush=True)
+        print(postgres.template(major), flush=True)
     print(kafka.jars(), flush=True)
     print(kafka.prepared(), flush=True)
 
@@ -17,6 +18,7 @@ def _through_maven() -> None:
 def _out_of_debian(release: Release) -> None:
     print(release.binaries(), flush=True)
     print(release.template(), flush=True)
+    release.log_printer()
 
 
 with ThreadPoolExecutor() as at_once:

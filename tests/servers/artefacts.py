@@ -63,6 +63,11 @@ def maven_jars(coordinates: list[str], into: Path, *, transitive: bool) -> None:
             raise UnavailableError(f"Maven could not fetch {', '.join(coordinates)}:\n{run.stdout[-2000:]}")
 
 
+def copy_command(data: Path, into: Path) -> list[str | Path]:
+    """What copies data into a folder: most of it is zeros, which take no place on the disk then."""
+    return ["cp", "--recursive", "--sparse=always", f"{data}/.", into]
+
+
 def _pom(coordinates: list[str]) -> str:
     dependencies = ""
     for coordinate in coordinates:

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 import pymysql
 from pymysql.connections import Connection
 
-from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor, copy_command
+from tests.servers.artefacts import copy_command
+from tests.servers.mysql_releases import RELEASES, SETTINGS, Flavor
 from tests.servers.process import Restartable, ServerError, ServerProcess, free_port
 
 # A replica logs in without a password, and so as nobody whose password would need TLS.
@@ -31,13 +32,13 @@ _PROMOTE: Final[Mapping[Flavor, str]] = {
 
 
 class MySql:
-    """A MySQL or MariaDB that runs: where it is and how to talk to it as its root."""
+    """A MySQL or MariaDB that runs: where it is and how to talk to it as its root, `user` with `password`."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 3306
-        self._user = unquote(parts.username or "root")
-        self._password = None if parts.password is None else unquote(parts.password)
+        self.user = unquote(parts.username or "root")
+        self.password = None if parts.password is None else unquote(parts.password)
 
     def __repr__(self) -> str:
         return f"<MySQL or MariaDB at {self.host}:{self.port}>"
@@ -45,13 +46,13 @@ class MySql:
     def url(self, database: str = "", user: str | None = None, password: str | None = None) -> str:
         """A URL without its password, unless one is given: root's, or another user's."""
         if user is None:
-            user, password = self._user, self._password
+            user, password = self.user, self.password
         login = quote(user, "") if password is None else f"{quote(user, '')}:{quote(password, '')}"
         return f"mysql://{login}@{self.host}:{self.port}/{quote(database, '')}"
 
     def connect(self, database: str | None = None, **options: Any) -> Connection[Any]:
         """A connection of root in autocommit; `options` are PyMySQL's: `user`, `password`, `ssl_ca`, …"""
-        options = {"user": self._user, "password": self._password or "", "autocommit": True, **options}
+        options = {"user": self.user, "password": self.password or "", "autocommit": True, **options}
         # The library would take TLS where it is offered: a connection costs a hundred times as much with it.
         options.setdefault("ssl_disabled", not any(name.startswith("ssl") for name in options))
         return pymysql.connect(host=self.host, port=self.port, database=database, **options)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from tests.servers import debian
-from tests.servers.artefacts import install
+from tests.servers.artefacts import copy_command, install
 from tests.servers.process import ServerProcess
 
 Flavor: TypeAlias = Literal["mysql", "mariadb"]
@@ -87,6 +87,19 @@ class Release:
         program = "mysqld" if self.flavor == "mysql" else "mariadbd"
         return [*debian.command(unpacked, f"usr/sbin/{program}"), *options, f"--basedir={unpacked / 'usr'}"]
 
+    def log_printer(self) -> tuple[str | Path, ...]:
+        """What runs the server's own `mysqlbinlog`, which MariaDB has in a package beside the server's."""
+        unpacked = self.binaries()
+        if self.flavor == "mysql":
+            return debian.command(unpacked, "usr/bin/mysqlbinlog")
+        beside = install(
+            f"{self.flavor}-{self.version}-{platform.machine()}-programs",
+            lambda into: debian.unpack(
+                "mariadb-client", self.version, debian.source(self.suite), into, alone=True
+            ),
+        )
+        return debian.command(unpacked, beside / "usr/bin/mariadb-binlog")
+
     def template(self) -> Path:
         """Data before the first start: its only account for people is root@127.0.0.1, without a password."""
         return install(f"{self.flavor}-{self.version}-{platform.machine()}-template", self._initialise)
@@ -127,11 +140,6 @@ class Release:
         process.run(
             self.command("--no-defaults", "--bootstrap", size, f"--datadir={data}"), "\n".join(statements)
         )
-
-
-def copy_command(data: Path, into: Path) -> list[str | Path]:
-    """What copies data into a folder: most of it is zeros, which take no place on the disk then."""
-    return ["cp", "--recursive", "--sparse=always", f"{data}/.", into]
 
 
 #: By the name that tests ask with.

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
-from tailrace.cli.lines import StatusLines, log_to_stderr
+from tailrace.cli.lines import StatusLines, log_as_words, log_to_stderr
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import Code, Retry
+from tailrace.logs import Logger
 
 
 @pytest.fixture(autouse=True)
 def lines() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:]
     log_to_stderr()
     yield
-    structlog.reset_defaults()
+    root.handlers[:] = before
+
+
+def test_what_is_of_use_to_developers_alone_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger().debug("the end of the log is not to be seen")
+    structlog.get_logger().info("a slot was made")
+    assert [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()] == [
+        '"a slot was made"'
+    ]
 
 
 def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,3 +55,47 @@ def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) 
     assert "code=TR-TST-001" in said[2]
     assert "level=warning" in said[2]
     assert status.source.retries == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, ""),
+        (True, "true"),
+        (7, "7"),
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "hi" \\', '"say \\"hi\\" \\\\"'),
+        ("one\nline", '"one\\nline"'),
+        (["a", "b"], "\"['a', 'b']\""),
+    ],
+)
+def test_values_in_a_line(value: object, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Logger("sinks.x").info("said", value=value)
+    assert capsys.readouterr().err.endswith(f" level=info event=said value={told}\n")
+
+
+def test_what_others_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their warnings are lines too, with the traceback where there is one; how things take their course is
+    their business."""
+    log_to_stderr(json=True)
+    other = logging.getLogger("somebody.else")
+    other.info("went well")
+    try:
+        raise ValueError("no number")
+    except ValueError:
+        other.exception("went %s, at postgresql://app:geheim@db/shop", "wrong")
+    [line] = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert list(told) == ["timestamp", "level", "event", "logger", "traceback"]
+    assert (told["level"], told["logger"]) == ("error", "somebody.else")
+    assert told["event"].startswith("went wrong, at postgresql://app:")
+    assert "ValueError: no number" in told["traceback"]
+    assert "geheim" not in line
+
+
+def test_a_line_for_people_without_a_pipeline_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    log_as_words()
+    Logger("connectors.x").warning("nothing keeps the log now", slot="orders")
+    assert capsys.readouterr().err == "warning: nothing keeps the log now (slot orders)\n"

@@ -100,6 +100,13 @@ def test_events_of_the_format_plain_for_people(tmp_path: Path) -> None:
     assert len(log("read", "a", "--log", tmp_path / "events.db", "--key", "1.10").output.splitlines()) == 3
 
 
+def test_a_database_stands_before_its_table(tmp_path: Path) -> None:
+    """In Debezium's envelope for MySQL and MariaDB there is no schema."""
+    value = b'{"after":{"id":1,"n":2},"source":{"db":"shop","table":"orders"},"op":"c"}'
+    fill(tmp_path / "events.db", {"a": [None, START, "1", 0, 0, b'{"id":1}', value]})
+    assert log("read", "a", "--log", tmp_path / "events.db").output.endswith("c  shop.orders  id=1  n=2\n")
+
+
 def test_events_for_programs(path: Path) -> None:
     result = log("read", TOPIC, "--log", path, "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]

@@ -138,6 +138,7 @@ def test_reset(delivered: Path) -> None:
     assert shown(delivered)["second"] is not None
     line, said = tailrace("offsets", "reset", delivered, "--sink", "second").stdout.splitlines()
     assert line == "removed checkpoint in second.json"
+    assert "else it begins where the log ends by then" in said
     assert f"(tailrace offsets set {delivered} --at POSITION)" in said
     assert said.endswith(f"(tailrace teardown {delivered})")
     assert shown(delivered)["second"] is None

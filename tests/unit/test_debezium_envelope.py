@@ -12,7 +12,19 @@ import pytest
 from tailrace import __version__
 from tailrace.abc import Record
 from tailrace.errors import Malformed
-from tailrace.events import ABSENT, Column, Event, Op, Origin, SchemaChange, SourceField, Table, Transaction
+from tailrace.events import (
+    ABSENT,
+    UNCHANGED,
+    Column,
+    Event,
+    Op,
+    Origin,
+    SchemaChange,
+    SourceField,
+    Table,
+    Transaction,
+    Verbatim,
+)
 from tailrace.formats.debezium import DebeziumFormat
 from tailrace.plugins import load
 from tailrace.topics import TopicTemplate
@@ -199,6 +211,36 @@ def test_an_absent_value_of_a_new_row_is_refused() -> None:
         encode(change("c", CUSTOMERS, None, [b"1", b"x", ABSENT]))
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_is_not_in_the_log_can_be_left_out(fast: bool) -> None:
+    """Of new rows and old ones alike, by both kinds of encoders; never of the key."""
+    settings = DebeziumFormat.Settings(unavailable_values="omit")
+    people = table(text_column("first"), ID, text_column("email"), key=(1,))
+    odd = [text_column("odd", optional=False)] if not fast else []  # NULL in it takes the careful way
+    people = dataclasses.replace(people, columns=(*people.columns, *odd))
+    rest = [None] * len(odd)
+    records = DebeziumFormat(settings).encode(
+        [
+            change("u", people, [ABSENT, b"1", ABSENT, *rest], [UNCHANGED, b"1", b"x", *rest]),
+            change("u", people, None, [ABSENT, b"1", None, *rest]),
+            change("d", people, [ABSENT, b"1", b"x", *rest]),
+        ]
+    )
+    null = {"odd": None} if odd else {}
+    assert [(value(one)["before"], value(one)["after"]) for one in records if one.value] == [
+        ({"id": 1, **null}, {"id": 1, "email": "x", **null}),
+        (None, {"id": 1, "email": None, **null}),
+        ({"id": 1, "email": "x", **null}, None),
+    ]
+    bare = table(text_column("first"), key=())
+    [record] = DebeziumFormat(settings).encode([change("c", bare, None, [ABSENT])])
+    assert value(record)["after"] == {}
+    with pytest.raises(Malformed):
+        DebeziumFormat(settings).encode([change("c", people, None, [b"a", ABSENT, b"x", *rest])])
+    with pytest.raises(ValueError, match="schemas: false"):
+        DebeziumFormat.Settings(unavailable_values="omit", schemas=True)
+
+
 def test_a_defect_of_the_source_is_not_taken_for_a_bad_value() -> None:
     with pytest.raises(AssertionError, match="2 fields, 3 columns"):
         encode(change("c", CUSTOMERS, None, [b"1", b"x"]))
@@ -229,6 +271,14 @@ def test_placeholders_stand_only_in_the_sources_own_fields() -> None:
         assert (source["txId"], source["lsn"], source["xmin"]) == (i, 100 + i, f"x{i}")
         assert source["table"] == "{index}{offset}%s%d%%"
         assert (read["ts_ms"], read["ts_us"], read["ts_ns"]) == (0, 0, 0)
+
+
+def test_nothing_is_a_placeholder_in_what_others_have_written() -> None:
+    for text in ("{offset} {index}", "{row}", "{offset}", 'ü "\\\0\1'):
+        source = {**TRANSACTION.source, "sequence": Verbatim(text)}
+        transaction = msgspec.structs.replace(TRANSACTION, source=source)
+        [record] = encode(change("c", CUSTOMERS, None, ANNE, transaction=transaction))
+        assert value(record)["source"]["sequence"] == text
 
 
 def test_a_source_without_fields_of_its_own() -> None:

@@ -30,8 +30,28 @@ def test_a_pipeline_imports_its_own_plugins_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _LOAD, str(file)]
     imported = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert {"connectors.postgres.source", "sinks.log"} <= imported
-    needless = {"sinks.kafka", "sinks.stdout", "aiokafka", "connectors.postgres.demo", "tailrace.cli.live"}
+    needless = {
+        "sinks.kafka",
+        "sinks.stdout",
+        "aiokafka",
+        "connectors.postgres.demo",
+        "tailrace.cli.live",
+        "rich",
+    }
     assert needless & imported == set()
+
+
+def test_what_is_loaded_is_never_looked_through_for_garbage() -> None:
+    code = (
+        "import gc\n"
+        "from tailrace.cli.main import main\n"
+        "before = gc.get_stats()\n"
+        "assert main.get_command(None, 'run')\n"
+        "assert [one['collections'] for one in gc.get_stats()] == [one['collections'] for one in before]\n"
+        "assert gc.get_freeze_count() > 10_000\n"
+        "assert gc.isenabled()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_says_nothing_in_colours_imports_no_colours() -> None:

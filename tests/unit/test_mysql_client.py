@@ -31,6 +31,31 @@ def test_a_url_is_read(url: str, shown: str, user: str, database: str) -> None:
     assert (str(address), address.user, address.database) == (shown, user, database)
 
 
+def test_a_url_of_several_servers() -> None:
+    """They are tried in their order; of several the primary is wanted unless that is said."""
+    url = "mysql://app:a%2Cb@db1,[::1]:3307,db3:3308/shop"
+    address = Address.parse(url)
+    assert str(address) == "db1:3306,[::1]:3307,db3:3308"
+    assert [str(one) for one in address.each()] == ["db1:3306", "[::1]:3307", "db3:3308"]
+    for one in (address, *address.each()):
+        assert (one.user, one.password, one.database, one.primary) == ("app", "a,b", "shop", True)
+    assert not Address.parse(url, attributes="any").primary
+    assert not ADDRESS.primary
+    assert Address.parse("mysql://app@db/", attributes="primary").primary
+    for wrong in ("db,,other", "db,", ",db", "db,other:x", "db,app:hidden@other:70000", "db,other:70000"):
+        with pytest.raises(ValueError, match="looks like") as raised:
+            Address.parse(f"mysql://app@{wrong}/")
+        assert "hidden" not in str(raised.value)
+
+
+def test_of_several_servers_the_one_that_answered_is_told() -> None:
+    first = Retry(faults.UNREACHABLE, "refused", "Check.", where="db1:3306")
+    found = faults.of_each([first, faults.read_only(ADDRESS)], ADDRESS)
+    assert found.code is faults.READ_ONLY
+    assert found.found == "db1:3306: refused; db:3307: it is read_only"
+    assert faults.of_each([first, first], ADDRESS).code is faults.UNREACHABLE
+
+
 def test_a_password_is_shown_nowhere() -> None:
     assert ADDRESS.password == "sécret"
     assert "cret" not in f"{ADDRESS} {ADDRESS!r}"

@@ -17,8 +17,8 @@ NOTHING = Statement(Meaning.NOTHING)
         ("BEGIN", Meaning.BEGIN),
         ("XA START X'31',X'',1", Meaning.BEGIN),
         ("XA END X'31',X'',1", Meaning.NOTHING),
-        ("XA COMMIT X'31',X'',1", Meaning.COMMIT),
-        ("XA ROLLBACK X'31',X'',1", Meaning.ROLLBACK),
+        ("XA COMMIT X'31',X'',1", Meaning.XA_COMMIT),
+        ("XA ROLLBACK X'31',X'',1", Meaning.XA_ROLLBACK),
         ("COMMIT", Meaning.COMMIT),
         ("commit work", Meaning.COMMIT),
         ("ROLLBACK", Meaning.ROLLBACK),
@@ -57,6 +57,10 @@ NOTHING = Statement(Meaning.NOTHING)
 )
 def test_meanings(sql: str, meaning: Meaning) -> None:
     assert read(sql).meaning is meaning
+
+
+def test_an_xa_transaction_is_named_as_where_it_was_prepared() -> None:
+    assert read("XA COMMIT X'676c',X'62',5") == Statement(Meaning.XA_COMMIT, name="X'676c',X'62',5")
 
 
 @pytest.mark.parametrize(

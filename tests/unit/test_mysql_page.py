@@ -39,7 +39,7 @@ def test_the_codes_are_those_of_the_program() -> None:
         ("mysql://tailrace@", "mysql://", "looks like"),
         ("mysql://tailrace@", "mysql://tailrace:inside@", "inside the URL and beside it"),
         ("audit.events", "events", "schema.table"),
-        ("snapshot: never", "snapshot: never\n  include_query: true", "not available"),
+        ("snapshot: never", "snapshot: never\n  include_schema_changes: true", "not available"),
         ("snapshot: never", "snapshot: never\n  server_id: 0", "server_id"),
         ("/etc/ssl/mysql-ca.pem", "mysql-ca.pem", "begins with /"),
     ],

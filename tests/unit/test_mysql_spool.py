@@ -10,7 +10,7 @@ from connectors.mysql.spool import Entry, Spool
 
 def entry(ordinal: int, size: int = 100) -> Entry:
     rows = Rows(Place(0, 1, 1, 0), "u", 7, b"\x01", b"\x01", 1, bytes([ordinal % 256]) * size, False, True)
-    return 0, ordinal, ordinal * 10, rows
+    return 0, ordinal, ordinal * 10, rows, ""
 
 
 @pytest.mark.parametrize("memory", [0, 250, 10_000])
@@ -24,6 +24,16 @@ def test_entries_come_back_in_order(memory: int) -> None:
     assert not spool
     spool.append(entries[3])
     assert list(spool) == [entries[3]]
+    spool.clear()
+
+
+def test_statements_are_kept_and_count() -> None:
+    spool = Spool(1000)
+    entries: list[Entry] = [(*entry(ordinal)[:4], str(ordinal) * 900) for ordinal in range(1, 4)]
+    for one in entries:
+        spool.append(one)
+    assert spool.mark()[0] == 1
+    assert list(spool) == entries
     spool.clear()
 
 
@@ -42,3 +52,16 @@ def test_what_stands_behind_a_mark_is_forgotten(memory: int, marked: int) -> Non
     spool.append(entries[7])
     assert list(spool) == [*entries[:marked], entries[7]]
     spool.clear()
+
+
+def test_memory_that_others_have_is_not_taken() -> None:
+    """Else each of many transactions would keep its first event there, of whatever size."""
+    alone, beside = Spool(150), Spool(0)
+    for spool in (alone, beside):
+        for ordinal in (1, 2):
+            spool.append(entry(ordinal, 1000))
+    assert (alone.memory, beside.memory) == (1000, 0)
+    assert list(alone) == list(beside)
+    alone.clear()
+    beside.clear()
+    assert alone.memory == 0

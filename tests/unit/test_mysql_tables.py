@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from connectors.mysql import codes
 from connectors.mysql.binlog.messages import Place, TableMap
@@ -25,7 +26,7 @@ def test_what_both_rows_of_an_update_lack_is_told_by_the_server(flavor: str, lac
     version = tables.version(table(*columns))
     assert version
     event = rows("u", 2, image(columns, [1, 0], key) + image(columns, [2, 0], key), key, key)
-    assert version.read(event) == [([1, ABSENT], [2, lacking])]
+    assert version.read(event) == [((1, ABSENT), (2, lacking))]
 
 
 def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:
@@ -44,3 +45,20 @@ def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:
     assert version
     assert tables.version(sequence) is None
     assert tables.version(table(column(codes.LONG))) is version
+
+
+def test_tables_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first; one that comes again is a version of its own."""
+    monkeypatch.setattr("connectors.mysql.tables._MOST", 3)
+    filter = TableFilter([Pattern.parse("shop.*")], [Pattern.parse("shop.x*")])
+    tables = Tables(Origin("mysql", "orders", None, ()), filter, TypeOptions())
+
+    def version(name: str) -> object:
+        return tables.version(replace(table(column(codes.LONG)), table=name))
+
+    first, second, third = version("a"), version("b"), tables.truncated("shop", "c")
+    assert (version("a"), version("b"), version("x")) == (first, second, None)
+    assert len(tables._versions) == 3
+    assert (version("b"), tables.truncated("shop", "c"), version("x")) == (second, third, None)
+    assert version("a") is not first
+    assert len(tables._versions) == 3

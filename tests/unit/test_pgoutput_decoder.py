@@ -390,6 +390,20 @@ class TestVersions:
         assert [c.optional for c in behind.table.columns] == optional
         assert behind.table is not before.table
 
+    def test_tables_that_come_and_go_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The oldest first; one that comes again is told again."""
+        monkeypatch.setattr("connectors.postgres.relations._MOST", 2)
+        known = relations()
+        first = self.decode(known, WalPosition(0x100), one_row(0x200, ANNOUNCED))
+        for number in range(3):
+            other = relation(ITEMS + 1 + number, ITEM_COLUMNS, name=f"other{number}")
+            messages = [begin(0x300), other, insert(ITEMS + 1 + number, b"1", b"x"), commit(0x300, 0x330)]
+            self.decode(known, WalPosition(0x230), messages)
+            assert len(known._known) == 2
+        again = self.decode(known, WalPosition(0x330), one_row(0x400, ANNOUNCED))
+        assert [type(e) for e in again] == [SchemaChange, Change]
+        assert again[0].table is not first[0].table
+
     def test_a_relation_must_be_announced_on_every_connection(self) -> None:
         known = relations()
         self.decode(known, WalPosition(0x100), one_row(0x200, ANNOUNCED))

@@ -68,7 +68,7 @@ def test_filters_that_are_the_same(one: str | None, other: str | None, equal: bo
 def test_what_was_set_is_known_again() -> None:
     set_once = Extent(("id",), "(n > 0)", "n>0")
     given = {"s.t": mark(Extent(("id",))), "s.täble": mark(set_once)}
-    statement = marking("p", given).as_string()
+    statement = marking("p", None, given).as_string()
     assert statement.startswith('COMMENT ON PUBLICATION "p" IS \'tailrace set these column lists')
     assert marks(statement.partition(" IS '")[2][:-1]) == given
     assert set_here(given["s.täble"], Extent(("id",), "(n > 0)"))
@@ -88,7 +88,19 @@ def test_another_comment_is_no_mark(comment: str | None) -> None:
 
 
 def test_no_mark_is_no_comment() -> None:
-    assert marking("p", {}).as_string() == 'COMMENT ON PUBLICATION "p" IS NULL'
+    assert marking("p", None, {}).as_string() == 'COMMENT ON PUBLICATION "p" IS NULL'
+
+
+@pytest.mark.parametrize("comment", ["of the shop", "two\n\nlines\n", "{"])
+def test_a_comment_by_hand_stays_beside_the_mark(comment: str) -> None:
+    def told(before: str, left: Mapping[str, str]) -> str:
+        return marking("p", before, left).as_string().partition(" IS ")[2].strip("'")
+
+    marked = told(comment, {"s.t": "1"})
+    assert marks(marked) == {"s.t": "1"}
+    assert marks(f"{marked}\nand a word behind it") == {"s.t": "1"}
+    assert marks(other := told(marked, {"s.t": "2"})) == {"s.t": "2"}
+    assert told(other, {}) == comment
 
 
 def _columns(*names: str) -> list[ColumnFacts]:
@@ -190,7 +202,7 @@ def _membership(
 
 
 def _comment(**left: Extent) -> str:
-    text = marking("p", {f"s.{name}": mark(extent) for name, extent in left.items()}).as_string()
+    text = marking("p", None, {f"s.{name}": mark(extent) for name, extent in left.items()}).as_string()
     return text.partition(" IS '")[2][:-1]
 
 

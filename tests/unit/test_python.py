@@ -115,8 +115,7 @@ def test_logs_stay_off_the_standard_output(pipeline_file: Path, file_plugins: Pa
 
 
 def test_a_program_directs_the_logs(pipeline_file: Path, file_plugins: Path) -> None:
-    factory = "structlog.PrintLoggerFactory(sys.stdout)"
-    configure = f"import structlog; structlog.configure(logger_factory={factory}); "
+    configure = "import logging; logging.basicConfig(stream=sys.stdout); "
     out, err = _logged(pipeline_file, file_plugins, configure)
     assert "nobody kept the log before" in out
     assert err == ""

@@ -146,6 +146,17 @@ def test_two_tables_do_not_get_one_name() -> None:
     assert "public.orders" in caught.value.found
 
 
+def test_the_names_of_tables_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.engine.shaping._MOST_NAMES", 3)
+    shaping = Shaping([transform("rename", to_table="{table}_1")])
+    for name in "abcdeabcde":
+        of = table(ID, name=name)
+        [event] = shaping.apply(Batch([change("c", of, None, [b"1"])], {}, commit=True, size=1)).events
+        assert event.table.name == f"{name}_1"
+        [alone] = shaping._passes
+        assert len(alone._named) <= 3  # type: ignore[attr-defined]  # it derives tables
+
+
 def test_a_transform_of_batches_for_some_tables_sees_their_runs_alone() -> None:
     reversing = Reversing()
     tables = [ORDERS, ORDERS, ITEMS, ORDERS]

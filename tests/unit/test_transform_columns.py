@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.errors import Stop
+from tailrace.errors import Malformed, Stop
 from tailrace.events import ABSENT, UNCHANGED, Column
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.rows import GeneratedRows, ReferenceRows
@@ -71,6 +71,21 @@ def test_a_mask_of_null_keeps_the_type() -> None:
     [event] = shape([change("c", PEOPLE, None, ANN)], transform("columns", mask={"age": None}))
     assert rows(event)[1][3] is None
     assert (event.table.columns[3].type, event.table.columns[3].optional) == (AGE.type, True)
+
+
+@pytest.mark.parametrize("settings", [{"hash": ["age"], "salt": "x"}, {"truncate": {"note": 3}}])
+def test_what_is_no_value_of_its_type_stops_and_is_not_shown(settings: dict[str, Any]) -> None:
+    def refuse(field: bytes) -> Any:
+        raise ValueError(f"{field!r} is no number")
+
+    age = Column("age", LogicalType(Kind.INT32, "int4"), False, refuse, text=False)
+    note = Column("note", LogicalType(Kind.STRING, "text"), True, refuse, text=False)
+    of = table(ID, EMAIL, note, age, name="people")
+    with pytest.raises(Malformed) as caught:
+        shaped([b"1", b"ann", b"secret", b"secret"], of=of, **settings)
+    assert (caught.value.code.id, caught.value.where) == ("TR-SHAPE-008", str(of))
+    assert "holds no value of that type (ValueError)" in str(caught.value)
+    assert "secret" not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_a_hash_is_debezium_s() -> None:

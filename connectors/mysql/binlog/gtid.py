@@ -130,9 +130,13 @@ class GtidSet:
         GTID."""
         source, number = split(gtid)
         found = self._sources.get(source, ())
-        if intervals.contains(found, number):
+        if found and found[-1][1] == number - 1:  # as nearly always: it is the next one
+            grown: Intervals = (*found[:-1], (found[-1][0], number))
+        elif intervals.contains(found, number):
             return self
-        return GtidSet({**self._sources, source: intervals.with_number(found, number)}, self.count + 1)
+        else:
+            grown = intervals.with_number(found, number)
+        return GtidSet({**self._sources, source: grown}, self.count + 1)
 
     def __or__(self, other: GtidSet) -> GtidSet:
         """What either holds."""
@@ -286,6 +290,21 @@ class GtidPosition:
     def domains(self) -> Iterator[tuple[int, int, int]]:
         """(domain, server id, number), in order."""
         return ((domain, server, number) for domain, (server, number) in sorted(self._domains.items()))
+
+    def last(self, gtid: str) -> str:
+        """The last transaction of the domain of this one; empty where it has none. Raises ValueError if that
+        is no GTID."""
+        domain, _, _ = split_mariadb(gtid)
+        found = self._domains.get(domain)
+        return f"{domain}-{found[0]}-{found[1]}" if found is not None else ""
+
+    def back_to(self, before: str, gtid: str) -> GtidPosition:
+        """Where the domain of a transaction stood before it: at `before`, or nowhere if that is empty. Raises
+        ValueError if one of them is no GTID."""
+        domain, _, _ = split_mariadb(gtid)
+        if before:
+            return self.add(before)
+        return GtidPosition({name: last for name, last in self._domains.items() if name != domain})
 
     def covers(self, other: GtidPosition) -> bool:
         """Whether every domain of the other has come as far here, or further. Where a domain has come to the

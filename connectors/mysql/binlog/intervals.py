@@ -27,16 +27,12 @@ def normalized(intervals: Iterable[tuple[int, int]]) -> Intervals:
 
 
 def contains(intervals: Intervals, number: int) -> bool:
-    if not intervals or number > intervals[-1][1]:  # as nearly always: it is the next one
-        return False
     index = bisect_right(intervals, (number, _BEYOND))
     return index > 0 and intervals[index - 1][1] >= number
 
 
 def with_number(intervals: Intervals, number: int) -> Intervals:
     """The intervals and one number that they do not hold."""
-    if intervals and intervals[-1][1] == number - 1:
-        return (*intervals[:-1], (intervals[-1][0], number))
     index = bisect_right(intervals, (number, _BEYOND))
     around = normalized((*intervals[max(0, index - 1) : index + 1], (number, number)))
     return intervals[: max(0, index - 1)] + around + intervals[index + 1 :]

@@ -51,11 +51,11 @@ def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
         if images > end or not width:
             raise ValueError(f"it is cut off in the bitmaps of its {width} columns")
         first = event[offset : offset + size]
-        if used := width & 7:
+        if (used := width & 7) and first[-1] >> used:
             first = _masked(first, used)
         if op == "u":
             second = event[offset + size : images]
-            if used:
+            if used and second[-1] >> used:
                 second = _masked(second, used)
         data = event[images:end]
         if packed:
@@ -70,9 +70,7 @@ def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
 
 def _masked(bits: bytes, used: int) -> bytes:
     """Without the bits of the last byte that stand for no column: servers leave them as they happen to be."""
-    last = bits[-1]
-    kept = last & (1 << used) - 1
-    return bits if kept == last else bits[:-1] + bytes((kept,))
+    return bits[:-1] + bytes((bits[-1] & (1 << used) - 1,))
 
 
 _COMMON: Final[Mapping[EventType, Op]] = {

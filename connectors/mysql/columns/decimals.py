@@ -7,12 +7,15 @@ highest bit is the sign, 1 for positive; of a negative number all bits are inver
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
 _BYTES: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)  # of a group, by its digits
+_FORMATS: Final = {1: "B", 2: "H", 3: "BH", 4: "I"}  # of `struct`, by the bytes of a group
+_ONES: Final = {1: [0xFF], 2: [0xFFFF], 3: [0xFF, 0xFFFF], 4: [0xFFFF_FFFF]}
 _MOST: Final = 65  # digits that the server allows
 _EXACT: Final = Context(prec=_MOST)
 
@@ -37,37 +40,47 @@ def size(precision: int, scale: int) -> int:
 
 
 @lru_cache(maxsize=256)
+def unscaled(precision: int, scale: int) -> Callable[[bytes], int]:
+    """A function that reads values of that type as whole numbers: without the point. It raises ValueError for
+    bytes that are none."""
+    format = ">"  # of `struct`
+    ones: list[int] = []  # all bits of each number that it reads
+    faults, total = [], ""
+    for digits in _groups(precision, scale):
+        size = _BYTES[digits]
+        group = f"n{len(ones)}"
+        if size == 3:  # which `struct` does not have
+            group = f"({group} << 16 | n{len(ones) + 1})"
+        format += _FORMATS[size]
+        ones += _ONES[size]
+        faults.append(f"{group} >= {10**digits}")
+        total = f"({total}) * {10**digits} + {group}" if total else group
+    sign = (ones[0] + 1) >> 1
+    wrong = f"not a decimal({precision},{scale})"
+    positive = [f"n0 ^= {sign}"]
+    negative = [f"n{i} ^= {bits if i else bits ^ sign}" for i, bits in enumerate(ones)]
+    source = f"""\
+def unscaled(raw):
+    try:
+        {", ".join([f"n{i}" for i in range(len(ones))])}, = unpack(raw)
+    except error:
+        raise ValueError(f"{wrong}: {{len(raw)}} bytes instead of {struct.calcsize(format)}") from None
+    if positive := n0 & {sign}:
+        {"; ".join(positive)}
+    else:
+        {"; ".join(negative)}
+    if {" or ".join(faults)}:
+        raise ValueError("{wrong}: a group has too many digits")
+    return {total} if positive else -({total})
+"""
+    names: dict[str, Any] = {"unpack": struct.Struct(format).unpack, "error": struct.error}
+    exec(compile(source, f"<decimal({precision},{scale})>", "exec"), names)
+    function: Callable[[bytes], int] = names["unscaled"]
+    return function
+
+
+@lru_cache(maxsize=256)
 def reader(precision: int, scale: int) -> Callable[[bytes], Decimal]:
     """A function that reads values of that type. It raises ValueError for bytes that are none."""
-    groups = _groups(precision, scale)
-    expected = size(precision, scale)
-    bits = 8 * expected
-    sign = 1 << bits - 1
-    ones = (1 << bits) - 1
-    numbers, faults, terms = [], [], []  # the source of each group's number, what it must not be, its weight
-    shift, weight = 0, 1
-    for group, digits in reversed(list(enumerate(groups))):
-        width = 8 * _BYTES[digits]
-        numbers.append(f"    g{group} = packed >> {shift} & {(1 << width) - 1}\n")
-        faults.append(f"g{group} >= {10**digits}")
-        terms.append(f"g{group} * {weight}")
-        shift += width
-        weight *= 10**digits
-    names: dict[str, Any] = {}
-    source = (
-        f"def unscaled(packed):\n{''.join(numbers)}"
-        f"    if {' or '.join(faults)}:\n"
-        "        raise ValueError('not a decimal: a group has too many digits')\n"
-        f"    return {' + '.join(terms)}\n"
-    )
-    exec(compile(source, f"<decimal({precision},{scale})>", "exec"), names)
-    unscaled: Callable[[int], int] = names["unscaled"]
-
-    def read(raw: bytes) -> Decimal:
-        if len(raw) != expected:
-            raise ValueError(f"a decimal({precision},{scale}) of {len(raw)} bytes instead of {expected}")
-        packed = int.from_bytes(raw, "big") ^ sign
-        number = -unscaled(packed ^ ones) if packed & sign else unscaled(packed)
-        return Decimal(number).scaleb(-scale, _EXACT)
-
-    return read
+    whole = unscaled(precision, scale)
+    return lambda raw: Decimal(whole(raw)).scaleb(-scale, _EXACT)

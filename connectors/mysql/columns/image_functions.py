@@ -3,6 +3,8 @@
 Most images of a table have the same columns NULL, or one of a few sets of them. For such a set a function is
 made that reads in a straight line: runs of fields of known length through `struct`, texts as slices behind
 their lengths. For rarer sets there is one that asks about each column.
+
+Rows are tuples: of one that holds no container the garbage collector lets go at first sight.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from typing import Any, Final, TypeAlias
 
 from connectors.mysql.columns.images import patched
 from connectors.mysql.columns.layouts import LENGTHS, Layout
-from tailrace.events import ABSENT, UNCHANGED
+from tailrace.events import ABSENT, UNCHANGED, Row
 
-_Image: TypeAlias = Callable[[bytes, int, Any], tuple[list[Any], int]]
+_Image: TypeAlias = Callable[[bytes, int, Any], tuple[Row, int]]
 """(data, where the fields begin, the old row) → the row, where it ends."""
 
 _MOST_FUNCTIONS: Final = 256  # of one set of columns
@@ -121,7 +123,7 @@ def _straight(
             names[f"null{i}"] = null
             row[i] = f"(None if null{i}({field}) else {field})"
     end = f"at + {flush()}" if run else "at"
-    return _made([*lines, f"    return [{', '.join(row)}], {end}"], names)
+    return _made([*lines, f"    return ({', '.join(row)},), {end}"], names)
 
 
 def _branching(layouts: Sequence[Layout], lacking: Sequence[str], present: Sequence[int]) -> _Image:
@@ -149,7 +151,7 @@ def _branching(layouts: Sequence[Layout], lacking: Sequence[str], present: Seque
         if (null := layouts[i].null) is not None:
             names[f"null{i}"] = null
             lines += [f"        if null{i}({field}):", f"            {field} = None"]
-    return _made([*lines, f"    return [{', '.join(row)}], at"], names)
+    return _made([*lines, f"    return ({', '.join(row)},), at"], names)
 
 
 def _made(lines: Sequence[str], names: dict[str, Any]) -> _Image:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from connectors.mysql.columns.json_diffs import Patched
 from connectors.mysql.columns.layouts import Layout
-from tailrace.events import ABSENT, UNCHANGED, Missing
+from tailrace.events import ABSENT, UNCHANGED, Missing, Row
 
 PARTIAL_JSON: Final = 1
 """The value option that says that a bitmap of JSON columns follows."""
@@ -28,13 +28,13 @@ class Walker:
         self._layouts = layouts
         self._json = [i for i, layout in enumerate(layouts) if layout.is_json]
 
-    def old(self, data: bytes, at: int, present: Sequence[int]) -> tuple[list[Any], int]:
+    def old(self, data: bytes, at: int, present: Sequence[int]) -> tuple[Row, int]:
         """The row before that begins at `at`, and where it ends."""
         return self._image(data, at, present, [ABSENT] * len(self._names), None)
 
     def new(
         self, data: bytes, at: int, present: Sequence[int], old: Sequence[Any] | None, *, partial: bool
-    ) -> tuple[list[Any], int]:
+    ) -> tuple[Row, int]:
         """The new row. What its image lacks is the old row's, since it did not change; of an insert nothing
         is known but that the column has its default, which is in no log."""
         diffed: set[int] = set()
@@ -66,7 +66,7 @@ class Walker:
         row: list[Any],
         old: Sequence[Any] | None,
         diffed: set[int] = frozenset(),  # type: ignore[assignment]  # never changed
-    ) -> tuple[list[Any], int]:
+    ) -> tuple[Row, int]:
         size = (len(present) + 7) // 8
         nulls = int.from_bytes(self._take(data, at, size, "its bitmap of NULLs"), "little")
         at += size
@@ -94,7 +94,7 @@ class Walker:
                 at += layout.length + size
             if layout.null is not None and layout.null(row[i]):
                 row[i] = None
-        return row, at
+        return tuple(row), at
 
     def _take(self, data: bytes, at: int, count: int, what: str) -> bytes:
         if at + count > len(data):

@@ -1,7 +1,7 @@
-"""JSON documents that are objects with keys seen before: a function made for each set of keys, for speed.
+"""JSON documents that are objects with keys seen before: a function made for each shape of them, for speed.
 
-Only small objects of a few members, and of their keys the layout: the values are read by their types. What is
-not as it should be is left to `binary_json`, which knows all.
+A shape is a set of keys and where they stand, of small objects of a few members; the values are read by their
+types. What is not as it should be is left to `binary_json`, which knows all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from connectors.mysql.columns import binary_json
 
-_Text: TypeAlias = Callable[[bytes], str]
+_Shape: TypeAlias = Callable[[bytes], str | None]
+"""A document → its text; None where it is of another shape."""
 
 _MEMBERS: Final = 5  # offset of the first member: behind type, count and size
 _KEY, _VALUE = 4, 3  # bytes of what stands there of each
@@ -21,23 +22,55 @@ _MOST_SHAPES: Final = 512
 _ERRORS: Final = (IndexError, KeyError, ValueError, struct.error)
 _unpack_head: Final = struct.Struct("<BHH").unpack_from
 
-_layouts: dict[bytes, tuple[int, dict[bytes, _Text]]] = {}
+_layouts: dict[bytes, tuple[int, dict[bytes, _Shape]]] = {}
 """By places and lengths of keys: where the keys end, and by the keys the function."""
+
+
+def reader() -> Callable[[bytes], str]:
+    """`text` for one column, most of whose documents are of the shape of the one before."""
+    usual: _Shape = _unknown
+
+    def read(document: bytes) -> str:
+        nonlocal usual
+        try:
+            found = usual(document)
+        except _ERRORS:
+            found = None
+        if found is not None:
+            return found
+        usual = _shape(document) or usual
+        return text(document)
+
+    return read
 
 
 def text(document: bytes) -> str:
     """The document as the server prints it. Raises ValueError for what the server never writes."""
     try:
-        type, count, size = _unpack_head(document)
-        if type == 0 and size == len(document) - 1:
-            values_at = _MEMBERS + _KEY * count
-            end, functions = _layouts[document[_MEMBERS:values_at]]
-            return functions[document[values_at + _VALUE * count : end]](document)
+        if (shape := _shape(document)) and (found := shape(document)) is not None:
+            return found
     except _ERRORS:
         pass
     read = binary_json.text(document)  # raises for what is no document
     _learn(document)
     return read
+
+
+def _unknown(document: bytes) -> None:
+    return None
+
+
+def _shape(document: bytes) -> _Shape | None:
+    """The function for documents of its keys, if there is one."""
+    if len(document) < _MEMBERS or document[0] != 0:
+        return None
+    _, count, _ = _unpack_head(document)
+    values_at = _MEMBERS + _KEY * count
+    end, functions = _layouts.get(document[_MEMBERS:values_at], _NO_LAYOUT)
+    return functions.get(document[values_at + _VALUE * count : end])
+
+
+_NO_LAYOUT: Final[tuple[int, dict[bytes, _Shape]]] = (0, {})
 
 
 def _learn(document: bytes) -> None:
@@ -60,25 +93,53 @@ def _learn(document: bytes) -> None:
     _, functions = _layouts.setdefault(entries, (end, {}))
     if len(functions) >= _MOST_SHAPES:
         functions.clear()
-    keys = [document[1 + offset : 1 + offset + size].decode() for offset, size in places]
-    functions[document[first:end]] = _generate(keys, values_at)
+    names = [document[1 + offset : 1 + offset + size].decode() for offset, size in places]
+    types = document[values_at:first:_VALUE]
+    keys = document[first:end]
+    functions[keys] = _generate(document[:3], entries, keys, names, types)
 
 
-def _generate(keys: Sequence[str], values_at: int) -> _Text:
-    form = ", ".join([encode_basestring(key).replace("%", "%%") + ": %s" for key in keys])
-    names: dict[str, Any] = {
-        "form": f"{{{form}}}",
+def _generate(head: bytes, entries: bytes, keys: bytes, names: Sequence[str], types: bytes) -> _Shape:
+    """The function for documents that begin with this type and count, and have these places of keys and these
+    keys. `types`: of the members of the first one; those that are numbers there are read without a call."""
+    form = ", ".join([encode_basestring(name).replace("%", "%%") + ": %s" for name in names])
+    format = f"<3sH{len(entries)}s{'BH' * len(names)}{len(keys)}s"
+    used: dict[str, Any] = {
+        "ENTRIES": entries,
+        "FORM": f"{{{form}}}",
+        "HEAD": head,
+        "KEYS": keys,
+        "int32": struct.Struct("<i").unpack_from,
         "read": _READERS,
-        "unpack": struct.Struct("<" + "BH" * len(keys)).unpack_from,
+        "string": _string,
+        "unpack": struct.Struct(format).unpack_from,
     }
-    head = ", ".join([f"t{i}, v{i}" for i in range(len(keys))])
-    values = ", ".join([f"read[t{i}](document, v{i})" for i in range(len(keys))])
+    members = ", ".join([f"t{i}, v{i}" for i in range(len(names))])
+    values = ", ".join([_value(i, type) for i, type in enumerate(types)])
     source = (
-        f"def text(document):\n    {head} = unpack(document, {values_at})\n    return form % ({values},)\n"
+        "def text(document):\n"
+        f"    head, size, entries, {members}, keys = unpack(document)\n"
+        "    if entries != ENTRIES or keys != KEYS or head != HEAD or size != len(document) - 1:\n"
+        "        return None\n"
+        f"    return FORM % ({values},)\n"
     )
-    exec(compile(source, "<JSON document>", "exec"), names)
-    function: _Text = names["text"]
+    exec(compile(source, "<JSON document>", "exec"), used)
+    function: _Shape = used["text"]
     return function
+
+
+_INTEGERS: Final = frozenset({5, 6, 7, 8, 9, 10})
+
+
+def _value(i: int, type: int) -> str:
+    """The source of a member's text; whatever its type was once, it is looked at each time."""
+    read = f"read[t{i}](document, v{i})"
+    if type in _INTEGERS:  # which change their type with their value: one of 16 bits stands in its entry
+        small = f"v{i} if t{i} == 5 and v{i} < 0x8000"
+        return f"(int32(document, 1 + v{i})[0] if t{i} == 7 else {small} else {read})"
+    if type == 12:
+        return f"(string(document, v{i}) if t{i} == 12 else {read})"
+    return read
 
 
 _Read: TypeAlias = Callable[[bytes, int], str]

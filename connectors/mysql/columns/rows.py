@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
 from connectors.mysql.columns.image_functions import Images
@@ -56,7 +56,9 @@ class RowReader:
         self._layouts = [layout(self._name, column, chosen) for column, chosen in described]
         names = [column.name or f"number {i + 1}" for i, column in enumerate(table.columns)]
         self._walker = Walker(names, self._layouts, self._unlogged)
-        self._functions: dict[tuple[bytes | None, bytes | None, bool], Callable[[bytes], list[Pair]]] = {}
+        self._functions: dict[
+            tuple[int, bytes | None, bytes | None, bool], Callable[[bytes], list[Pair]]
+        ] = {}
 
     def read(self, rows: Rows) -> list[Pair]:
         """The event's rows in order: (None, new), (old, new) or (old, None). Raises Malformed.
@@ -65,12 +67,10 @@ class RowReader:
         it has the old value, or, where that is not in the log either, is UNCHANGED (in MariaDB ABSENT). Of an
         insert it is ABSENT: it has its default, which is in no log.
         """
-        shape = (rows.before, rows.after, rows.partial)
+        shape = (rows.width, rows.before, rows.after, rows.partial)
         function = self._functions.get(shape)
         if function is None:
-            if rows.width != len(self._layouts):
-                found = f"rows of {rows.width} columns, the table has {len(self._layouts)}"
-                raise self._malformed(rows, found)
+            self._check(rows)
             if len(self._functions) >= _MOST_SHAPES:
                 self._functions.clear()
             function = self._functions[shape] = self._function(rows)
@@ -95,7 +95,14 @@ class RowReader:
         news = Images(self._layouts, _present(rows.after, width), lacking)
         return _partial_updates(olds, news) if rows.partial else _updates(olds, news)
 
+    def _check(self, rows: Rows) -> None:
+        """Whether its columns are the table's."""
+        if rows.width != len(self._layouts):
+            found = f"rows of {rows.width} columns, the table has {len(self._layouts)}"
+            raise self._malformed(rows, found)
+
     def _walk(self, rows: Rows) -> list[Pair]:
+        self._check(rows)
         if rows.data and not _has_columns(rows):  # there would be no end of them
             raise self._malformed(rows, "rows without columns")
         data = rows.data
@@ -104,8 +111,8 @@ class RowReader:
         at = 0
         try:
             while at < len(data):
-                old: list[Any] | None = None
-                new: list[Any] | None = None
+                old: Row | None = None
+                new: Row | None = None
                 if rows.before is not None:
                     old, at = self._walker.old(data, at, _present(rows.before, width))
                 if rows.after is not None:

@@ -17,6 +17,7 @@ from connectors.mysql.columns.layouts import bit_count, digits, layout, unsuppor
 from connectors.mysql.columns.type_options import TypeOptions, by_column
 from tailrace.errors import NotReady, code
 from tailrace.events import Column
+from tailrace.expressions import Expression, Inline, called
 from tailrace.types import Kind, LogicalType
 
 NO_METADATA: Final = code(
@@ -36,12 +37,16 @@ _INTEGERS: Final = {
 }
 """Name and kind, then the kind of the unsigned one."""
 
+_SAME: Final = Inline(values.same, Expression("{f}"))
+_DAYS: Final = Inline(values.days, Expression("value{n}[{f}]", {"value{n}": values.DAYS}))
 _DATED: Final = {
-    codes.DATE: ("date", Kind.DATE, values.days),
-    codes.NEWDATE: ("date", Kind.DATE, values.days),
-    codes.DATETIME: ("datetime", Kind.TIMESTAMP, values.wall_time),
-    codes.TIMESTAMP: ("timestamp", Kind.TIMESTAMPTZ, values.instant),
+    codes.DATE: ("date", Kind.DATE, _DAYS),
+    codes.NEWDATE: ("date", Kind.DATE, _DAYS),
+    codes.DATETIME: ("datetime", Kind.TIMESTAMP, called(values.wall_time)),
+    codes.TIMESTAMP: ("timestamp", Kind.TIMESTAMPTZ, called(values.instant)),
 }
+_YEAR: Final = Inline(values.year, Expression("({f} and 1900 + {f})"))
+_PRECISE: Final = Inline(values.decimal_integer, Expression("{f}"))
 _GEOMETRIES: Final = (
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
     "geometrycollection",
@@ -73,7 +78,7 @@ def _column(table: str, column: MappedColumn, options: TypeOptions) -> Column:
     if zero_dates.is_dated(column.type):
         optional = optional or options.zero_dates == "null"
         if options.zero_dates == "epoch":
-            value = zero_dates.as_epoch(column.type)
+            value = called(zero_dates.as_epoch(column.type))
     return Column(column.name, type, optional, value, text=is_text)
 
 
@@ -99,24 +104,25 @@ def _map(table: str, column: MappedColumn, options: TypeOptions) -> Mapped:
         return _text(table, column)
     match type:
         case codes.FLOAT:
-            return LogicalType(Kind.FLOAT32, _signed("float", column)), values.same, False
+            return LogicalType(Kind.FLOAT32, _signed("float", column)), _SAME, False
         case codes.DOUBLE:
-            return LogicalType(Kind.FLOAT64, _signed("double", column)), values.same, False
+            return LogicalType(Kind.FLOAT64, _signed("double", column)), _SAME, False
         case codes.DECIMAL:
             precision, scale = digits(metadata)
             logical = LogicalType(Kind.DECIMAL, _signed("decimal", column), precision=precision, scale=scale)
-            return logical, decimals.reader(precision, scale), False
+            read = called(decimals.reader(precision, scale), decimals.unscaled(precision, scale))
+            return logical, read, False
         case codes.TIME:
-            return LogicalType(Kind.DURATION, "time", precision=metadata), values.duration, False
+            return LogicalType(Kind.DURATION, "time", precision=metadata), called(values.duration), False
         case codes.YEAR:
-            return LogicalType(Kind.INT32, "year"), values.year, False
+            return LogicalType(Kind.INT32, "year"), _YEAR, False
         case codes.BIT:
             count = bit_count(metadata)
             return LogicalType(Kind.BITS, f"bit({count})", length=count), values.bits(count), False
         case codes.ENUM | codes.SET:
             return _labelled(table, column)
         case codes.JSON:
-            return LogicalType(Kind.JSON, "json"), values.json, False
+            return LogicalType(Kind.JSON, "json"), called(values.json()), False
         case codes.GEOMETRY:
             if column.geometry is None:
                 raise _untold(table)
@@ -138,10 +144,11 @@ def _integer(column: MappedColumn, options: TypeOptions) -> Mapped:
     native = _signed(name, column)
     if column.type == codes.INT24:
         read = values.unsigned_medium_integer if column.unsigned else values.medium_integer
-        return LogicalType(kind, native), read, False
+        return LogicalType(kind, native), called(read), False
     if native == "bigint unsigned" and options.bigint_unsigned_handling_mode == "precise":
-        return LogicalType(Kind.DECIMAL, native, precision=20, scale=0), values.decimal_integer, False
-    return LogicalType(kind, native), values.same, False
+        return LogicalType(Kind.DECIMAL, native, precision=20, scale=0), _PRECISE, False
+    # One without a sign may be more than 64 bits hold with one: a format has to look at it.
+    return LogicalType(kind, native), values.same if native == "bigint unsigned" else _SAME, False
 
 
 def _charset(table: str, column: MappedColumn) -> Charset:
@@ -172,8 +179,10 @@ def _text(table: str, column: MappedColumn) -> Mapped:
         logical = LogicalType(Kind.STRING, name, length=size // charset.width)
         read = charset.decode
     if type in _COMPRESSED:
-        return logical, values.uncompressed(read), False
-    return logical, read, charset.is_utf8
+        read = values.uncompressed(read)
+    elif charset.is_utf8:
+        return logical, read, True
+    return logical, called(read), False
 
 
 def _labelled(table: str, column: MappedColumn) -> Mapped:
@@ -186,5 +195,5 @@ def _labelled(table: str, column: MappedColumn) -> Mapped:
         why = f"column {column.name} has a label that is no text of its character set: {error}"
         raise unsupported(table, column, why) from None
     if column.type == codes.ENUM:
-        return LogicalType(Kind.ENUM, "enum", labels=labels), values.enum(labels), False
-    return LogicalType(Kind.STRING, "set", labels=labels), values.set_of(labels), False
+        return LogicalType(Kind.ENUM, "enum", labels=labels), called(values.enum(labels)), False
+    return LogicalType(Kind.STRING, "set", labels=labels), called(values.set_of(labels)), False

@@ -22,6 +22,8 @@ _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _CYCLE: Final = 146_097  # days of 400 years, after which the calendar repeats
+_MOST_KEPT: Final = 4096
+_unpack_micros: Final = struct.Struct(">5sBH").unpack
 
 
 class NoDate(ValueError):
@@ -101,10 +103,28 @@ def set_of(labels: Sequence[str]) -> Callable[[bytes], str]:
     return read
 
 
+class _Kept(dict[bytes, int]):
+    """What a function makes of the fields that were met lately: few dates and few seconds make most rows."""
+
+    def __init__(self, make: Callable[[bytes], int]) -> None:
+        self._make = make
+
+    def __missing__(self, raw: bytes) -> int:
+        made = self._make(raw)
+        if len(self) == _MOST_KEPT:
+            self.clear()
+        self[raw] = made
+        return made
+
+
 def days(raw: bytes) -> int:
     """A date as days since 1970-01-01."""
     packed = int.from_bytes(raw, "little")
     return _days(packed >> 9, packed >> 5 & 15, packed & 31)
+
+
+DAYS: Final = _Kept(days)
+"""By dates, what `days` makes of them."""
 
 
 @lru_cache(maxsize=4096)
@@ -127,20 +147,25 @@ def _fraction(raw: bytes, at: int) -> int:
 
 def wall_time(raw: bytes) -> int:
     """DATETIME as µs since 1970-01-01 on the wall."""
-    packed = int.from_bytes(raw[:5], "big") - 0x80_0000_0000
-    if packed < 0 or packed & 63 > 59:
+    if len(raw) == 8:
+        second, high, low = _unpack_micros(raw)
+        fraction: int = high << 16 | low
+        if fraction < _SECOND:
+            return _SECONDS[second] + fraction
+    return _SECONDS[raw[:5]] + (_fraction(raw, 5) if len(raw) > 5 else 0)
+
+
+def _whole_second(raw: bytes) -> int:
+    packed = int.from_bytes(raw, "big") - 0x80_0000_0000
+    hours, minutes, seconds = packed >> 12 & 31, packed >> 6 & 63, packed & 63
+    if packed < 0 or len(raw) != 5 or hours > 23 or minutes > 59 or seconds > 59:
         raise ValueError(f"not a datetime: {raw.hex()}")
-    return _minute(packed >> 6) + (packed & 63) * _SECOND + (_fraction(raw, 5) if len(raw) > 5 else 0)
+    year, month = divmod(packed >> 22, 13)
+    clock = (hours * 60 + minutes) * 60 + seconds
+    return _days(year, month, packed >> 17 & 31) * _DAY + clock * _SECOND
 
 
-@lru_cache(maxsize=4096)
-def _minute(packed: int) -> int:
-    year, month = divmod(packed >> 16, 13)
-    hours, minutes = packed >> 6 & 31, packed & 63
-    if hours > 23 or minutes > 59:
-        raise ValueError(f"not a time of a day: {hours} hours and {minutes} minutes")
-    clock = hours * 60 + minutes
-    return _days(year, month, packed >> 11 & 31) * _DAY + clock * 60 * _SECOND
+_SECONDS: Final = _Kept(_whole_second)
 
 
 def instant(raw: bytes) -> int:
@@ -165,9 +190,10 @@ def duration(raw: bytes) -> int:
     return -value if packed < 0 else value
 
 
-def json(raw: bytes | Patched) -> str:
-    """A JSON document as the server prints it."""
-    return json_diffs.text(raw) if isinstance(raw, Patched) else json_shapes.text(raw)
+def json() -> Callable[[bytes | Patched], str]:
+    """A column of JSON documents, as the server prints them."""
+    document = json_shapes.reader()
+    return lambda raw: json_diffs.text(raw) if isinstance(raw, Patched) else document(raw)
 
 
 def geometry(raw: bytes) -> tuple[int | None, bytes]:

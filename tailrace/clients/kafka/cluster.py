@@ -22,6 +22,7 @@ from aiokafka.protocol.transaction import EndTxnRequest
 from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.described import Described, DescribeRequest, described
 from tailrace.clients.kafka.errors import FAILURES, UNREACHABLE, translate
+from tailrace.clients.kafka.producers import ProducersRequest, open_transactions
 from tailrace.clients.kafka.refusal import refusal
 from tailrace.errors import Retry
 
@@ -47,6 +48,13 @@ class Topic:
     def partitions(self) -> int:
         """How many it has."""
         return len(self.leaders)
+
+    def by_leader(self) -> dict[int, list[int]]:
+        """The partitions that a broker leads, by its id."""
+        led: dict[int, list[int]] = {}
+        for partition, leader in enumerate(self.leaders):
+            led.setdefault(leader, []).append(partition)
+        return led
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,34 @@ class Cluster:
     async def end(self, topic: Topic, partition: int) -> int:
         """The offset behind the last record, be that committed or not."""
         return await self._offset(topic, partition, -1)
+
+    async def ends(self, topic: Topic, *, decided: bool) -> list[int]:
+        """The offset behind the last record of each partition; with `decided`, up to which all transactions
+        are committed or aborted."""
+        doing = f"looking up the ends of {topic.name}"
+        isolation = _READ_COMMITTED if decided else _READ_UNCOMMITTED
+        found = {}
+        for leader, partitions in topic.by_leader().items():
+            wanted = [(partition, -1) for partition in partitions]
+            answer = await self._ask(OffsetRequest(-1, isolation, [(topic.name, wanted)]), doing, leader)
+            ((_, told),) = answer.topics
+            for partition, code, *_timestamp, offset in told:
+                self._check(code, doing)
+                found[partition] = int(offset)
+        return [found[partition] for partition in range(topic.partitions)]
+
+    async def open_transactions(self, topic: Topic, producer_id: int) -> dict[int, int]:
+        """Where a transaction of a producer is open, partition → its first offset there. NotReady: the user
+        may not read the topic, or Kafka is older than 2.8."""
+        doing = f"looking for open transactions in topic {topic.name}"
+        found = {}
+        for leader, partitions in topic.by_leader().items():
+            answer = await self._ask(ProducersRequest(topic.name, partitions), doing, leader)
+            for partition, code, start in open_transactions(answer, producer_id):
+                self._check(code, doing)
+                if start is not None:
+                    found[partition] = start
+        return dict(sorted(found.items()))
 
     async def _offset(self, topic: Topic, partition: int, which: int) -> int:
         doing = f"looking up an offset of {topic.name}"

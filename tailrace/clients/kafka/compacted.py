@@ -11,17 +11,8 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from tailrace.clients.kafka.cluster import Cluster, Fetched, Topic
 from tailrace.clients.kafka.errors import NOT_NOW, translate
-from tailrace.errors import Retry, code
-
-HANGING = code(
-    "TR-KAFKA-022",
-    "Kafka has left a transaction open for ever",
-    "A transaction of an earlier producer of this sink has ended, but the brokers did not write so into the "
-    "offsets topic, and nobody will: one that looks for the partitions of a transaction while they have no "
-    "leader, as at its start, may take them for deleted (seen with Kafka 4.4). Readers of committed records "
-    "get nothing behind it, and so the checkpoint cannot be told. It is tried again until somebody ends the "
-    "transaction.",
-)
+from tailrace.clients.kafka.hanging import HANGING
+from tailrace.errors import Retry
 
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 

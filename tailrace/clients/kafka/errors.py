@@ -107,7 +107,7 @@ _FENCED = _Verdict(
 _NOT_AUTHORISED = _Verdict(
     NOT_AUTHORISED,
     NotReady,
-    "Grant Write, Create and DescribeConfigs on the topics, Read too on the offsets topic, and Write on the "
+    "Grant Read, Write, Create and DescribeConfigs on the topics and the offsets topic, and Write on the "
     "transactional id. `tailrace doctor FILE` tells what is missing, with the commands.",
 )
 _TOO_LARGE = _Verdict(

@@ -8,7 +8,7 @@ from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.errors import NOT_AUTHORISED
 from tailrace.errors import NotReady
 
-OF_TOPICS: Final = ("Write", "Create", "DescribeConfigs")
+OF_TOPICS: Final = ("Read", "Write", "Create", "DescribeConfigs")
 OF_OFFSETS: Final = ("Read", "Write", "Create", "DescribeConfigs")
 OF_TRANSACTIONS: Final = ("Write",)
 """Describe is part of Read and Write in Kafka's own authorizer."""

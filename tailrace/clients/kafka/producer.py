@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation
 from aiokafka.producer import sender as aiokafka_sender
 
 from tailrace.clients.kafka.access import Access
@@ -72,6 +73,7 @@ class Producer:
         self._in_transaction = False  # begun, and neither failed nor asked to commit
         self._records: Counter[tuple[str, int]] = Counter()
         self._followed: set[str] = set()  # topics that aiokafka asks for at each look at the cluster
+        self._connections: dict[Any, Any] = {}  # as they were when the last transaction began
 
     async def start(self) -> None:
         """Fence every earlier producer of this transactional.id; what it had open is aborted."""
@@ -151,6 +153,8 @@ class Producer:
             async with asyncio.timeout(_CLUSTER_TIMEOUT):
                 await self._follow(topic)
                 if not self._in_transaction:
+                    if self._has_reconnected():
+                        await self._commit_again()
                     await self._producer.begin_transaction()
                     self._in_transaction = True
                 arrived = [future for future in self._sent if future.done()]
@@ -223,6 +227,27 @@ class Producer:
         for future in futures:
             _has_failed(future)
 
+    def _has_reconnected(self) -> bool:
+        """Whether a connection has been lost since this was last asked, when the last transaction began."""
+        current = self._producer.client._conns
+        lost = any(
+            current.get(place) is not connection or not connection.connected()
+            for place, connection in self._connections.items()
+        )
+        self._connections = dict(current)
+        return lost
+
+    async def _commit_again(self) -> None:
+        """Commit, without a record, wherever this producer has written.
+
+        A broker that was gone may have forgotten to end what was committed there (see `hanging`). The end of
+        the next transaction would do so, and take it away if that fails. Where nothing hangs it does nothing.
+        """
+        await self._producer.begin_transaction()
+        for topic, partition in self._records:
+            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+        await self._producer.commit_transaction()
+
     async def _acknowledged(self, deadline: float) -> None:
         if not self._sent:
             return
@@ -247,6 +272,10 @@ class Producer:
         task = self._producer._sender.sender_task
         if task is not None and task.done() and not task.cancelled():
             error = task.exception() or error
+        # What a coordinator refuses, as for a right that is missing, ends the transaction beside the sending.
+        transaction = self._producer._txn_manager.wait_for_transaction_end()
+        if isinstance(error, IllegalOperation) and transaction is not None and _has_failed(transaction):
+            error = transaction.exception() or error
         return translate(error, doing, where=self._where)
 
 

@@ -1,9 +1,12 @@
-"""Where a MySQL or MariaDB server is, who logs in there, and how the line is kept from others."""
+"""Where a MySQL or MariaDB server is, or several that replicate from each other, who logs in there, and how
+the line is kept from others."""
 
 from __future__ import annotations
 
+import re
 import ssl
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -17,6 +20,9 @@ TLS = code(
     "The server does not offer the TLS that ssl_mode asks for, its certificate is not trusted, or it does "
     "not take the client's.",
 )
+
+SessionAttributes: TypeAlias = Literal["any", "primary"]
+"""Which of several servers is wanted: the first that answers, or the first that takes writes."""
 
 TlsMode: TypeAlias = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
 
@@ -70,24 +76,35 @@ class Address:
     database: str  # empty: none
     password: str | SecretFile | None = None
     tls: Tls = Tls()
+    others: tuple[tuple[str, int], ...] = ()  # host and port of those that are tried behind it, in order
+    primary: bool = False  # a server that takes no writes is passed over
 
     @classmethod
-    def parse(cls, url: str, password: str | SecretFile | None = None, tls: Tls = Tls()) -> Address:
+    def parse(
+        cls,
+        url: str,
+        password: str | SecretFile | None = None,
+        tls: Tls = Tls(),
+        attributes: SessionAttributes | None = None,
+    ) -> Address:
         """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
-        of them."""
+        of them. Where `attributes` are not said, of several hosts the primary is wanted, one alone is not
+        asked."""
         looks = "a MySQL URL looks like mysql://user@host:3306/database"
+        first, *others = _servers(url)
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(first)
             host, port = parts.hostname, parts.port or _PORT
+            behind = tuple([_server(one) for one in others])
         except ValueError:
             raise ValueError(f"{looks}; the port is a number up to 65535") from None
-        if parts.scheme not in _SCHEMES or not host:
+        if parts.scheme not in _SCHEMES or not host or not all(name for name, _ in behind):
             raise ValueError(looks)
         if parts.query or parts.fragment:
             raise ValueError(
                 "nothing stands behind the database in a MySQL URL: TLS is said beside it, as in "
-                "ssl_mode: verify_identity; in user and password write every character but letters, digits "
-                "and -._~ as %XX, or keep the password out of it"
+                "ssl_mode: verify_identity, and so is target_session_attrs; in user and password write "
+                "every character but letters, digits and -._~ as %XX, or keep the password out of it"
             )
         database = unquote(parts.path.removeprefix("/"))
         if "/" in database or not parts.username:
@@ -95,11 +112,41 @@ class Address:
         inside = None if parts.password is None else unquote(parts.password)
         if inside is not None and password is not None:
             raise ValueError("a password stands inside the URL and beside it")
-        return cls(host, port, unquote(parts.username), database, inside or password, tls)
+        primary = bool(behind) if attributes is None else attributes == "primary"
+        user = unquote(parts.username)
+        return cls(host, port, user, database, inside or password, tls, behind, primary)
+
+    def each(self) -> Sequence[Address]:
+        """The servers one by one, in the order in which they are tried."""
+        return [self.at(host, port) for host, port in ((self.host, self.port), *self.others)]
+
+    def at(self, host: str, port: int) -> Address:
+        """One of the servers alone."""
+        return replace(self, host=host, port=port, others=())
 
     def __repr__(self) -> str:
         return f"<Address {self}>"
 
     def __str__(self) -> str:
-        """host:port, fit to be shown."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """host:port, of several servers parted by commas; fit to be shown."""
+        servers = ((self.host, self.port), *self.others)
+        return ",".join([f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in servers])
+
+
+def _servers(url: str) -> Sequence[str]:
+    """The URL with the first of its servers alone, then the others as they stand in it."""
+    begin = url.find("//") + 2
+    authority = re.match(r"[^/?#]*", url[begin:])
+    assert authority is not None  # it may be empty
+    end = begin + authority.end()
+    login, at, servers = url[begin:end].rpartition("@")
+    first, *others = servers.split(",")
+    return f"{url[:begin]}{login}{at}{first}{url[end:]}", *others
+
+
+def _server(text: str) -> tuple[str, int]:
+    """Host, which may be empty, and port. Raises ValueError."""
+    parts = urlsplit(f"//{text}")
+    if parts.username is not None:
+        raise ValueError("the login stands before the first host")
+    return parts.hostname or "", parts.port or _PORT

@@ -12,7 +12,8 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from tailrace.clients.mysql.address import Address
-from tailrace.clients.mysql.faults import connecting, talking
+from tailrace.clients.mysql.faults import connecting, of_each, read_only, talking
+from tailrace.errors import Retry
 from tailrace.secrets import reveal
 from tailrace.worker_thread import WorkerThread
 
@@ -22,15 +23,32 @@ _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60  # a line may be dead although something in between acknowledges what is sent
 _CLOSE_SECONDS: Final = 2.0  # a stop has 8 in all
 
+_READ_ONLY: Final = "SELECT @@global.read_only"
 _FIX: Final = "SET SESSION time_zone = '+00:00', autocommit = 1"  # whatever the server has by default
 
 
 def connect(address: Address, program: str) -> Connection:
-    """A connection in autocommit, with times in UTC. Blocks, for about 10 seconds at most. Retry where the
-    server cannot be reached or takes no connections, NotReady where it refuses this one.
+    """A connection in autocommit, with times in UTC. Blocks, for about 10 seconds at most for each server.
+    Retry where none can be reached, takes connections and is the one that is wanted, NotReady where one
+    refuses this one.
 
     `program` is shown by the server where it keeps such (performance_schema.session_connect_attrs).
     """
+    failures: list[Retry] = []
+    for server in address.each():
+        try:
+            return _connect(server, program)
+        except Retry as failure:
+            failures.append(failure)
+    raise failures[0] if len(failures) == 1 else of_each(failures, address)
+
+
+def located(connection: Connection, address: Address) -> Address:
+    """The server of an address to which a connection leads."""
+    return address.at(connection.host, connection.port)
+
+
+def _connect(address: Address, program: str) -> Connection:
     tls = address.tls
     context = tls.context()
     password = "" if address.password is None else reveal(address.password)
@@ -57,10 +75,17 @@ def connect(address: Address, program: str) -> Connection:
         connection.connect()
     try:
         execute(connection, address, _FIX)
+        if address.primary and not _takes_writes(execute(connection, address, _READ_ONLY)):
+            raise read_only(address)
     except BaseException:
         abandon(connection)
         raise
     return connection
+
+
+def _takes_writes(answer: Sequence[tuple[Any, ...]]) -> bool:
+    ((found,),) = answer
+    return str(found).upper() in ("0", "OFF")
 
 
 def execute(
@@ -103,7 +128,8 @@ def abandon(connection: Connection) -> None:
 
 
 class Session:
-    """A connection that is made when it is first needed, and made again after it was lost.
+    """A connection that is made when it is first needed, and made again after it was lost: to the same server
+    of those that the address names, until that fails or the session is closed.
 
     Statements of several tasks are run one after the other, in a thread of the session's own.
     """
@@ -113,6 +139,15 @@ class Session:
         self._program = program
         self._thread = WorkerThread("mysql")
         self._connection: Connection | None = None
+        self._located: Address | None = None
+
+    async def located(self) -> Address:
+        """The one server that is asked; connects where it is not connected."""
+        return await self._thread.call(lambda: located(self._connected(), self.address))
+
+    async def takes_writes(self) -> bool:
+        """Whether that server is a primary."""
+        return _takes_writes(await self.query(_READ_ONLY))
 
     async def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement, which is its own transaction; its rows, none if it has none."""
@@ -137,18 +172,21 @@ class Session:
         closing = asyncio.ensure_future(self._thread.call(self._drop))
         await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
         self._thread.end()
+        self._located = None
 
     def _query(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = self._connected()
         try:
-            return execute(connection, self.address, statement, parameters)
+            return execute(connection, self._located or self.address, statement, parameters)
         finally:
             if not connection.open:
                 self._drop()
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = connect(self.address, self._program)
+            wanted, self._located = self._located or self.address, None
+            self._connection = connect(wanted, self._program)
+            self._located = located(self._connection, wanted)
         return self._connection
 
     def _drop(self) -> None:

@@ -7,7 +7,7 @@ are the client library's.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -40,6 +40,12 @@ BUSY = code(
     "TR-MY-005",
     "the server could not do it now",
     "A lock, a deadlock, a statement that was interrupted, or a lack of memory or disk: it is tried again.",
+)
+READ_ONLY = code(
+    "TR-MY-006",
+    "the server takes no writes",
+    "A primary is wanted (target_session_attrs), and the servers of the URL that answer have read_only set: "
+    "they are replicas, or a failover is under way. It is tried again until one takes writes.",
 )
 PASSWORD = code(
     "TR-MY-010",
@@ -134,6 +140,24 @@ def fault(number: int, text: str, address: Address) -> TailraceError:
         return Stop(REFUSED, words, "Mend what the server says, then start again.", where=where)
     kind, code, remedy = meaning
     return kind(code, words, remedy.format(user=address.user), where=where)
+
+
+def read_only(address: Address) -> Retry:
+    """The error of a server that is no primary where one is wanted."""
+    return Retry(
+        READ_ONLY,
+        "it is read_only",
+        "Nothing, while a failover is under way. To read from a replica: target_session_attrs: any.",
+        where=str(address),
+    )
+
+
+def of_each(failures: Sequence[Retry], address: Address) -> Retry:
+    """What became of the servers of an address that were tried one after the other: told as that of one
+    which answered, if there is such."""
+    first = next((one for one in failures if one.code is not UNREACHABLE), failures[0])
+    found = "; ".join(f"{one.where}: {one.found}" for one in failures)
+    return Retry(first.code, found, first.remedy, where=str(address))
 
 
 def numbered(error: BaseException) -> tuple[int, str]:

@@ -12,7 +12,6 @@ from tailrace.clients.kafka import offsets_topic
 from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.batch import RecordBatch
 from tailrace.clients.kafka.cluster import Cluster
-from tailrace.clients.kafka.producer import Producer
 from tailrace.errors import NotReady, Retry, Stop
 from tailrace.testing.events import checkpoint
 from tests.integration.kafka_sink.conftest import Sinks
@@ -173,39 +172,6 @@ async def test_what_a_killed_producer_sent_is_not_found(kafka: Kafka, make_sink:
     await sink.commit(AT_1)
     await send_checkpoint(sink)
     assert await make_sink(kafka).open() == AT_1
-
-
-async def test_a_transaction_that_the_brokers_forgot_to_end_is_told(
-    make_kafka: Callable[..., KafkaServer], make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is waited for as long as it takes: whether the checkpoint in it counts is known to nobody yet."""
-    kafka = make_kafka({"transaction.partition.verification.enable": "false"})
-    sink = make_sink(kafka)
-    await sink.open()
-    await sink.commit(AT_1)
-    assert await sink.open() == AT_1  # the commit's marker is there
-    # A record of a partition that the coordinator knows nothing of is what its markers pass by.
-    assert sink._producer is not None
-    manager = sink._producer._producer._txn_manager
-    monkeypatch.setattr(manager, "maybe_add_partition_to_txn", lambda partition: None)
-    await send_checkpoint(sink)
-    await sink.abort()
-    monkeypatch.setattr(offsets_topic, "_READ_TIMEOUT", 0.5)
-    monkeypatch.setattr(offsets_topic, "settled", lambda ask: ask())
-    for _ in range(2):
-        with pytest.raises(Retry) as told:
-            await sink.open()
-        assert told.value.code.id == "TR-KAFKA-022"
-        assert "open at offset 2, what must be read ends at 3" in told.value.found
-    with pytest.raises(Retry) as others:  # of another sink nobody can say that it has ended
-        await make_sink(kafka, "other").open()
-    assert others.value.code.id == "TR-KAFKA-002"
-    producer = Producer(Access((kafka.bootstrap_servers,)), sink._transactional_id, 10)
-    await producer.start()
-    await producer.send(sink._offsets.record(AT_2), sink._offsets.name, 0)
-    await producer.acknowledged()
-    await producer.discard()  # aborts, which ends what hung in the partition too
-    assert await sink.open() == AT_1
 
 
 async def test_compaction_leaves_the_newest(make_kafka: Callable[..., KafkaServer], make_sink: Sinks) -> None:

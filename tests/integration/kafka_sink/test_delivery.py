@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -122,6 +123,36 @@ async def test_nothing_is_visible_before_the_commit(kafka: Kafka, make_sink: Sin
     await sink.commit(checkpoint(1, stream.end))
     records = await read_committed(kafka, topic)
     assert [(record.key, record.value) for record in records] == delivered(first, second)["orders"]
+
+
+async def test_a_small_commit_is_three_requests(
+    kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data and checkpoint enter the transaction together, are sent together, and then it ends."""
+    stream, sink = Stream(), make_sink(kafka)
+    await sink.open()
+    assert sink._producer is not None
+    client, sent = sink._producer._producer.client, Counter[str]()
+    send = client.send
+
+    async def counted(node: int, request: object, **options: object) -> object:
+        sent[type(request).__name__] += 1
+        return await send(node, request, **options)
+
+    for sequence in range(7):
+        await sink.write(sink.prepare(stream.inserts(ORDERS, [sequence])))
+        await sink.commit(checkpoint(sequence, stream.end))
+        # Until the markers of the last one are written, what begins the next is refused and asked again.
+        assert len(await read_committed(kafka, make_sink.prefix + "orders")) == sequence + 1
+        await sink.peek()
+        if sequence == 1:  # by then topics and partitions are known
+            monkeypatch.setattr(client, "send", counted)
+    assert sent.pop("MetadataRequest", 0) <= 1  # every five minutes
+    assert {name: round(count / 5) for name, count in sent.items()} == {
+        "AddPartitionsToTxnRequest": 1,
+        "ProduceRequest": 1,
+        "EndTxnRequest": 1,
+    }
 
 
 async def test_an_abort_frees_the_readers_at_once(kafka: Kafka, make_sink: Sinks) -> None:

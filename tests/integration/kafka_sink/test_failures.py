@@ -15,8 +15,8 @@ from sinks.kafka import topic as topic_module
 from sinks.kafka.sink import KafkaSink
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients.kafka import producer as producer_module
-from tailrace.clients.kafka.compacted import HANGING
 from tailrace.clients.kafka.errors import FENCED
+from tailrace.clients.kafka.hanging import HANGING
 from tailrace.errors import Fenced, Retry, TailraceError, UnknownOutcome
 from tailrace.events import Batch
 from tailrace.testing.events import Stream, checkpoint, delivered, table
@@ -65,7 +65,7 @@ class Delivery:
                     await sink.commit(target)
                     break
                 except Retry as error:
-                    self.failures.append(error)
+                    await self._failed(sink, error)
                 if await self._open(sink) == target:
                     break
             self.stored = target
@@ -77,12 +77,15 @@ class Delivery:
             try:
                 return await sink.open()
             except Retry as error:
-                self.failures.append(error)
+                await self._failed(sink, error)
                 if time.monotonic() > deadline:
                     raise
-                if error.code is HANGING and self.end_hanging is not None:
-                    await self.end_hanging(sink)
                 await asyncio.sleep(0.1)
+
+    async def _failed(self, sink: KafkaSink, error: TailraceError) -> None:
+        self.failures.append(error)
+        if error.code is HANGING and self.end_hanging is not None:
+            await self.end_hanging(sink)
 
 
 async def nothing_runs() -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -342,6 +344,52 @@ async def test_a_unit_that_fails_each_time_is_written_less_and_less_often(
         server.commit(1)
         await until(delivered(server, target))
     assert delays[5:] == [pytest.approx(0.1, rel=0.25)]
+
+
+async def test_a_stream_that_ends_each_time_is_begun_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where something is read each time before it ends."""
+    delays: list[float] = []
+
+    def next_delay(self: Backoff) -> float:
+        delays.append(_NEXT_DELAY(self))
+        return 0.0005
+
+    monkeypatch.setattr(Backoff, "next", next_delay)
+    server, target = Server(), Target()
+    pipeline = make(tmp_path, server, {NAMES[0]: target})
+    read, ends = pipeline._source.read, 6
+
+    async def cut_off() -> AsyncIterator[Batch]:
+        nonlocal ends
+        async for batch in read():
+            yield batch
+            if batch.events and ends:
+                ends -= 1
+                raise Retry(TROUBLE, "ordered by the test", "nothing")
+
+    monkeypatch.setattr(pipeline._source, "read", cut_off)
+    monkeypatch.setattr("tailrace.engine.reader.time", SimpleNamespace(monotonic=float, time=time.time))
+    async with running(pipeline):
+        await until(at_a_position(target))
+        for _ in range(7):
+            server.commit(1)
+            await until(delivered(server, target))
+    assert delays == sorted(delays)
+    assert len(delays) == 6
+    assert delays[-1] > 1
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds", "again"), [(1, 1.1, 0.1), (1, 0.9, 0.2), (9, 9.9, 30), (9, 10.1, 0.1)]
+)
+def test_what_held_for_long_is_begun_again_soon(attempts: int, seconds: float, again: float) -> None:
+    backoff = Backoff()
+    for _ in range(attempts):
+        _NEXT_DELAY(backoff)
+    backoff.held(seconds)
+    assert _NEXT_DELAY(backoff) == pytest.approx(again, rel=0.25)
 
 
 async def test_a_full_queue_stops_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,163 @@
+"""The tables that a pipeline is to capture: whether they are there, and what stands against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from connectors.mysql.config import BinlogSettings
+from connectors.mysql.keys import HAS_KEY
+from connectors.mysql.tables import SYSTEM, keyless
+from tailrace.abc import Finding
+from tailrace.clients.mysql.connection import Session
+from tailrace.errors import NotReady, TailraceError, code
+from tailrace.patterns import TableFilter
+
+NO_TABLE: Final = code(
+    "TR-MY-405",
+    "no table matches",
+    "A pattern names a table exactly, and there is none of that name that the account may read, or it is a "
+    "view or a table of the server itself.",
+)
+ENGINE: Final = code(
+    "TR-MY-406",
+    "a storage engine whose log is another",
+    "NDB writes its own changes into the binary log, an update as an insert of what changed: it cannot be "
+    "told from an insert.",
+)
+
+_SHOWN: Final = 5  # names in a line
+_BASE: Final = ("BASE TABLE", "SYSTEM VERSIONED")
+_NOT_READ: Final = ("ndbcluster",)  # engines, in small letters
+
+_TABLES: Final = f"""
+    SELECT t.table_schema, t.table_name, t.table_type, COALESCE(t.engine, ''), {HAS_KEY}
+    FROM information_schema.tables t
+    WHERE t.table_schema NOT IN %s
+    ORDER BY t.table_schema, t.table_name
+    """
+
+
+class Existing(NamedTuple):
+    """What the catalogue has under a name."""
+
+    schema: str
+    table: str
+    kind: str  # "" a table; else what it is: `VIEW`
+    engine: str
+    has_key: bool
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.schema, self.table
+
+    @property
+    def quoted(self) -> str:
+        """Its name for a statement."""
+        return ".".join(f"`{name.replace('`', '``')}`" for name in self.name)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+async def found(session: Session) -> Sequence[Existing]:
+    """Everything that the account may read, but for the server's own."""
+    return [
+        Existing(str(schema), str(table), "" if kind in _BASE else str(kind), str(engine), bool(has_key))
+        for schema, table, kind, engine, has_key in await session.query(_TABLES, (SYSTEM,))
+    ]
+
+
+def look(
+    there: Sequence[Existing],
+    captured: Sequence[Existing],
+    tables: TableFilter,
+    settings: BinlogSettings,
+    where: str,
+    *,
+    folded: bool,
+) -> Iterator[Finding]:
+    """The findings about tables. `folded`: the server keeps their names in lower case."""
+    if folded:
+        yield from _capitals(tables, where)
+    absent = list(_absent(there, tables, where))
+    yield from absent
+    without = [str(table) for table in captured if not table.has_key]
+    if without and settings.keyless != "refuse":
+        yield _without_key(without, settings)
+        without = []
+    for name in without:
+        yield fault("primary keys", keyless(name))
+    unread = [table for table in captured if table.engine.lower() in _NOT_READ]
+    for table in unread:
+        error = NotReady(
+            ENGINE, f"{table} is of {table.engine}", f"Leave it out: exclude: [{table}].", where=where
+        )
+        yield fault("storage engines", error)
+    if not captured and not absent:
+        yield Finding(
+            "tables",
+            "no table matches yet: those that are created later are captured",
+            warning=True,
+            remedy="Look whether the patterns are meant so, and what the account may read.",
+        )
+    elif not absent and not without and not unread:
+        yield Finding("tables", listed([str(table) for table in captured]))
+
+
+def _capitals(tables: TableFilter, where: str) -> Iterator[Finding]:
+    """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""
+    for pattern in (*tables.include, *tables.exclude):
+        if pattern.text != pattern.text.lower():
+            error = NotReady(
+                NO_TABLE,
+                f"{pattern.text} has capitals, and the server keeps names in lower case "
+                "(lower_case_table_names = 1)",
+                f"Write {pattern.text.lower()} under tables: or exclude:.",
+                where=where,
+            )
+            yield fault("tables", error)
+
+
+def _absent(there: Sequence[Existing], tables: TableFilter, where: str) -> Iterator[Finding]:
+    """Patterns that name one table, which cannot be captured."""
+    kinds = {one.name: one.kind for one in there}
+    for pattern in tables.include:
+        name = pattern.literal
+        if name is None or kinds.get(name) == "":
+            continue
+        if name in kinds:
+            told = f"{pattern.text} is no table but a {kinds[name].lower()}"
+            remedy = (
+                "Take it out of tables:. Of a view name the tables that it reads: their rows are changed."
+            )
+        elif name[0] in SYSTEM:
+            told = f"{pattern.text} is the server's own, and never captured"
+            remedy = "Take it out of tables:."
+        else:
+            told = f"{pattern.text} does not exist, or the account may not read it"
+            remedy = "Correct tables:, whose case counts, or GRANT SELECT on it to the account."
+        yield fault("tables", NotReady(NO_TABLE, told, remedy, where=where))
+
+
+def _without_key(tables: Sequence[str], settings: BinlogSettings) -> Finding:
+    title, told = "primary keys", f"{listed(tables)}: none"
+    if settings.keyless == "all":
+        return Finding(title, f"{told}; their changes are delivered without a key")
+    return Finding(
+        title,
+        f"{told}; their inserts are delivered, updates and deletes are not",
+        warning=True,
+        remedy="Give them a key, or write keyless: all under source: to have all of their changes.",
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some of them, and how many more there are."""
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def fault(title: str, error: TailraceError) -> Finding:
+    """The finding of an error."""
+    return Finding(title, error.found, error=error)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from connectors.mysql import channel
 from connectors.mysql.channel import Reader
+from connectors.mysql.rights import account, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, Stop, TailraceError, code
-from tailrace.patterns import TableFilter
+from tailrace.patterns import Pattern, TableFilter, exactly
 from tailrace.worker_thread import WorkerThread
 
 TOO_OLD: Final = code(
@@ -47,6 +48,10 @@ _REPLICA: Final = (
     "configuration and restart it; what it has applied until then is in no log of its own."
 )
 _SHOWN: Final = 5  # names in a line
+_MEANT: Final = (
+    "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
+    "later is captured."
+)
 _DAY: Final = 86_400
 
 _Table: TypeAlias = tuple[str, str, int]
@@ -106,8 +111,9 @@ class Checks:
         yield _gtids(server)
         for finding in await self._replicated(server):
             yield finding
-        yield await self._replication()
-        log = await self._log(server)
+        user = await account(self._session)
+        yield await self._replication(user)
+        log = await self._log(server, user)
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
@@ -116,7 +122,7 @@ class Checks:
         if server.folded:
             for finding in self._capitals():
                 yield finding
-        for finding in self._found(tables, captured):
+        for finding in self._found(tables, captured, user):
             yield finding
         for database in sorted({schema for schema, *_ in captured} if log.error is None else ()):
             if not await self._catalogue.logs(server, database):
@@ -160,7 +166,7 @@ class Checks:
             ]
         return [_fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
-    async def _replication(self) -> Finding:
+    async def _replication(self, user: str) -> Finding:
         title = "replication"
         thread = WorkerThread("mysql-check")
         # Under a number of its own: a reader that runs would be taken out of the server's list.
@@ -168,21 +174,22 @@ class Checks:
         try:
             await thread.call(channel.register, self._session.address, reader)
         except TailraceError as error:
-            return _fault(title, error)
+            return _fault(title, lacking(error, "REPLICATION SLAVE", user))
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
         return Finding(title, f"the account may read the log, {line}")
 
-    async def _log(self, server: Server) -> Finding:
+    async def _log(self, server: Server, user: str) -> Finding:
         title = "binary log"
         try:
             _, place = await self._catalogue.executed(server)
             files = await self._catalogue.files()
         except TailraceError as error:
-            return _fault(title, error)
+            return _fault(title, lacking(error, "REPLICATION CLIENT", user))
         size = sum(file.size for file in files)
-        return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+        count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
+        return Finding(title, f"{count} of {size / 1e6:.1f} MB in all, up to {place}")
 
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id
@@ -239,21 +246,29 @@ class Checks:
             "docs/mysql.md has it.",
         )
 
-    def _found(self, tables: Sequence[_Table], captured: Sequence[_Table]) -> Iterator[Finding]:
+    def _found(self, tables: Sequence[_Table], captured: Sequence[_Table], user: str) -> Iterator[Finding]:
         there = {(schema, name) for schema, name, _ in tables}
         absent = [
-            pattern.text
+            pattern
             for pattern in self._tables.include
             if pattern.literal is not None and pattern.literal not in there
         ]
-        for text in absent:
+        for pattern in absent:
             error = NotReady(
                 NO_TABLE,
-                f"{text} does not exist, or the account may not read it",
-                "Correct tables:, whose case counts, or GRANT SELECT on it to the account.",
+                f"{pattern.text} does not exist, or the account may not read it",
+                _absent(pattern, there, user),
                 where=self._where,
             )
             yield _fault("tables", error)
+        for pattern in self._tables.include if captured else ():
+            if pattern.literal is None and not any(pattern.matches(*names) for names in there):
+                yield Finding(
+                    "tables",
+                    f"{pattern.text} matches no table yet",
+                    warning=True,
+                    remedy=_MEANT,
+                )
         without = [f"{schema}.{name}" for schema, name, keys in captured if not keys]
         for name in without:
             yield _fault("primary keys", keyless(name))
@@ -323,6 +338,17 @@ def _retention(server: Server) -> Finding:
         warning=True,
         remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
     )
+
+
+def _absent(pattern: Pattern, there: Collection[tuple[str, str]], user: str) -> str:
+    """What to do about a table that is not to be seen: perhaps it is called a little otherwise."""
+    assert pattern.literal is not None
+    sought = tuple(name.strip("`").casefold() for name in pattern.literal)
+    near = [names for names in there if tuple(name.casefold() for name in names) == sought]
+    if near:
+        return f"Write {' or '.join(sorted(exactly(*names) for names in near))} under tables:."
+    schema, table = map(_quoted, pattern.literal)
+    return f"Correct tables:, whose case counts, or GRANT SELECT ON {schema}.{table} TO {user};"
 
 
 def _quoted(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 from connectors.mysql import channel, hosts, table_checks
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
+from connectors.mysql.rights import account, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from tailrace.abc import Finding
@@ -108,8 +109,9 @@ class Checks:
         yield _gtids(server)
         for finding in await self._replicated(server):
             yield finding
-        yield await self._replication()
-        log = await self._log(server)
+        user = await account(self._session)
+        yield await self._replication(user)
+        log = await self._log(server, user)
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
@@ -118,7 +120,7 @@ class Checks:
         there = await table_checks.found(self._session)
         captured = [table for table in there if not table.kind and self._tables.captured(*table.name)]
         for finding in table_checks.look(
-            there, captured, self._tables, self._settings, self._where, folded=server.folded
+            there, captured, self._tables, self._settings, self._where, user, folded=server.folded
         ):
             yield finding
         for database in sorted({table.schema for table in captured} if log.error is None else ()):
@@ -140,8 +142,8 @@ class Checks:
             f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
             "Sessions that are open keep what they have: let them connect again."
         )
-        if lacking := _PARTIAL[self._settings.row_images].get(found):
-            return Finding(name, f"{found}: {lacking}", warning=True, remedy=remedy)
+        if what := _PARTIAL[self._settings.row_images].get(found):
+            return Finding(name, f"{found}: {what}", warning=True, remedy=remedy)
         if found in wanted:
             return Finding(name, found)
         if found == "MINIMAL":
@@ -164,7 +166,7 @@ class Checks:
             ]
         return [fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
-    async def _replication(self) -> Finding:
+    async def _replication(self, user: str) -> Finding:
         title = "replication"
         thread = WorkerThread("mysql-check")
         # Under a number of its own: a reader that runs would be taken out of the server's list.
@@ -172,21 +174,22 @@ class Checks:
         try:
             await thread.call(channel.register, await self._session.located(), reader)
         except TailraceError as error:
-            return fault(title, error)
+            return fault(title, lacking(error, "REPLICATION SLAVE", user))
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
         return Finding(title, f"the account may read the log, {line}")
 
-    async def _log(self, server: Server) -> Finding:
+    async def _log(self, server: Server, user: str) -> Finding:
         title = "binary log"
         try:
             _, place = await self._catalogue.executed(server)
             files = await self._catalogue.files()
         except TailraceError as error:
-            return fault(title, error)
+            return fault(title, lacking(error, "REPLICATION CLIENT", user))
         size = sum(file.size for file in files)
-        return Finding(title, f"{len(files)} files of {size / 1e6:.1f} MB in all, up to {place}")
+        count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
+        return Finding(title, f"{count} of {size / 1e6:.1f} MB in all, up to {place}")
 
     async def _prepared(self) -> Finding | None:
         """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""

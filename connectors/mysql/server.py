@@ -121,7 +121,7 @@ class Catalogue:
         if found != self._flavor:
             raise NotReady(
                 OTHER_FLAVOR,
-                f"the server is {variables.get('version')}",
+                f"the server is {'MariaDB' if found == 'mariadb' else 'MySQL'} {variables.get('version')}",
                 f"Write type: {found} under source:; for tailrace init, a URL that begins with {found}://.",
                 where=str(self._session.address),
             )

@@ -11,7 +11,7 @@ from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, TailraceError, code
-from tailrace.patterns import TableFilter
+from tailrace.patterns import TableFilter, exactly
 
 NO_TABLE: Final = code(
     "TR-MY-405",
@@ -27,6 +27,10 @@ ENGINE: Final = code(
 )
 
 _SHOWN: Final = 5  # names in a line
+_MEANT: Final = (
+    "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
+    "later is captured."
+)
 _BASE: Final = ("BASE TABLE", "SYSTEM VERSIONED")
 _NOT_READ: Final = ("ndbcluster",)  # engines, in small letters
 
@@ -54,10 +58,15 @@ class Existing(NamedTuple):
     @property
     def quoted(self) -> str:
         """Its name for a statement."""
-        return ".".join(f"`{name.replace('`', '``')}`" for name in self.name)
+        return quoted(*self.name)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}"
+
+
+def quoted(*names: str) -> str:
+    """A name for a statement."""
+    return ".".join(f"`{name.replace('`', '``')}`" for name in names)
 
 
 async def found(session: Session) -> Sequence[Existing]:
@@ -74,14 +83,18 @@ def look(
     tables: TableFilter,
     settings: BinlogSettings,
     where: str,
+    account: str,
     *,
     folded: bool,
 ) -> Iterator[Finding]:
     """The findings about tables. `folded`: the server keeps their names in lower case."""
     if folded:
         yield from _capitals(tables, where)
-    absent = list(_absent(there, tables, where))
+    absent = list(_absent(there, tables, where, account))
     yield from absent
+    for pattern in tables.include if captured else ():
+        if pattern.literal is None and not any(pattern.matches(*table.name) for table in there):
+            yield Finding("tables", f"{pattern.text} matches no table yet", warning=True, remedy=_MEANT)
     without = [str(table) for table in captured if not table.has_key]
     if without and settings.keyless != "refuse":
         yield _without_key(without, settings)
@@ -119,7 +132,7 @@ def _capitals(tables: TableFilter, where: str) -> Iterator[Finding]:
             yield fault("tables", error)
 
 
-def _absent(there: Sequence[Existing], tables: TableFilter, where: str) -> Iterator[Finding]:
+def _absent(there: Sequence[Existing], tables: TableFilter, where: str, account: str) -> Iterator[Finding]:
     """Patterns that name one table, which cannot be captured."""
     kinds = {one.name: one.kind for one in there}
     for pattern in tables.include:
@@ -136,8 +149,17 @@ def _absent(there: Sequence[Existing], tables: TableFilter, where: str) -> Itera
             remedy = "Take it out of tables:."
         else:
             told = f"{pattern.text} does not exist, or the account may not read it"
-            remedy = "Correct tables:, whose case counts, or GRANT SELECT on it to the account."
+            remedy = _called_otherwise(name, there) or (
+                f"Correct tables:, whose case counts, or GRANT SELECT ON {quoted(*name)} TO {account};"
+            )
         yield fault("tables", NotReady(NO_TABLE, told, remedy, where=where))
+
+
+def _called_otherwise(name: tuple[str, str], there: Sequence[Existing]) -> str:
+    """What to write where there are tables whose names differ in case or backticks alone."""
+    sought = tuple(part.strip("`").casefold() for part in name)
+    near = [one.name for one in there if tuple(part.casefold() for part in one.name) == sought]
+    return f"Write {' or '.join(sorted(exactly(*names) for names in near))} under tables:." if near else ""
 
 
 def _without_key(tables: Sequence[str], settings: BinlogSettings) -> Finding:

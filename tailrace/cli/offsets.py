@@ -131,8 +131,8 @@ def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
     write(
         f"the next run {'would be' if dry_run else 'is'} refused if the server still keeps its log for the "
         "pipeline, in a slot; else it begins where the log ends by then, and what changed since the removed "
-        f"position is not delivered. Set a position (tailrace offsets set {here} --at POSITION) or begin "
-        f"anew (tailrace teardown {here})"
+        f"position is not delivered. Set one (tailrace offsets set {here} --at POSITION) or begin anew "
+        f"(tailrace teardown {here})"
     )
 
 

@@ -17,7 +17,7 @@ from connectors.mysql.source import MariaDbSource, MySqlSource
 from connectors.mysql.table_checks import NO_TABLE
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
-from tailrace.clients.mysql.address import TLS
+from tailrace.clients.mysql.address import TLS, Address
 from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
 from tailrace.errors import Diverged, Gap, NotReady, Retry, Stop
 from tests.integration.mysql_following import Follower, told
@@ -143,6 +143,16 @@ async def test_tables(every_mysql: MySql, database: str) -> None:
         one for one in await findings(every_mysql, database, tables=[f"{database}.x*"]) if one.warning
     ]
     assert "no table matches yet" in finding.found
+    found = await findings(every_mysql, database, tables=[f"{database}.t", f"`{database}`.*"])
+    assert [one.found for one in found if one.warning] == [f"`{database}`.* matches no table yet"]
+
+
+@pytest.mark.parametrize("way", [str.upper, "`{}`".format])
+async def test_a_table_that_is_called_a_little_otherwise(
+    every_mysql: MySql, database: str, way: Callable[[str], str]
+) -> None:
+    found = await findings(every_mysql, database, tables=[f"{way(database)}.{way('t')}"])
+    assert [one.error.remedy for one in found if one.error] == [f"Write {database}.t under tables:."]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +255,21 @@ async def test_a_right_that_is_missing(
 ) -> None:
     found = await findings(every_mysql, database, url=account(rights))
     assert PERMISSION in codes(found)
+
+
+async def test_what_grants_the_rights_that_are_missing(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    """The statements do as they stand there, on the account as it was made."""
+    url = account("")
+    every_mysql.execute(f"REVOKE SELECT ON {database}.* FROM {Address.parse(url).user}@'%'")
+    found = await findings(every_mysql, database, url=url, tables=[f"{database}.t"])
+    assert codes(found) == [PERMISSION, PERMISSION, NO_TABLE]
+    for finding in found:
+        if finding.error is not None:
+            assert "password" not in finding.found
+            every_mysql.execute(finding.error.remedy[finding.error.remedy.index("GRANT") :])
+    assert codes(await findings(every_mysql, database, url=url, tables=[f"{database}.t"])) == []
 
 
 async def test_a_server_id_is_one_readers_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -109,6 +110,14 @@ def test_a_connection_that_does_not_come_about(number: int, kind: type[TailraceE
         raise pymysql.err.OperationalError(number, "the server's\n words")
     assert (raised.value.code, raised.value.where) == (code, "db:3307")
     assert "the server's words" in " ".join(raised.value.found.split())
+
+
+def test_a_login_without_a_password_says_so() -> None:
+    for password, told in ((None, True), ("wrong", False)):
+        address = replace(ADDRESS, password=password)
+        with pytest.raises(NotReady) as raised, connecting(address):
+            raise pymysql.err.OperationalError(1045, "Access denied")
+        assert ("password: ${MYSQL_PWD}" in raised.value.remedy) == told
 
 
 @pytest.mark.parametrize(

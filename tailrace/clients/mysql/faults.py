@@ -78,6 +78,10 @@ _LOGIN: Final = (
     "Check user and password, and on the server from where the account may come: SELECT user, host, plugin "
     "FROM mysql.user;",
 )
+_NO_PASSWORD: Final = (
+    "None was given: write password: ${MYSQL_PWD} beside the URL, and export MYSQL_PWD=… (for tailrace init, "
+    "the latter alone)."
+)
 _GRANT: Final = (NotReady, PERMISSION, "Grant the account {user} what it lacks, as docs/mysql.md has it.")
 _ENCRYPT: Final = (
     NotReady,
@@ -93,7 +97,12 @@ _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
     **dict.fromkeys((1040, 1203, 1226), _FULL),
     # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked.
     **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
-    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
+    **dict.fromkeys((1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
+    1044: (
+        NotReady,
+        PERMISSION,
+        "Correct the database in the URL, or leave it out; or grant the account {user} SELECT on its tables.",
+    ),
     1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
     3159: (NotReady, TLS, "The server takes encrypted connections only: ssl_mode: required."),
     2026: _ENCRYPT,
@@ -180,6 +189,8 @@ def _refusal(error: pymysql.err.MySQLError, address: Address) -> TailraceError:
     number, text = numbered(error)
     if number == _DENIED:
         kind, code, remedy = _LOGIN
+        if address.password is None:
+            remedy = f"{_NO_PASSWORD} {remedy}"
         return kind(code, f"{text} (error {number})", remedy, where=str(address))
     # Before the login a line that ends is a server that starts, or a proxy without one.
     return fault(2003 if number in (2006, 2013) else number, text, address)

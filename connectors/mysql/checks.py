@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -49,6 +50,7 @@ _REPLICA: Final = (
 _SHOWN: Final = 5  # names in a line
 _DAY: Final = 86_400
 
+_LOOKS: Final = (0.0, 0.2, 0.5)  # seconds before each
 _Table: TypeAlias = tuple[str, str, int]
 """Schema, name, columns of the primary key."""
 
@@ -111,7 +113,7 @@ class Checks:
         yield log
         yield await self._reader_id(server)
         yield _retention(server)
-        tables = [(str(s), str(t), int(k)) for s, t, k in await self._session.query(_TABLES, (SYSTEM,))]
+        tables = await self._listed()
         captured = [table for table in tables if self._tables.captured(*table[:2])]
         if server.folded:
             for finding in self._capitals():
@@ -238,6 +240,21 @@ class Checks:
             remedy="Let statements or a trigger change these rows before those that they refer to, as "
             "docs/mysql.md has it.",
         )
+
+    async def _listed(self) -> Sequence[_Table]:
+        """All tables. Whoever renames or alters one meanwhile hides it, or its key, for a moment: what is
+        missing is looked for again, and a table has no key only if it had none each time."""
+        looks: list[dict[tuple[str, str], int]] = []
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            rows = await self._session.query(_TABLES, (SYSTEM,))
+            found = {(str(schema), str(name)): int(keys) for schema, name, keys in rows}
+            looks.append(found)
+            literals = [pattern.literal for pattern in self._tables.include]
+            keyless = any(not keys and self._tables.captured(*name) for name, keys in found.items())
+            if not keyless and all(name is None or name in found for name in literals):
+                break
+        return [(*name, max(look.get(name, 1) for look in looks)) for name in looks[-1]]
 
     def _found(self, tables: Sequence[_Table], captured: Sequence[_Table]) -> Iterator[Finding]:
         there = {(schema, name) for schema, name, _ in tables}

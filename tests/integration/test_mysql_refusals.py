@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -142,6 +143,31 @@ async def test_tables(every_mysql: MySql, database: str) -> None:
         one for one in await findings(every_mysql, database, tables=[f"{database}.x*"]) if one.warning
     ]
     assert "no table matches yet" in finding.found
+
+
+async def test_tables_that_are_changed_meanwhile(
+    mariadb: MySql, make_database: Callable[[MySql], str]
+) -> None:
+    """MariaDB does not show them, or not their keys, for a moment: that is no reason to stop."""
+    name, changing = make_database(mariadb), True
+    for table in ("t", "u"):
+        mariadb.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)", database=name)
+
+    def change() -> None:
+        with mariadb.connect(name) as connection, connection.cursor() as cursor:
+            while changing:
+                cursor.execute("RENAME TABLE u TO v")
+                cursor.execute("RENAME TABLE v TO u")
+                cursor.execute("ALTER TABLE t FORCE")
+
+    changes = asyncio.create_task(asyncio.to_thread(change))
+    try:
+        async with Follower(mariadb, name, tables=[f"{name}.*", f"{name}.t"]) as follower:
+            for _ in range(10):
+                assert codes(await follower.source.check()) == []
+    finally:
+        changing = False
+        await changes
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -26,6 +27,7 @@ ENGINE: Final = code(
     "told from an insert.",
 )
 
+_LOOKS: Final = (0.0, 0.2, 0.5)  # seconds before each
 _SHOWN: Final = 5  # names in a line
 _MEANT: Final = (
     "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
@@ -69,8 +71,25 @@ def quoted(*names: str) -> str:
     return ".".join(f"`{name.replace('`', '``')}`" for name in names)
 
 
-async def found(session: Session) -> Sequence[Existing]:
-    """Everything that the account may read, but for the server's own."""
+async def found(session: Session, tables: TableFilter) -> Sequence[Existing]:
+    """Everything that the account may read, but for the server's own. Whoever renames or alters a table
+    meanwhile hides it, or its key, for a moment: what is missing is looked for again, and a table has no key
+    only if it had none each time."""
+    with_key: set[tuple[str, str]] = set()
+    for pause in _LOOKS:
+        await asyncio.sleep(pause)
+        there = await _listed(session)
+        with_key |= {one.name for one in there if one.has_key}
+        names = {one.name for one in there}
+        missing = any(pattern.literal and pattern.literal not in names for pattern in tables.include)
+        if not missing and all(
+            one.kind or one.name in with_key or not tables.captured(*one.name) for one in there
+        ):
+            break
+    return [one._replace(has_key=one.name in with_key) for one in there]
+
+
+async def _listed(session: Session) -> Sequence[Existing]:
     return [
         Existing(str(schema), str(table), "" if kind in _BASE else str(kind), str(engine), bool(has_key))
         for schema, table, kind, engine, has_key in await session.query(_TABLES, (SYSTEM,))

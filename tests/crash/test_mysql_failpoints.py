@@ -52,7 +52,8 @@ def test_every_failpoint_is_passed_on_every_source() -> None:
 def test_killed_while_it_works(mysql_rig: MySqlRig, points: Sequence[str]) -> None:
     """At one after the other: each process finds what the one before has left."""
     for name in points:
-        bursts = int(name.startswith("engine.writer."))  # inside of a large transaction
+        # Inside of a large transaction, and where one fills a batch.
+        bursts = int(name.startswith(("engine.writer.", "kafka.write.")))
         kills.at_failpoint(mysql_rig, name, STEADY[name], seed=STEADY[name], bursts=bursts)
     mysql_rig.recover()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -153,6 +154,31 @@ async def test_a_table_that_is_called_a_little_otherwise(
 ) -> None:
     found = await findings(every_mysql, database, tables=[f"{way(database)}.{way('t')}"])
     assert [one.error.remedy for one in found if one.error] == [f"Write {database}.t under tables:."]
+
+
+async def test_tables_that_are_changed_meanwhile(
+    mariadb: MySql, make_database: Callable[[MySql], str]
+) -> None:
+    """MariaDB does not show them, or not their keys, for a moment: that is no reason to stop."""
+    name, changing = make_database(mariadb), True
+    for table in ("t", "u"):
+        mariadb.execute(f"CREATE TABLE {table} (id int PRIMARY KEY)", database=name)
+
+    def change() -> None:
+        with mariadb.connect(name) as connection, connection.cursor() as cursor:
+            while changing:
+                cursor.execute("RENAME TABLE u TO v")
+                cursor.execute("RENAME TABLE v TO u")
+                cursor.execute("ALTER TABLE t FORCE")
+
+    changes = asyncio.create_task(asyncio.to_thread(change))
+    try:
+        async with Follower(mariadb, name, tables=[f"{name}.*", f"{name}.t"]) as follower:
+            for _ in range(10):
+                assert codes(await follower.source.check()) == []
+    finally:
+        changing = False
+        await changes
 
 
 @pytest.mark.parametrize(

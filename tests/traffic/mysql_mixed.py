@@ -160,7 +160,8 @@ class Client:
         return self._random.choice(list(self._tables))
 
     def _key(self, table: str) -> Any:
-        [kind] = [column.kind for column in self._tables[table] if column.name == "id"] or ["int"]
+        columns = self._tables.get(table, ())  # MariaDB does not show one that is being altered
+        [kind] = [column.kind for column in columns if column.name == "id"] or ["int"]
         number = self._random.randrange(_KEYS)
         return number if kind != "varchar" else f"ñ{number}"
 

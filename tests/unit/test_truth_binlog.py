@@ -20,7 +20,7 @@ use `shop`/*!*/;
 SET TIMESTAMP=1795829112/*!*/;
 BEGIN
 /*!*/;
-#261128  1:25:12 server id 7  end_log_pos 5773	Table_map: `shop`.`line items` mapped to number 110
+#261128  1:25:12 server id 7  end_log_pos 5773 	Table_map: `shop`.`line items` mapped to number 110
 # has_generated_invisible_primary_key=0
 # Columns(`id` INT UNSIGNED NOT NULL,
 #         `l` VARCHAR(50) CHARSET latin1 COLLATE latin1_swedish_ci,

@@ -20,14 +20,14 @@ use `shop`/*!*/;
 SET TIMESTAMP=1795829112/*!*/;
 BEGIN
 /*!*/;
-#261128  1:25:12 server id 7  end_log_pos 5773	Table_map: `shop`.`line items` mapped to number 110
+#261128  1:25:12 server id 7  end_log_pos 5773 	Table_map: `shop`.`line items` mapped to number 110
 # has_generated_invisible_primary_key=0
 # Columns(`id` INT UNSIGNED NOT NULL,
 #         `l` VARCHAR(50) CHARSET latin1 COLLATE latin1_swedish_ci,
 #         `e` ENUM('a', 'b c') CHARSET utf8mb4 COLLATE utf8mb4_0900_ai_ci,
 #         `n` DECIMAL(18,4))
 # Primary Key(id)
-#261128  1:25:12 server id 7  end_log_pos 5953	Update_rows: table id 110 flags: STMT_END_F
+#261128  1:25:12 server id 7  end_log_pos 5953 	Update_rows: table id 110 flags: STMT_END_F
 ### Extra row info for partitioning: partition: 1
 ### UPDATE `shop`.`line items`
 ### WHERE

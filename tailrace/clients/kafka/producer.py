@@ -242,10 +242,17 @@ class Producer:
 
         A broker that was gone may have forgotten to end what was committed there (see `hanging`). The end of
         the next transaction would do so, and take it away if that fails. Where nothing hangs it does nothing.
+        Every partition has a leader first: one that has none would be passed over again.
         """
+        places = [TopicPartition(topic, partition) for topic, partition in self._records]
+        client = self._producer.client
+        await client.force_metadata_update()
+        while any(client.cluster.leader_for_partition(place) in (None, -1) for place in places):
+            await asyncio.sleep(0.05)
+            await client.force_metadata_update()
         await self._producer.begin_transaction()
-        for topic, partition in self._records:
-            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+        for place in places:
+            self._producer._txn_manager.maybe_add_partition_to_txn(place)
         await self._producer.commit_transaction()
 
     async def _acknowledged(self, deadline: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.transaction_manager import TransactionState
 
 from tailrace.clients.kafka import hanging, offsets_topic
 from tailrace.clients.kafka.access import Access
@@ -20,6 +22,7 @@ from tests.integration.kafka_sink.conftest import Sinks
 from tests.integration.kafka_sink.markers import execute, leave_hanging
 from tests.kafka_reader import read_committed
 from tests.servers import Kafka, KafkaServer
+from tests.waiting import eventually
 
 ORDERS = table("orders")
 AT_1, AT_2 = checkpoint(1, {"transaction": 1}), checkpoint(2, {"transaction": 2})
@@ -115,6 +118,42 @@ async def test_what_was_committed_and_hangs_is_committed_again(
     assert await sink.open() == AT_2
     records = await read_committed(forgetful, topic)
     assert [(record.key, record.value) for record in records] == delivered(*batches[:2])["orders"]
+
+
+async def test_nothing_is_committed_again_before_each_partition_has_a_leader(
+    kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, sink = Stream(), make_sink(kafka, partitions=1)
+    await sink.open()
+    batches = [stream.inserts(ORDERS, [1]), stream.inserts(ORDERS, [2])]
+    await sink.write(sink.prepare(batches[0]))
+    await sink.commit(AT_1)
+    assert sink._producer is not None
+    producer = sink._producer._producer
+    for connection in list(producer.client._conns.values()):
+        connection.close()
+    states = []
+
+    def away(place: object) -> int:
+        states.append(producer._txn_manager.state)
+        return -1
+
+    async def deliver() -> None:
+        await sink.write(sink.prepare(batches[1]))
+        await sink.commit(AT_2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(producer.client.cluster, "leader_for_partition", away)
+        delivering = asyncio.create_task(deliver())
+
+        async def asked() -> bool:
+            return len(states) > 3
+
+        await eventually(asked, "the leader")
+    assert set(states) == {TransactionState.READY}
+    await delivering
+    records = await read_committed(kafka, make_sink.prefix + "orders")
+    assert [(record.key, record.value) for record in records] == delivered(*batches)["orders"]
 
 
 async def test_a_transaction_of_another_producer_is_none(kafka: Kafka, make_sink: Sinks) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from types import CodeType
 from typing import Any, Final
 
@@ -56,6 +57,36 @@ _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "timestamp": _timestamp,
 }
 _OF_CONSTANTS: Final = ("date", "timestamp")
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if left is None or right is None:
+        return left is right
+    if _family(left) is not _family(right):
+        raise TypeError(f"{left!r} is compared with {right!r}, which it can never equal")
+    return bool(left == right)
+
+
+def _within(value: Any, several: Any) -> bool:
+    if isinstance(several, str):
+        return value in several
+    if value is not None and several and all(_family(one) is not _family(value) for one in several):
+        raise TypeError(f"{value!r} is sought in {several!r}, and can be none of them")
+    return value in several
+
+
+def _family(value: Any) -> type:
+    """Values of two families are never equal: who compares them believes a column to be of another type."""
+    return float if isinstance(value, int | float | Decimal) else type(value)
+
+
+_COMPARED: Final[Mapping[type[ast.cmpop], tuple[Callable[[Any, Any], bool], bool]]] = {
+    ast.Eq: (_equal, True),
+    ast.NotEq: (_equal, False),
+    ast.In: (_within, True),
+    ast.NotIn: (_within, False),
+}
+"""By the operator: what decides it, and whether it is so or the contrary."""
 
 
 class NotInLog(Exception):
@@ -126,6 +157,7 @@ class Expression:
         """The expression for one table version. `columns`: the columns by name, with their places; each that
         the expression reads must be there."""
         names: dict[str, Any] = {"__builtins__": {}, "schema": schema, "table": table, **_FUNCTIONS}
+        names.update({function.__name__: function for function, _ in _COMPARED.values()})
         for number, reference in enumerate(self.references):
             names[f"_{number}"] = _reader(reference, *columns[reference.column])
         test: Test = eval(self._code, names)
@@ -165,6 +197,8 @@ class _Compiler(ast.NodeTransformer):
             case ast.Compare(ast.Name(row), [ast.Is() | ast.IsNot()], [ast.Constant(None)]) if row in ROWS:
                 self.reads_rows = True
                 return node
+            case ast.Compare():
+                return self._compare(node)
             case ast.Call():
                 return self._call(node)
             case ast.Name(name):
@@ -197,6 +231,21 @@ class _Compiler(ast.NodeTransformer):
             self.references.append(reference)
         function = ast.Name(f"_{self.references.index(reference)}", ast.Load())
         return ast.copy_location(ast.Call(function, [ast.Name(row, ast.Load())], []), node)
+
+    def _compare(self, node: ast.Compare) -> ast.expr:
+        """`a < b == c` as `a < b and b == c`, of which what `_COMPARED` has are calls."""
+        values = [self.visit(value) for value in (node.left, *node.comparators)]
+        pairs = zip(node.ops, values, values[1:], strict=False)
+        tests = [ast.copy_location(self._pair(*pair), node) for pair in pairs]
+        return tests[0] if len(tests) == 1 else ast.copy_location(ast.BoolOp(ast.And(), tests), node)
+
+    def _pair(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr:
+        self.visit(operator)
+        if type(operator) not in _COMPARED:
+            return ast.Compare(left, [operator], [right])
+        function, so = _COMPARED[type(operator)]
+        call = ast.Call(ast.Name(function.__name__, ast.Load()), [left, right], [])
+        return call if so else ast.UnaryOp(ast.Not(), call)
 
     def _call(self, node: ast.Call) -> ast.expr:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):

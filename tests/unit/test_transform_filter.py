@@ -116,6 +116,10 @@ def test_a_filter_never_guesses() -> None:
     assert "NoneType" in undecided("row.amount < 3", after=nulls).found
     assert "says None" in undecided("row.flag", after=nulls).found
     assert "says 'paid'" in undecided("row.state").found
+    assert "'paid' is compared with 1" in undecided("row.state == 1").found
+    assert "'paid' is compared with 1" in undecided("op == 'c' != row.state != 1").found
+    assert "'paid' is sought in (1, 2)" in undecided("row.state not in (1, 2)").found
+    assert passes("row.state in (1, 'paid', None)")
     assert "ZeroDivisionError" in undecided("row.amount / 0 > 3").found
     assert passes("row.amount is None or row.amount < 3", after=nulls)
     assert not passes("row.state == 'paid'", after=nulls)

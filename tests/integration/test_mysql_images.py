@@ -171,4 +171,4 @@ def test_dates_that_no_calendar_has(every_mysql: MySql, every_mysql_database: st
                 column.value(field)
             assert as_epoch.value(field) == 0
     ((_, pairs),) = log.rows(every_mysql_database, TypeOptions(zero_dates="null"))
-    assert pairs == [(None, [None, None, None])] * 3
+    assert pairs == [(None, (None, None, None))] * 3

@@ -15,7 +15,7 @@ from collections import Counter
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalOperation
+from aiokafka.errors import IllegalOperation, InvalidTxnState
 from aiokafka.producer import sender as aiokafka_sender
 
 from tailrace.clients.kafka.access import Access
@@ -281,7 +281,8 @@ class Producer:
             error = task.exception() or error
         # What a coordinator refuses, as for a right that is missing, ends the transaction beside the sending.
         transaction = self._producer._txn_manager.wait_for_transaction_end()
-        if isinstance(error, IllegalOperation) and transaction is not None and _has_failed(transaction):
+        is_victim = isinstance(error, IllegalOperation | InvalidTxnState)
+        if is_victim and transaction is not None and _has_failed(transaction):
             error = transaction.exception() or error
         return translate(error, doing, where=self._where)
 

@@ -27,7 +27,7 @@ ENGINE: Final = code(
     "told from an insert.",
 )
 
-_LOOKS: Final = (0.0, 0.1, 0.2, 0.4, 0.8)  # seconds before each
+_LOOKS: Final = (0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4)  # seconds before each
 _SHOWN: Final = 5  # names in a line
 _MEANT: Final = (
     "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "

@@ -76,7 +76,7 @@ def _json(record: logging.LogRecord) -> str:
 
 
 def _logfmt(record: logging.LogRecord) -> str:
-    return " ".join(f"{name}={_quoted(value)}" for name, value in _fields(record).items())
+    return " ".join(f"{name}={_quoted(value)}" for name, value in _redacted(_fields(record)).items())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _quoted(value: object) -> str:
     """As logfmt has it: quoted where a blank, a quote or an equals sign is in it."""
     if value is None:
         return ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else redact(str(value))
     if not _UNSAFE.search(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -31,6 +31,18 @@ def test_what_is_of_use_to_developers_alone_is_not_told(capsys: pytest.CaptureFi
     ]
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_password_in_a_line_is_hidden(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the text, in a value by name, and in what a library logs."""
+    log_to_stderr(json=as_json)
+    url = "postgresql://app:gehe1m@127.0.0.1/shop"
+    Logger("tailrace.test").warning(f"lost {url}", where=url, several=[url])
+    logging.getLogger("library").warning("no answer from %s", url)
+    told = capsys.readouterr().err
+    assert told.count("127.0.0.1") == 4
+    assert "gehe1m" not in told
+
+
 def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody looks between the loss of a connection and its return, nor between its attempts."""
     status = PipelineStatus("orders", sinks={"orders/log": SinkStatus("orders/log")})

@@ -1,0 +1,124 @@
+"""How far one connection has read its log. No I/O.
+
+Two things move: the place behind the newest event, and what is executed, which goes on with each commit.
+Without GTIDs both are places in files, and what is executed goes on behind whatever holds no transaction too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.mysql import refusals
+from connectors.mysql.binlog.event import ARTIFICIAL
+from connectors.mysql.binlog.gtid import GtidPosition
+from connectors.mysql.binlog.messages import Gtid, Place
+from connectors.mysql.in_doubt import InDoubt
+from connectors.mysql.open_transaction import OpenTransaction
+from connectors.mysql.position import BinlogPosition, Executed, FilePlace, Proof, number
+from tailrace.errors import Gap, Malformed
+
+
+class Progress:
+    """Of a connection that is resumed at a position, with the log of this server (see `Proof`)."""
+
+    def __init__(self, resume: BinlogPosition, server: str) -> None:
+        self.executed: Executed = resume.executed
+        """Up to the last commit's end, or the idle position behind it."""
+        self.number = number(resume.executed)
+        """Of `executed`."""
+        self.proof = resume.proof
+        """Where the last transaction of `executed` stands."""
+        self.sought = resume if resume.inside else None
+        """The position inside of the transaction that is next, until that has begun."""
+        self.by_file: Final = isinstance(resume.executed, FilePlace)
+        """Positions are files and offsets, as transactions have no GTIDs."""
+        self.file = ""
+        """That is read; empty until the server has told it."""
+        self.offset = 0
+        """Behind the newest event that told where it ends."""
+        self.size = 0
+        """Bytes of the event that is being read."""
+        self._server = server
+        self._begun: int | None = None  # when the file was, where positions are files and offsets
+
+    @property
+    def where(self) -> str:
+        """The place, for an error."""
+        return f"binary log {self.file}:{self.offset}"
+
+    def begin_of(self, place: Place) -> int:
+        """Where an event begins; inside of a compressed transaction, and where MariaDB does not tell, the
+        last place that is known."""
+        return place.end - self.size if place.end else self.offset
+
+    def passed(self, place: Place) -> bool:
+        """Go on to behind an event. Whether it stands in the file, and tells where it ends."""
+        if place.end and not place.flags & ARTIFICIAL:
+            self.offset = place.end
+            return True
+        return False
+
+    def moved(self, file: str, offset: int) -> None:
+        """The log goes on at another place, behind the end of a transaction."""
+        self.file, self.offset = file, offset
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing that is due stands before the place."""
+        if self.by_file and self.sought is None:
+            place = FilePlace(self.file, self.offset)
+            if place.number > self.number:
+                self._reach(place)
+
+    def begun(self, timestamp: int, *, resting: bool) -> None:
+        """The file was begun then, in seconds since the epoch. `resting`: before whatever is due."""
+        if self.by_file and timestamp:
+            self._begun = timestamp
+            if resting and self.sought is None:
+                self.proof = Proof(self.file, self.offset, self._server, begun=timestamp)
+
+    def announced(self, gtid: Gtid, begin: int) -> Executed:
+        """A transaction begins at this offset that was not executed before. What is executed with it; without
+        GTIDs that is told by its end. Stop for one that cannot follow, Gap for another than the one that is
+        sought."""
+        sought, executed, name = self.sought, self.executed, gtid.gtid
+        if isinstance(executed, FilePlace):
+            place = FilePlace(self.file, begin)
+            if sought is not None and place != sought.executed:
+                raise self.not_found_again(sought, f"the next transaction begins at {place}")
+            self._reach(place)
+            return place
+        if name is None:
+            raise refusals.anonymous(self.where)
+        behind = executed.beyond(name)
+        if behind is None:
+            raise refusals.repeated(name, self.where, mariadb=isinstance(executed, GtidPosition))
+        if sought is not None and name != sought.transaction:
+            raise self.not_found_again(sought, f"the next transaction is {name}")
+        return behind
+
+    def behind(self, opened: OpenTransaction) -> Executed:
+        """What is executed with a transaction, of which the newest event is the last."""
+        return FilePlace(self.file, self.offset) if self.by_file else opened.behind
+
+    def ended(self, opened: OpenTransaction) -> None:
+        """A transaction is executed."""
+        gtid = opened.gtid.gtid
+        self._reach(self.behind(opened))
+        begin = None if gtid is None else opened.begin
+        self.proof = Proof(self.file, self.offset, self._server, begin, gtid or "", self._begun)
+
+    def position(self, in_doubt: InDoubt) -> BinlogPosition:
+        """Of the last commit. `in_doubt`: XA transactions that are."""
+        return BinlogPosition(self.executed, proof=self.proof, in_doubt=in_doubt)
+
+    def out_of_order(self, found: str) -> Malformed:
+        """The error of what does not follow on what was read."""
+        return refusals.out_of_order(found, self.where)
+
+    def not_found_again(self, sought: BinlogPosition, found: str) -> Gap:
+        """The error of a transaction that is not as it was."""
+        return refusals.not_found_again(sought, found, self.where)
+
+    def _reach(self, executed: Executed) -> None:
+        self.executed, self.number = executed, number(executed)

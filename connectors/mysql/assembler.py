@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from connectors.mysql import meaning, refusals, untold
-from connectors.mysql.binlog.event import TEMPORARY
+from connectors.mysql.binlog.event import ARTIFICIAL, TEMPORARY
 from connectors.mysql.binlog.gtid import GtidPosition
 from connectors.mysql.binlog.messages import (
     Format,
@@ -55,6 +55,9 @@ from tailrace.events import (
 _BATCH_BYTES: Final = 1024 * 1024
 _ENDS: Final = frozenset((Meaning.XA_COMMIT, Meaning.XA_ROLLBACK))
 
+_End: TypeAlias = Xid | Query | XaPrepare
+"""What a transaction may end with."""
+
 
 class Assembler:
     """Of one connection, which the server was asked for from `resume` on.
@@ -88,7 +91,7 @@ class Assembler:
         self._handed_out = self._progress.number
         self._announced: OpenTransaction | None = None  # its GTID was told, and nothing of it yet
         self._open: OpenTransaction | None = None
-        self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
+        self._ending: _End | None = None  # of a compressed transaction: its commit, until its end is read
         self._maps: dict[int, Version | None] = {}
         self._waiting = Waiting(resume)
         self._spool = self._waiting.spool()
@@ -115,9 +118,11 @@ class Assembler:
         decode, handlers, progress = self._decode, _HANDLERS, self._progress
         try:
             for event in events:
-                progress.size = len(event)
                 for message in decode(event):
-                    full = handlers[type(message)](self, message)
+                    kind = type(message)
+                    if kind is not Heartbeat:  # which tells of a place without being there
+                        progress.read(message.place, len(event))
+                    full = handlers[kind](self, message)
                     if full is not None:
                         yield from full
         except OSError as error:  # of the file of a transaction
@@ -169,7 +174,7 @@ class Assembler:
         progress, waiting = self._progress, self._waiting
         if self._open is not None or self._announced is not None:
             raise self._out_of_order(f"{gtid.gtid or 'a transaction'} begins before the one before it ends")
-        begin = progress.begin_of(gtid.place)
+        begin = progress.begin
         repeated = waiting.rereads and waiting.repeats(gtid, FilePlace(progress.file, begin))
         behind = progress.executed if repeated else progress.announced(gtid, begin)
         opened = OpenTransaction(gtid, begin, begin, behind, self._spool)
@@ -178,7 +183,6 @@ class Assembler:
         self._announced = opened
         if gtid.begins:
             self._begin(None)
-        progress.passed(gtid.place)
 
     def _begin(self, thread: int | None) -> OpenTransaction:
         opened, progress = self._announced, self._progress
@@ -195,18 +199,14 @@ class Assembler:
         opened = self._open
         if opened is None or not opened.passing:
             self._maps[map.id] = self._tables.version(map)
-        self._passed(map.place)
 
     def _rows(self, rows: Rows) -> None:
         opened = self._open
         if opened is None:
             raise self._out_of_order("rows outside of a transaction")
         opened.ordinal += 1
-        if not opened.passing:
-            self._keep(opened, rows)
-        self._progress.passed(rows.place)
-
-    def _keep(self, opened: OpenTransaction, rows: Rows) -> None:
+        if opened.passing:
+            return
         try:
             version = self._maps[rows.table_id]
         except KeyError:
@@ -215,11 +215,7 @@ class Assembler:
         if rows.ends_statement:
             opened.query = ""
         if version is not None and rows.op in version.delivers:
-            opened.keep(version, self._progress.begin_of(rows.place), rows, query)
-
-    def _xid(self, xid: Xid) -> Iterator[Batch] | None:
-        self._progress.passed(xid.place)
-        return self._commit(xid.place)
+            opened.keep(version, self._progress.begin, rows, query)
 
     def _query(self, query: Query) -> Iterator[Batch] | None:
         statement = meaning.read(query.sql)
@@ -228,7 +224,7 @@ class Assembler:
             if opened is not None:
                 opened.thread = query.thread
             else:
-                self._begin(query.thread).frame = self._progress.begin_of(query.place)
+                self._begin(query.thread).frame = self._progress.begin
         elif what is Meaning.CHANGE and not self._repeats and may_change(query, self._tables.filter):
             raise refusals.as_statement(query, self._progress.where)
         elif opened is None:
@@ -236,8 +232,7 @@ class Assembler:
         elif what is Meaning.COMMIT or what is Meaning.ROLLBACK:
             if what is Meaning.ROLLBACK:
                 opened.roll_back()
-            self._progress.passed(query.place)
-            return self._commit(query.place)
+            return self._commit(query)
         elif what is Meaning.SAVEPOINT:
             opened.savepoint(statement.name)
         elif what is Meaning.ROLLBACK_TO:
@@ -247,7 +242,6 @@ class Assembler:
                 raise self._out_of_order(f"{shortened(query.sql)}: {error}") from None
         elif what in _ENDS:
             raise self._out_of_order(f"{shortened(query.sql)} inside of a transaction")
-        self._progress.passed(query.place)
         return None
 
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch] | None:
@@ -256,24 +250,23 @@ class Assembler:
         if self._announced is None:
             if not progress.by_file:
                 raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
-            self._passed(query.place)  # without GTIDs, and from a server that announces nothing
+            self._rest(query)  # without GTIDs, and from a server that announces nothing
             return None
         if what is Meaning.UNTOLD and not self._announced.repeated:
             untold.tell(query, statement, self._tables, progress.where)
-        opened, offset = self._begin(query.thread), progress.begin_of(query.place)
-        opened.frame = offset
-        progress.passed(query.place)
+        opened = self._begin(query.thread)
+        opened.frame = progress.begin
         if opened.repeated:
             pass  # whatever it is
         elif what in _ENDS:
             opened.ends = statement.name
             if what is Meaning.XA_COMMIT:
-                self._waiting.commit(opened, progress.file, offset, progress.behind(opened))
+                self._waiting.commit(opened, progress.file, opened.frame, progress.behind(opened))
         elif what is Meaning.TRUNCATE and not query.place.flags & TEMPORARY:
-            self._truncate(opened, query, statement, offset)
-        return self._commit(query.place)
+            self._truncate(opened, query, statement)
+        return self._commit(query)
 
-    def _truncate(self, opened: OpenTransaction, query: Query, statement: Statement, offset: int) -> None:
+    def _truncate(self, opened: OpenTransaction, query: Query, statement: Statement) -> None:
         schema, name = statement.schema or query.schema, statement.name
         if self._folded:
             schema, name = schema.lower(), name.lower()
@@ -284,39 +277,41 @@ class Assembler:
         if opened.ordinal > opened.delivered:
             transaction = self._transaction(opened, query.place)
             self._delivery.begin(transaction, opened.begin)
-            self._delivery.truncate(version, transaction, offset, len(query.sql))
-            self._delivery.end(opened.ordinal, offset)
+            self._delivery.truncate(version, transaction, opened.frame, len(query.sql))
+            self._delivery.end(opened.ordinal, opened.frame)
 
     def _prepare(self, prepare: XaPrepare) -> Iterator[Batch] | None:
         if self._open is None:
             raise self._out_of_order("a prepared XA transaction that has not begun")
         if not prepare.one_phase:
             self._open.prepares = prepare.xid.decode("ascii", "replace")
-        self._progress.passed(prepare.place)
-        return self._commit(prepare.place)
+        return self._commit(prepare)
 
     def _payload_end(self, end: PayloadEnd) -> Iterator[Batch] | None:
-        self._passed(end.place)
-        place, self._ending = self._ending, None
-        if place is None:
+        self._rest(end)
+        commit, self._ending = self._ending, None
+        if commit is None:
             return None
-        return self._commit(msgspec.structs.replace(place, end=self._progress.offset))
+        place = msgspec.structs.replace(commit.place, end=self._progress.offset)
+        return self._commit(msgspec.structs.replace(commit, place=place))
 
     def _statement(self, statement: RowsQuery) -> None:
         if self._queries and self._open is not None:
             self._open.query = delivered(statement.sql)
-        self._passed(statement.place)
+        self._rest(statement)
 
     def _format(self, format: Format) -> None:
         resting = self._between and not self._waiting.rereads
         self._progress.begun(format.place.timestamp, resting=resting)
-        self._passed(format.place)
+        self._rest(format)
 
     def _incident(self, incident: Incident) -> None:
         raise refusals.incident(incident, self._progress.where)
 
-    def _nothing(self, message: KnownGtids | Ignorable) -> None:
-        self._passed(message.place)
+    def _rest(self, message: Message) -> None:
+        """An event that belongs to no transaction, unless one is open."""
+        if self._between and message.place.end and not message.place.flags & ARTIFICIAL:
+            self._progress.rest()
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
         """The server has sent all it has."""
@@ -342,18 +337,13 @@ class Assembler:
         reading = self._open or self._announced
         return reading is not None and reading.repeated
 
-    def _passed(self, place: Place) -> None:
-        """Go on to behind an event that ends no transaction."""
-        if self._progress.passed(place) and self._between:
-            self._progress.rest()
-
-    def _commit(self, place: Place) -> Iterator[Batch] | None:
+    def _commit(self, end: _End) -> Iterator[Batch] | None:
         """The transaction has ended: its changes are delivered, unless it is prepared."""
-        opened, progress = self._open, self._progress
+        opened, progress, place = self._open, self._progress, end.place
         if opened is None:
             raise self._out_of_order("a commit outside of a transaction")
         if progress.by_file and not place.end:  # compressed: where the next one begins is not known yet
-            self._ending = place
+            self._ending = end
             return None
         if opened.repeated:
             self._waiting.prepare_again(opened, progress.file)
@@ -365,7 +355,7 @@ class Assembler:
             raise progress.not_found_again(sought, found)
         if opened.prepares:
             self._waiting.prepare(opened, progress.executed, progress.file, place.timestamp)
-        elif opened.spool:
+        elif opened.versions:
             return self._deliver(opened, place)
         self._end(opened)
         return None
@@ -384,7 +374,7 @@ class Assembler:
                 transaction, told = self._transaction(opened, place, query), query
             delivery.rows(versions[version], transaction, ordinal, offset if at is None else at, rows)
         opened.spool.clear()
-        delivery.end(opened.ordinal, self._progress.begin_of(place))
+        delivery.end(opened.ordinal, self._progress.begin)
         self._end(opened)
         if delivery.size >= _BATCH_BYTES:
             yield self._batch(more=True)
@@ -435,7 +425,7 @@ _Handler: TypeAlias = Callable[[Assembler, Any], Iterator[Batch] | None]
 _HANDLERS: Final[Mapping[type[Message], _Handler]] = {
     Rows: Assembler._rows,
     TableMap: Assembler._table,
-    Xid: Assembler._xid,
+    Xid: Assembler._commit,
     Gtid: Assembler._gtid,
     Query: Assembler._query,
     Heartbeat: Assembler._heartbeat,
@@ -445,7 +435,7 @@ _HANDLERS: Final[Mapping[type[Message], _Handler]] = {
     PayloadEnd: Assembler._payload_end,
     Format: Assembler._format,
     RowsQuery: Assembler._statement,
-    KnownGtids: Assembler._nothing,
-    Ignorable: Assembler._nothing,
+    KnownGtids: Assembler._rest,
+    Ignorable: Assembler._rest,
 }
 """What is done about each kind of message; the batches that become full by it."""

@@ -35,28 +35,28 @@ class Progress:
         self.file = ""
         """That is read; empty until the server has told it."""
         self.offset = 0
-        """Behind the newest event that told where it ends."""
-        self.size = 0
-        """Bytes of the event that is being read."""
+        """Behind the newest event that tells where it ends: the one that is being read, mostly."""
+        self.begin = 0
+        """Where that event begins; inside of a compressed transaction, and where MariaDB does not tell, the
+        last place that is known."""
         self._server = server
         self._begun: int | None = None  # when the file was, where positions are files and offsets
 
     @property
     def where(self) -> str:
-        """The place, for an error."""
-        return f"binary log {self.file}:{self.offset}"
+        """Of the event that is being read, for an error."""
+        return f"binary log {self.file}:{self.begin}"
 
-    def begin_of(self, place: Place) -> int:
-        """Where an event begins; inside of a compressed transaction, and where MariaDB does not tell, the
-        last place that is known."""
-        return place.end - self.size if place.end else self.offset
-
-    def passed(self, place: Place) -> bool:
-        """Go on to behind an event. Whether it stands in the file, and tells where it ends."""
-        if place.end and not place.flags & ARTIFICIAL:
-            self.offset = place.end
-            return True
-        return False
+    def read(self, place: Place, size: int) -> None:
+        """An event of so many bytes is read: go on to behind it, where it tells that and stands in the
+        file."""
+        end = place.end
+        if not end:
+            self.begin = self.offset
+            return
+        self.begin = end - size
+        if not place.flags & ARTIFICIAL:
+            self.offset = end
 
     def moved(self, file: str, offset: int) -> None:
         """The log goes on at another place, behind the end of a transaction."""
@@ -75,7 +75,7 @@ class Progress:
         if self.by_file and timestamp:
             self._begun = timestamp
             if resting and self.sought is None:
-                self.proof = Proof(self.file, self.offset, self._server, begun=timestamp)
+                self.proof = Proof(self.file, self.begin, self._server, begun=timestamp)
 
     def announced(self, gtid: Gtid, begin: int) -> Executed:
         """A transaction begins at this offset that was not executed before. What is executed with it; without
@@ -103,10 +103,11 @@ class Progress:
 
     def ended(self, opened: OpenTransaction) -> None:
         """A transaction is executed."""
-        gtid = opened.gtid.gtid
-        self._reach(self.behind(opened))
+        gtid, file, offset = opened.gtid.gtid, self.file, self.offset
+        executed = self.executed = FilePlace(file, offset) if self.by_file else opened.behind
+        self.number = number(executed)
         begin = None if gtid is None else opened.begin
-        self.proof = Proof(self.file, self.offset, self._server, begin, gtid or "", self._begun)
+        self.proof = Proof(file, offset, self._server, begin, gtid or "", self._begun)
 
     def position(self, in_doubt: InDoubt) -> BinlogPosition:
         """Of the last commit. `in_doubt`: XA transactions that are."""

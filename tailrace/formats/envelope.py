@@ -7,7 +7,7 @@ log.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
@@ -113,7 +113,7 @@ class Envelope:
         milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
         committed = (milliseconds, microseconds, nanoseconds)
         own = [
-            value if type(value) is int else source_value(value) if value is not None else "null"
+            _template_text(value) if type(value) is str else source_value(value)
             for value in map(source.get, self._own)
         ]
         sequence = source_value(source.get("sequence"))
@@ -171,6 +171,12 @@ def source_value(value: int | str | None) -> int | str:
         return value
     if isinstance(value, Verbatim):
         return json_string(str(value)).decode()
+    return _template_text(value)
+
+
+@lru_cache(maxsize=256)
+def _template_text(value: str) -> str:
+    """Of a text that may hold placeholders. Most fields are the same in many transactions."""
     if (mark := _MARKS.get(value)) is not None:
         return mark
     text = json_string(value).decode()

@@ -148,10 +148,7 @@ class GtidSet:
         """With one more transaction; itself where it holds that already. Raises ValueError if that is no
         GTID."""
         if gtid == self._next:
-            grown = GtidSet(self._base, self.count + 1)
-            grown._whole = None
-            grown._go_on(self._source, self._last + 1)
-            return grown
+            return self._with_next()
         source, number = split(gtid)
         sources = self._sources
         found = sources.get(source, ())
@@ -165,8 +162,17 @@ class GtidSet:
     def beyond(self, gtid: str) -> GtidSet | None:
         """With a transaction that it does not hold; None where it does. Raises ValueError if that is no
         GTID."""
+        if gtid == self._next:
+            return self._with_next()
         grown = self.add(gtid)
         return None if grown is self else grown
+
+    def _with_next(self) -> GtidSet:
+        grown = GtidSet.__new__(GtidSet)
+        grown._base, grown._whole = self._base, None
+        grown._go_on(self._source, self._last + 1)
+        grown.count = self.count + 1
+        return grown
 
     def __or__(self, other: GtidSet) -> GtidSet:
         """What either holds."""

@@ -37,20 +37,14 @@ from connectors.mysql.binlog.messages import (
 from connectors.mysql.delivery import Delivery
 from connectors.mysql.meaning import Meaning, Statement, may_change
 from connectors.mysql.open_transaction import OpenTransaction
-from connectors.mysql.position import NUMBER_WIDTH, BinlogPosition, FilePlace, SourceBlock, place_in
+from connectors.mysql.position import BinlogPosition, FilePlace
 from connectors.mysql.progress import Progress
 from connectors.mysql.queries import delivered
 from connectors.mysql.refusals import shortened
 from connectors.mysql.tables import Tables, Version
 from connectors.mysql.waiting import Waiting
 from tailrace.errors import Malformed
-from tailrace.events import (
-    OFFSET_PLACEHOLDER,
-    ROW_PLACEHOLDER,
-    Batch,
-    Transaction,
-    Verbatim,
-)
+from tailrace.events import Batch, Transaction
 
 _BATCH_BYTES: Final = 1024 * 1024
 _ENDS: Final = frozenset((Meaning.XA_COMMIT, Meaning.XA_ROLLBACK))
@@ -87,6 +81,7 @@ class Assembler:
         self._tables = tables
         self._folded = folded
         self._queries = queries
+        self._told = tables.boundaries is not None
         self._progress = Progress(resume, server)
         self._handed_out = self._progress.number
         self._announced: OpenTransaction | None = None  # its GTID was told, and nothing of it yet
@@ -110,8 +105,7 @@ class Assembler:
     @property
     def place(self) -> FilePlace | None:
         """How far the server's log was read. None: it has not said where it begins."""
-        progress = self._progress
-        return FilePlace(progress.file, progress.offset) if progress.file else None
+        return self._progress.place
 
     def feed(self, events: Iterable[bytes]) -> Iterator[Batch]:
         """Read events; the batches that become full on the way, of about 1 MiB."""
@@ -150,22 +144,15 @@ class Assembler:
 
     def _batch(self, *, more: bool = False) -> Batch:
         events, size = self._delivery.take()
-        progress = self._progress
-        position, timestamp, commit = None, None, True
-        if events:
-            last = events[-1]
-            timestamp = last.transaction.timestamp
-            if int(last.transaction.position) == progress.number:  # of what is not executed yet
-                position, commit = place_in(last.transaction, last.ordinal), False
-        if position is None:
-            position = progress.position(self._waiting.in_doubt)
-            self._handed_out = progress.number
+        position = self._progress.position(events[-1] if events else None, self._waiting.in_doubt)
+        if not position.inside:
+            self._handed_out = self._progress.number
         return Batch(
             events,
             position.document(),
-            commit=commit,
+            commit=not position.inside,
             size=size if events else 0,
-            timestamp=timestamp,
+            timestamp=events[-1].transaction.timestamp if events else None,
             more=more,
         )
 
@@ -394,27 +381,8 @@ class Assembler:
         self._maps.clear()
 
     def _transaction(self, opened: OpenTransaction, place: Place, query: str = "") -> Transaction:
-        gtid, progress = opened.gtid, self._progress
-        block = SourceBlock(
-            sequence=None,
-            server_id=gtid.place.server_id,
-            gtid=gtid.gtid,
-            file=progress.file,
-            pos=OFFSET_PLACEHOLDER,
-            row=ROW_PLACEHOLDER,
-            thread=opened.thread,
-            query=Verbatim(query) if query else None,
-        )
-        block.executed, block.proof = progress.executed, progress.proof
-        block.in_doubt = self._waiting.in_doubt
-        told = (gtid.gtid or f"file={progress.file},pos={opened.frame}") if self._tables.boundaries else None
-        return Transaction(
-            gtid.gtid or f"{progress.file}:{opened.begin}",
-            str(progress.number).zfill(NUMBER_WIDTH),
-            place.timestamp * 1_000_000 if gtid.committed is None else gtid.committed,
-            block,
-            told,
-        )
+        in_doubt = self._waiting.in_doubt
+        return self._progress.transaction(opened, place, in_doubt, query, told=self._told)
 
     def _out_of_order(self, found: str) -> Malformed:
         return self._progress.out_of_order(found)

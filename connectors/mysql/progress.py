@@ -14,8 +14,18 @@ from connectors.mysql.binlog.gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid, Place
 from connectors.mysql.in_doubt import InDoubt
 from connectors.mysql.open_transaction import OpenTransaction
-from connectors.mysql.position import BinlogPosition, Executed, FilePlace, Proof, number
+from connectors.mysql.position import (
+    NUMBER_WIDTH,
+    BinlogPosition,
+    Executed,
+    FilePlace,
+    Proof,
+    SourceBlock,
+    number,
+    place_in,
+)
 from tailrace.errors import Gap, Malformed
+from tailrace.events import OFFSET_PLACEHOLDER, ROW_PLACEHOLDER, Event, Transaction, Verbatim
 
 
 class Progress:
@@ -41,6 +51,11 @@ class Progress:
         last place that is known."""
         self._server = server
         self._begun: int | None = None  # when the file was, where positions are files and offsets
+
+    @property
+    def place(self) -> FilePlace | None:
+        """How far the log was read. None: the server has not said where it begins."""
+        return FilePlace(self.file, self.offset) if self.file else None
 
     @property
     def where(self) -> str:
@@ -109,8 +124,36 @@ class Progress:
         begin = None if gtid is None else opened.begin
         self.proof = Proof(file, offset, self._server, begin, gtid or "", self._begun)
 
-    def position(self, in_doubt: InDoubt) -> BinlogPosition:
-        """Of the last commit. `in_doubt`: XA transactions that are."""
+    def transaction(
+        self, opened: OpenTransaction, end: Place, in_doubt: InDoubt, query: str, *, told: bool
+    ) -> Transaction:
+        """A transaction that is the next to be executed, and ends here, for its changes, or for those that
+        come from one statement. `in_doubt`: XA transactions before it. `told`: its begin and end are."""
+        name, file = opened.gtid.gtid, self.file
+        block = SourceBlock(
+            sequence=None,
+            server_id=opened.gtid.place.server_id,
+            gtid=name,
+            file=file,
+            pos=OFFSET_PLACEHOLDER,
+            row=ROW_PLACEHOLDER,
+            thread=opened.thread,
+            query=Verbatim(query) if query else None,
+        )
+        block.executed, block.proof, block.in_doubt = self.executed, self.proof, in_doubt
+        committed = opened.gtid.committed
+        return Transaction(
+            name or f"{file}:{opened.begin}",
+            str(self.number).zfill(NUMBER_WIDTH),
+            end.timestamp * 1_000_000 if committed is None else committed,
+            block,
+            (name or f"file={file},pos={opened.frame}") if told else None,
+        )
+
+    def position(self, newest: Event | None, in_doubt: InDoubt) -> BinlogPosition:
+        """Behind an event, where its transaction is not executed yet; else of the last commit."""
+        if newest is not None and int(newest.transaction.position) == self.number:
+            return place_in(newest.transaction, newest.ordinal)
         return BinlogPosition(self.executed, proof=self.proof, in_doubt=in_doubt)
 
     def out_of_order(self, found: str) -> Malformed:

@@ -43,7 +43,6 @@ from connectors.mysql.queries import delivered
 from connectors.mysql.refusals import shortened
 from connectors.mysql.tables import Tables, Version
 from connectors.mysql.waiting import Waiting
-from tailrace.errors import Malformed
 from tailrace.events import Batch, Transaction
 
 _BATCH_BYTES: Final = 1024 * 1024
@@ -81,9 +80,9 @@ class Assembler:
         self._tables = tables
         self._folded = folded
         self._queries = queries
-        self._told = tables.boundaries is not None
-        self._progress = Progress(resume, server)
-        self._handed_out = self._progress.number
+        self.progress: Final = Progress(resume, server)
+        """How far the log has been read."""
+        self._handed_out = self.progress.number
         self._announced: OpenTransaction | None = None  # its GTID was told, and nothing of it yet
         self._open: OpenTransaction | None = None
         self._ending: _End | None = None  # of a compressed transaction: its commit, until its end is read
@@ -93,23 +92,13 @@ class Assembler:
         self._delivery = Delivery(resume.reached, tables.boundaries)
 
     @property
-    def number(self) -> int:
-        """Of the last commit's end, or of the idle position behind it."""
-        return self._progress.number
-
-    @property
     def in_transaction(self) -> bool:
         """Between a transaction's begin and its end."""
         return self._open is not None
 
-    @property
-    def place(self) -> FilePlace | None:
-        """How far the server's log was read. None: it has not said where it begins."""
-        return self._progress.place
-
     def feed(self, events: Iterable[bytes]) -> Iterator[Batch]:
         """Read events; the batches that become full on the way, of about 1 MiB."""
-        decode, handlers, progress = self._decode, _HANDLERS, self._progress
+        decode, handlers, progress = self._decode, _HANDLERS, self.progress
         try:
             for event in events:
                 for message in decode(event):
@@ -128,7 +117,7 @@ class Assembler:
         None if there are no events and no commit has been passed since then. A batch without events is a
         position alone: how often these are wanted is the caller's business.
         """
-        if not self._delivery and self._progress.number == self._handed_out:
+        if not self._delivery and self.progress.number == self._handed_out:
             return None
         return self._batch()
 
@@ -144,9 +133,9 @@ class Assembler:
 
     def _batch(self, *, more: bool = False) -> Batch:
         events, size = self._delivery.take()
-        position = self._progress.position(events[-1] if events else None, self._waiting.in_doubt)
+        position = self.progress.position(events[-1] if events else None, self._waiting.in_doubt)
         if not position.inside:
-            self._handed_out = self._progress.number
+            self._handed_out = self.progress.number
         return Batch(
             events,
             position.document(),
@@ -158,9 +147,11 @@ class Assembler:
 
     def _gtid(self, gtid: Gtid) -> None:
         """A transaction's GTID, or that it has none."""
-        progress, waiting = self._progress, self._waiting
+        progress, waiting = self.progress, self._waiting
         if self._open is not None or self._announced is not None:
-            raise self._out_of_order(f"{gtid.gtid or 'a transaction'} begins before the one before it ends")
+            raise self.progress.out_of_order(
+                f"{gtid.gtid or 'a transaction'} begins before the one before it ends"
+            )
         begin = progress.begin
         repeated = waiting.rereads and waiting.repeats(gtid, FilePlace(progress.file, begin))
         behind = progress.executed if repeated else progress.announced(gtid, begin)
@@ -172,9 +163,9 @@ class Assembler:
             self._begin(None)
 
     def _begin(self, thread: int | None) -> OpenTransaction:
-        opened, progress = self._announced, self._progress
+        opened, progress = self._announced, self.progress
         if opened is None:
-            raise self._out_of_order("a transaction that was not announced")
+            raise self.progress.out_of_order("a transaction that was not announced")
         self._open, self._announced = opened, None
         opened.thread = thread
         if progress.sought is not None and not opened.repeated:
@@ -190,19 +181,21 @@ class Assembler:
     def _rows(self, rows: Rows) -> None:
         opened = self._open
         if opened is None:
-            raise self._out_of_order("rows outside of a transaction")
+            raise self.progress.out_of_order("rows outside of a transaction")
         opened.ordinal += 1
         if opened.passing:
             return
         try:
             version = self._maps[rows.table_id]
         except KeyError:
-            raise self._out_of_order(f"rows of table number {rows.table_id}, which was not told") from None
+            raise self.progress.out_of_order(
+                f"rows of table number {rows.table_id}, which was not told"
+            ) from None
         query = opened.query
         if rows.ends_statement:
             opened.query = ""
         if version is not None and rows.op in version.delivers:
-            opened.keep(version, self._progress.begin, rows, query)
+            opened.keep(version, self.progress.begin, rows, query)
 
     def _query(self, query: Query) -> Iterator[Batch] | None:
         statement = meaning.read(query.sql)
@@ -211,9 +204,9 @@ class Assembler:
             if opened is not None:
                 opened.thread = query.thread
             else:
-                self._begin(query.thread).frame = self._progress.begin
+                self._begin(query.thread).frame = self.progress.begin
         elif what is Meaning.CHANGE and not self._repeats and may_change(query, self._tables.filter):
-            raise refusals.as_statement(query, self._progress.where)
+            raise refusals.as_statement(query, self.progress.where)
         elif opened is None:
             return self._standalone(query, statement)
         elif what is Meaning.COMMIT or what is Meaning.ROLLBACK:
@@ -226,17 +219,17 @@ class Assembler:
             try:
                 opened.roll_back_to(statement.name)
             except ValueError as error:
-                raise self._out_of_order(f"{shortened(query.sql)}: {error}") from None
+                raise self.progress.out_of_order(f"{shortened(query.sql)}: {error}") from None
         elif what in _ENDS:
-            raise self._out_of_order(f"{shortened(query.sql)} inside of a transaction")
+            raise self.progress.out_of_order(f"{shortened(query.sql)} inside of a transaction")
         return None
 
     def _standalone(self, query: Query, statement: Statement) -> Iterator[Batch] | None:
         """A transaction of one statement: DDL, or the end of an XA transaction that was prepared."""
-        progress, what = self._progress, statement.meaning
+        progress, what = self.progress, statement.meaning
         if self._announced is None:
             if not progress.by_file:
-                raise self._out_of_order(f"{shortened(query.sql)} outside of a transaction")
+                raise self.progress.out_of_order(f"{shortened(query.sql)} outside of a transaction")
             self._rest(query)  # without GTIDs, and from a server that announces nothing
             return None
         if what is Meaning.UNTOLD and not self._announced.repeated:
@@ -269,7 +262,7 @@ class Assembler:
 
     def _prepare(self, prepare: XaPrepare) -> Iterator[Batch] | None:
         if self._open is None:
-            raise self._out_of_order("a prepared XA transaction that has not begun")
+            raise self.progress.out_of_order("a prepared XA transaction that has not begun")
         if not prepare.one_phase:
             self._open.prepares = prepare.xid.decode("ascii", "replace")
         return self._commit(prepare)
@@ -279,7 +272,7 @@ class Assembler:
         commit, self._ending = self._ending, None
         if commit is None:
             return None
-        place = msgspec.structs.replace(commit.place, end=self._progress.offset)
+        place = msgspec.structs.replace(commit.place, end=self.progress.offset)
         return self._commit(msgspec.structs.replace(commit, place=place))
 
     def _statement(self, statement: RowsQuery) -> None:
@@ -289,29 +282,29 @@ class Assembler:
 
     def _format(self, format: Format) -> None:
         resting = self._between and not self._waiting.rereads
-        self._progress.begun(format.place.timestamp, resting=resting)
+        self.progress.begun(format.place.timestamp, resting=resting)
         self._rest(format)
 
     def _incident(self, incident: Incident) -> None:
-        raise refusals.incident(incident, self._progress.where)
+        raise refusals.incident(incident, self.progress.where)
 
     def _rest(self, message: Message) -> None:
         """An event that belongs to no transaction, unless one is open."""
         if self._between and message.place.end and not message.place.flags & ARTIFICIAL:
-            self._progress.rest()
+            self.progress.rest()
 
     def _heartbeat(self, heartbeat: Heartbeat) -> None:
         """The server has sent all it has."""
-        if self._between and heartbeat.file == self._progress.file:
-            self._progress.moved(heartbeat.file, heartbeat.position)
+        if self._between and heartbeat.file == self.progress.file:
+            self.progress.moved(heartbeat.file, heartbeat.position)
 
     def _rotate(self, rotate: Rotate) -> None:
         if not self._between:
             found = "another file begins inside of a transaction"
-            if isinstance(self._progress.executed, GtidPosition):  # MySQL mends its log after a crash
-                raise refusals.cut_off(found, self._progress.where)
-            raise self._out_of_order(found)
-        self._progress.moved(rotate.file, rotate.position)
+            if isinstance(self.progress.executed, GtidPosition):  # MySQL mends its log after a crash
+                raise refusals.cut_off(found, self.progress.where)
+            raise self.progress.out_of_order(found)
+        self.progress.moved(rotate.file, rotate.position)
 
     @property
     def _between(self) -> bool:
@@ -326,9 +319,9 @@ class Assembler:
 
     def _commit(self, end: _End) -> Iterator[Batch] | None:
         """The transaction has ended: its changes are delivered, unless it is prepared."""
-        opened, progress, place = self._open, self._progress, end.place
+        opened, progress, place = self._open, self.progress, end.place
         if opened is None:
-            raise self._out_of_order("a commit outside of a transaction")
+            raise self.progress.out_of_order("a commit outside of a transaction")
         if progress.by_file and not place.end:  # compressed: where the next one begins is not known yet
             self._ending = end
             return None
@@ -361,7 +354,7 @@ class Assembler:
                 transaction, told = self._transaction(opened, place, query), query
             delivery.rows(versions[version], transaction, ordinal, offset if at is None else at, rows)
         opened.spool.clear()
-        delivery.end(opened.ordinal, self._progress.begin)
+        delivery.end(opened.ordinal, self.progress.begin)
         self._end(opened)
         if delivery.size >= _BATCH_BYTES:
             yield self._batch(more=True)
@@ -370,7 +363,7 @@ class Assembler:
         """The transaction is executed."""
         if opened.ends:
             self._waiting.end(opened.ends)
-        self._progress.ended(opened)
+        self.progress.ended(opened)
         self._leave(opened)
 
     def _leave(self, opened: OpenTransaction) -> None:
@@ -381,11 +374,8 @@ class Assembler:
         self._maps.clear()
 
     def _transaction(self, opened: OpenTransaction, place: Place, query: str = "") -> Transaction:
-        in_doubt = self._waiting.in_doubt
-        return self._progress.transaction(opened, place, in_doubt, query, told=self._told)
-
-    def _out_of_order(self, found: str) -> Malformed:
-        return self._progress.out_of_order(found)
+        told = self._tables.boundaries is not None
+        return self.progress.transaction(opened, place, self._waiting.in_doubt, query, told=told)
 
 
 _Handler: TypeAlias = Callable[[Assembler, Any], Iterator[Batch] | None]

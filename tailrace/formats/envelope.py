@@ -116,10 +116,17 @@ class Envelope:
             _template_text(value) if type(value) is str else source_value(value)
             for value in map(source.get, self._own)
         ]
-        sequence = source_value(source.get("sequence"))
-        block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
+        sequence, block_of = source.get("sequence"), transaction.block
+        block = (
+            milliseconds,
+            "null" if sequence is None else source_value(sequence),
+            microseconds,
+            nanoseconds,
+            *own,
+            "null" if block_of is None else _block(block_of),
+        )
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return Surroundings(whole.encode(), ordered=transaction.block is not None)
+        return Surroundings(whole.encode(), ordered=block_of is not None)
 
     @cached_property
     def message_key(self) -> bytes:
@@ -151,11 +158,9 @@ class Envelope:
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
 
 
-def _block(transaction: Transaction) -> str:
-    """The block `transaction`."""
-    if transaction.block is None:
-        return "null"
-    return f'{{"id":{source_value(transaction.block)},{ORDER.decode()}}}'
+def _block(id: str) -> str:
+    """The block `transaction` with this id."""
+    return f'{{"id":{source_value(id)},{ORDER.decode()}}}'
 
 
 def _text(text: str) -> str:

@@ -110,8 +110,8 @@ class Envelope:
             template = self._templates[op] = self._template(op)
         source = transaction.source
         microseconds = transaction.timestamp
-        milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
-        committed = (milliseconds, microseconds, nanoseconds)
+        committed = (str(microseconds // 1000), str(microseconds), str(microseconds * 1000))
+        milliseconds = committed[0]
         own = [
             _template_text(value) if type(value) is str else source_value(value)
             for value in map(source.get, self._own)
@@ -120,8 +120,7 @@ class Envelope:
         block = (
             milliseconds,
             "null" if sequence is None else source_value(sequence),
-            microseconds,
-            nanoseconds,
+            *committed[1:],
             *own,
             "null" if block_of is None else _block(block_of),
         )

@@ -149,9 +149,8 @@ class Assembler:
         """A transaction's GTID, or that it has none."""
         progress, waiting = self.progress, self._waiting
         if self._open is not None or self._announced is not None:
-            raise self.progress.out_of_order(
-                f"{gtid.gtid or 'a transaction'} begins before the one before it ends"
-            )
+            name = gtid.gtid or "a transaction"
+            raise progress.out_of_order(f"{name} begins before the one before it ends")
         begin = progress.begin
         repeated = waiting.rereads and waiting.repeats(gtid, FilePlace(progress.file, begin))
         behind = progress.executed if repeated else progress.announced(gtid, begin)
@@ -165,7 +164,7 @@ class Assembler:
     def _begin(self, thread: int | None) -> OpenTransaction:
         opened, progress = self._announced, self.progress
         if opened is None:
-            raise self.progress.out_of_order("a transaction that was not announced")
+            raise progress.out_of_order("a transaction that was not announced")
         self._open, self._announced = opened, None
         opened.thread = thread
         if progress.sought is not None and not opened.repeated:
@@ -179,23 +178,22 @@ class Assembler:
             self._maps[map.id] = self._tables.version(map)
 
     def _rows(self, rows: Rows) -> None:
-        opened = self._open
+        opened, progress = self._open, self.progress
         if opened is None:
-            raise self.progress.out_of_order("rows outside of a transaction")
+            raise progress.out_of_order("rows outside of a transaction")
         opened.ordinal += 1
         if opened.passing:
             return
         try:
             version = self._maps[rows.table_id]
         except KeyError:
-            raise self.progress.out_of_order(
-                f"rows of table number {rows.table_id}, which was not told"
-            ) from None
+            found = f"rows of table number {rows.table_id}, which was not told"
+            raise progress.out_of_order(found) from None
         query = opened.query
         if rows.ends_statement:
             opened.query = ""
         if version is not None and rows.op in version.delivers:
-            opened.keep(version, self.progress.begin, rows, query)
+            opened.keep(version, progress.begin, rows, query)
 
     def _query(self, query: Query) -> Iterator[Batch] | None:
         statement = meaning.read(query.sql)

@@ -51,24 +51,25 @@ class Surroundings:
     numbers, its offset, row, index and order, in place of `OFFSET`, `ROW`, `INDEX` and `ORDER`. Not safe for
     use from several threads at once."""
 
-    __slots__ = ("_offset", "_ordered", "_pieces", "_rows")
+    __slots__ = ("_offset", "_ordered", "_pieces", "_rows", "_whole")
 
     def __init__(self, whole: bytes, *, ordered: bool) -> None:
-        self._pieces = whole.split(OFFSET)
+        self._whole = whole
+        self._pieces = None if ROW in whole else whole.split(OFFSET)
         self._ordered = ordered or INDEX in whole
         self._offset = -1  # that `_rows` is made for
-        self._rows: list[bytes] | None = [] if ROW in whole else None  # cut where the row goes
+        self._rows: list[bytes] = []  # cut where the row goes
 
     def of(self, change: Change) -> bytes:
         """Those of a change."""
-        rows = self._rows
-        if rows is None:
-            around = (b"%d" % change.offset).join(self._pieces)
+        pieces = self._pieces
+        if pieces is not None:
+            around = (b"%d" % change.offset).join(pieces)
         else:
             if change.offset != self._offset:  # of all rows of a wire message it is the same
                 self._offset = change.offset
-                rows = self._rows = (b"%d" % change.offset).join(self._pieces).split(ROW)
-            around = (b"%d" % (change.index // ROW_INDEXES)).join(rows)
+                self._rows = self._whole.replace(OFFSET, b"%d" % change.offset).split(ROW)
+            around = (b"%d" % (change.index // ROW_INDEXES)).join(self._rows)
         if self._ordered:
             around = around.replace(INDEX, b"%d" % change.index)
             if change.order is not None:

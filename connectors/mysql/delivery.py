@@ -47,7 +47,8 @@ class Delivery:
         """Add the changes of a row event; none of them if one cannot be read: Malformed, NotReady."""
         pairs = version.read(rows)
         first = len(self._events)
-        self._tell(version, transaction, ordinal)
+        if version not in self._told:
+            self._tell(version, transaction, ordinal)
         table, op = version.table, rows.op
         append = self._events.append
         if op != "u":
@@ -65,15 +66,18 @@ class Delivery:
         self.size += len(rows.data)
         if query := transaction.source["query"]:
             self.size += len(pairs) * len(str(query))  # it stands in each of them
-        self._order(first)
+        if self._ordering is not None:
+            self._order(first, self._ordering)
 
     def truncate(self, version: Version, transaction: Transaction, offset: int, size: int) -> None:
         """Add that a table was emptied, by a statement of so many bytes that is a transaction of its own."""
         first = len(self._events)
-        self._tell(version, transaction, 1)
+        if version not in self._told:
+            self._tell(version, transaction, 1)
         self._events.append(Change("t", version.table, transaction, 1, 0, offset, (None, None)))
         self.size += size
-        self._order(first)
+        if self._ordering is not None:
+            self._order(first, self._ordering)
 
     def take(self) -> tuple[Sequence[Event], int]:
         """Everything, and its size; nothing is left."""
@@ -81,15 +85,12 @@ class Delivery:
         self._events, self.size = [], 0
         return taken
 
-    def _order(self, first: int) -> None:
-        """Give the events from this one on their orders, where these are wanted."""
-        if self._ordering is not None:
-            self._events[first:] = self._ordering.ordered(self._events[first:])
+    def _order(self, first: int, ordering: Ordering) -> None:
+        """Give the events from this one on their orders."""
+        self._events[first:] = ordering.ordered(self._events[first:])
 
     def _tell(self, version: Version, transaction: Transaction, ordinal: int) -> None:
         """The table's version before its first change."""
-        if version in self._told:
-            return
         self._told.add(version)
         # Told on an earlier connection, but behind what is resumed from: it may not have arrived.
         if version.announced is None or version.announced > self._reached:

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from connectors.mysql.binlog.messages import Gtid, Rows
-from connectors.mysql.position import BinlogPosition
+from connectors.mysql.position import BinlogPosition, Executed
 from connectors.mysql.spool import Mark, Spool
 from connectors.mysql.tables import Version
 
 
-class OpenTransaction:
+class OpenTransaction(msgspec.Struct):
     """The transaction that is being read. What is undone in the log itself is taken out."""
 
-    __slots__ = (
-        "at",
-        "begin",
-        "delivered",
-        "ends",
-        "frame",
-        "gtid",
-        "ordinal",
-        "prepares",
-        "query",
-        "savepoints",
-        "sought",
-        "spool",
-        "thread",
-        "versions",
-    )
+    gtid: Gtid
+    begin: int  # offset of its GTID event
+    frame: int  # of the BEGIN behind it, or of what stands in its place
+    behind: Executed  # what is executed with it; without GTIDs where it begins
+    spool: Spool
+    repeated: bool = False  # it was read before …
+    passing: bool = False  # … and has no rows that are wanted
+    thread: int | None = None
+    sought: BinlogPosition | None = None  # the position in it from which the stream is resumed
+    delivered: int = 0  # row events that are dropped
+    ordinal: int = 0  # of its newest row event
+    query: str = ""  # the statement that the next rows come from, where it is wanted
+    versions: list[Version] = []  # a list of its own, as msgspec makes it
+    savepoints: dict[str, Mark] = {}
+    prepares: str = ""  # the XA transaction whose rows it has
+    ends: str = ""  # the XA transaction that was prepared before
+    at: int | None = None  # where all of its changes stand; None: where their row events do
 
-    def __init__(
-        self, gtid: Gtid, begin: int, sought: BinlogPosition | None, spool: Spool, thread: int | None
-    ) -> None:
-        self.gtid = gtid
-        self.begin = begin  # offset of its GTID event
-        self.frame = begin  # of the BEGIN behind it, or of what stands in its place
-        self.sought = sought  # the position in it from which the stream is resumed
-        self.delivered = sought.ordinal if sought else 0  # row events that are dropped
-        self.spool = spool
-        self.thread = thread
-        self.ordinal = 0  # of its newest row event
-        self.query = ""  # the statement that the next rows come from, where it is wanted
-        self.versions: list[Version] = []
-        self.savepoints: dict[str, Mark] = {}
-        self.prepares = ""  # the XA transaction whose rows it has
-        self.ends = ""  # the XA transaction that was prepared before
-        self.at: int | None = None  # where all of its changes stand; None: where their row events do
+    def resume(self, sought: BinlogPosition) -> None:
+        """Drop what stands before a position in it."""
+        self.sought, self.delivered = sought, sought.ordinal
 
     def keep(self, version: Version, begin: int, rows: Rows, query: str) -> None:
         """Its newest row event, which begins at this offset, and the statement that it comes from. Raises

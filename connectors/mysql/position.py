@@ -64,10 +64,15 @@ class FilePlace:
     @property
     def number(self) -> int:
         """The file's number, then the offset."""
-        matched = _FILE.fullmatch(self.file)
-        if matched is None:
-            raise ValueError(f"a file of a binary log ends with its number: {self.file!r}")
-        return int(matched[1]) * _FILE_STEP + self.offset
+        return _file_number(self.file) * _FILE_STEP + self.offset
+
+
+@lru_cache(maxsize=64)
+def _file_number(file: str) -> int:
+    matched = _FILE.fullmatch(file)
+    if matched is None:
+        raise ValueError(f"a file of a binary log ends with its number: {file!r}")
+    return int(matched[1])
 
 
 Executed: TypeAlias = GtidSet | GtidPosition | FilePlace
@@ -76,11 +81,7 @@ Executed: TypeAlias = GtidSet | GtidPosition | FilePlace
 
 def number(executed: Executed) -> int:
     """What orders positions of one stream."""
-    if isinstance(executed, GtidSet):
-        return executed.count
-    if isinstance(executed, GtidPosition):
-        return sum(last for _, _, last in executed.domains())
-    return executed.number
+    return executed.count if isinstance(executed, GtidSet) else executed.number
 
 
 def _before(executed: Executed, rows: Sequence[Prepared]) -> Executed:
@@ -269,10 +270,6 @@ class SourceBlock(dict[str, int | str | None]):
     executed: Executed
     proof: Proof | None
     in_doubt: InDoubt
-
-    def __init__(self, **fields: int | str | None) -> None:
-        super().__init__(fields)
-        self.in_doubt = NONE
 
 
 def place(event: Event) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from struct import Struct
 from typing import IO, Final, TypeAlias, final
 
@@ -76,18 +77,20 @@ class Spool:
 
     def __iter__(self) -> Iterator[Entry]:
         """Everything; nothing may be added meanwhile."""
-        yield from self._entries
-        if self._file is not None:
-            self._file.seek(0)
-            left = self._end
-            while left:
-                (size,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
-                yield _decode(self._file.read(size))
-                left -= _LENGTH.size + size
+        return iter(self._entries) if self._file is None else chain(self._entries, self._read(self._file))
+
+    def _read(self, file: IO[bytes]) -> Iterator[Entry]:
+        file.seek(0)
+        left = self._end
+        while left:
+            (size,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            yield _decode(file.read(size))
+            left -= _LENGTH.size + size
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries, self._size, self._end = [], 0, 0
+        self._entries.clear()
+        self._size = self._end = 0
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -102,7 +102,7 @@ class Stream:
             yield from self._assembler.feed(events)
         except TailraceError as error:
             self._failure = error
-        self._extent.read_to(self._assembler.place)
+        self._extent.read_to(self._assembler.progress.place)
 
     def _cut(self) -> Batch | None:
         """The next batch, if there is one whose time has come."""
@@ -129,7 +129,7 @@ class Stream:
     def _idle_due(self) -> float:
         """When an idle position may go out."""
         goal = self._goal.number
-        arrived = goal is not None and self._assembler.number >= goal
+        arrived = goal is not None and self._assembler.progress.number >= goal
         if arrived and not self._assembler.in_transaction:
             return -math.inf
         if self._idle is None:

@@ -1,4 +1,4 @@
-"""SQLite files that must survive a power cut: opened, recognised, written; their errors become policies.
+"""SQLite files that must survive a power cut: opened, recognised, written. `sqlite_faults`: what goes wrong.
 
 A file is in WAL mode: readers and one writer do not wait for each other, in one process or in several. It
 must lie on a disk of this machine, since its users share memory (https://sqlite.org/wal.html).
@@ -7,7 +7,6 @@ must lie on a disk of this machine, since its users share memory (https://sqlite
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -15,78 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tailrace.errors import Retry, Stop, TailraceError, UnknownOutcome, code
+from tailrace.clients.sqlite_faults import (
+    FOREIGN,
+    LOCKED,
+    MOVED,
+    NOT_WRITABLE,
+    OTHER_VERSION,
+    REMEDIES,
+    policies,
+    policy,
+    primary,
+)
+from tailrace.errors import Retry, Stop
 from tailrace.folders import make_folder, sync_folder
-
-LOCKED = code(
-    "TR-SQLITE-001",
-    "the file is locked",
-    "Another process holds the write lock of a SQLite file: it is in the middle of a commit, or was stopped "
-    "there. Writing waits until it lets go.",
-)
-FULL = code(
-    "TR-SQLITE-002",
-    "disk full",
-    "A SQLite file cannot grow. Nothing is lost: what was not committed is kept and written again.",
-)
-NOT_WRITABLE = code(
-    "TR-SQLITE-003",
-    "the file cannot be opened or written",
-    "A SQLite file, or the folder that it lies in, is missing, read-only or belongs to somebody else.",
-)
-DAMAGED = code(
-    "TR-SQLITE-004",
-    "damaged file",
-    "SQLite finds that a file's content contradicts itself. Nothing is written to it any more.",
-)
-FOREIGN = code(
-    "TR-SQLITE-005",
-    "not a file of tailrace",
-    "The path leads to a file that something else has written. It is left untouched.",
-)
-OTHER_VERSION = code(
-    "TR-SQLITE-006",
-    "a file of another version",
-    "The file has a layout that this version of tailrace does not know. It is left untouched.",
-)
-IO_ERROR = code(
-    "TR-SQLITE-007",
-    "input/output error",
-    "The operating system could not read or write a SQLite file: a failing disk, a quota, a limit on sizes.",
-)
-MOVED = code(
-    "TR-SQLITE-008",
-    "the file was moved or deleted",
-    "The path no longer leads to the open file. Going on would write what nobody finds again.",
-)
 
 _PATIENCE: Final = 2.0  # seconds to wait for the write lock before it is told as locked
 _WAL_BYTES: Final = 16 * 1024 * 1024  # the WAL's size at which it is copied into the file and begun anew
-_NO_ROOM: Final = 64 * 1024  # bytes: with less, what fails to grow fails for want of room
 _WAL_PATIENCE: Final = 0.1  # seconds that readers get to leave the WAL; else it grows by as much again
-
-_RETRIES: Final = {
-    sqlite3.SQLITE_BUSY: LOCKED,
-    sqlite3.SQLITE_PROTOCOL: LOCKED,
-    sqlite3.SQLITE_IOERR: IO_ERROR,
-}
-_STOPS: Final = {
-    sqlite3.SQLITE_READONLY: NOT_WRITABLE,
-    sqlite3.SQLITE_CANTOPEN: NOT_WRITABLE,
-    sqlite3.SQLITE_PERM: NOT_WRITABLE,
-    sqlite3.SQLITE_AUTH: NOT_WRITABLE,
-    sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_NOTADB: FOREIGN,
-}
-_REMEDIES: Final = {
-    LOCKED: "Nothing, if that process ends its commit soon. If it hangs or is stopped, continue or end it.",
-    FULL: "Free space on its file system; it goes on by itself.",
-    IO_ERROR: "Look into the system's log (dmesg), and at quotas and limits; it goes on once writing works.",
-    NOT_WRITABLE: "Make the folder and the file, with -wal and -shm beside it, readable and writable for "
-    "this user.",
-    DAMAGED: "Keep a copy, then restore the file from a backup or recover it with: sqlite3 FILE .recover",
-    FOREIGN: "Choose another path.",
-}
 
 
 @dataclass(frozen=True)
@@ -121,10 +65,10 @@ class SqliteFile:
         """
         _refuse_folder(path)
         real = _real(path)
-        with _policies(real.parent):
+        with policies(real.parent):
             make_folder(real.parent)
         created = not _exists(real)
-        with _policies(path):
+        with policies(path):
             connection = sqlite3.connect(real, timeout=_PATIENCE, isolation_level=None)
         file = cls(path, real, kind, connection)
         try:
@@ -136,7 +80,7 @@ class SqliteFile:
                 connection.execute("PRAGMA secure_delete = 0")  # pages given up need not be overwritten
                 connection.execute("PRAGMA wal_autocheckpoint = 0")  # see _bound_wal
             if created:
-                with _policies(path):
+                with policies(path):
                     sync_folder(real.parent)
             file._inode = _inode(real)
         except BaseException:
@@ -151,7 +95,7 @@ class SqliteFile:
         if not _exists(path):
             return None
         real = _real(path)
-        with _policies(path):
+        with policies(path):
             uri = f"{real.as_uri()}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
         file = cls(path, real, kind, connection)
@@ -225,7 +169,7 @@ class SqliteFile:
             raise Stop(
                 FOREIGN,
                 f"expected the {self.kind.title}, found another program's database",
-                _REMEDIES[FOREIGN],
+                REMEDIES[FOREIGN],
                 where=str(self.path),
             )
         if version != self.kind.version:
@@ -276,7 +220,7 @@ class SqliteFile:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.OperationalError as error:
                 # Durable it is already. A full disk is told by the write that needs the room.
-                if _primary(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                if primary(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
                     raise
             finally:
                 self.connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
@@ -297,8 +241,8 @@ class SqliteFile:
             raise self._policy(error, committing=committing) from error
 
     def _policy(self, error: sqlite3.Error, *, committing: bool = False) -> Exception:
-        if _primary(error) != sqlite3.SQLITE_BUSY:
-            return _policy(error, self.path, committing=committing)
+        if primary(error) != sqlite3.SQLITE_BUSY:
+            return policy(error, self.path, committing=committing)
         try:
             writers = "; ".join(self.kind.writers(self.connection))
         except sqlite3.Error:
@@ -307,63 +251,9 @@ class SqliteFile:
             LOCKED,
             f"another process holds the write lock of the {self.kind.title}"
             + (f"; those that wrote last: {writers}" if writers else ""),
-            _REMEDIES[LOCKED],
+            REMEDIES[LOCKED],
             where=str(self.path),
         )
-
-
-@contextlib.contextmanager
-def _policies(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _policy(error, path) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(str(error), path) from error
-        raise Stop(NOT_WRITABLE, str(error), _REMEDIES[NOT_WRITABLE], where=str(path)) from error
-
-
-def _policy(error: sqlite3.Error, path: Path, *, committing: bool = False) -> Exception:
-    """The error as one that has a policy; itself where it tells of a defect of ours."""
-    primary = _primary(error)
-    found = f"{error} ({error.sqlite_errorname})" if primary is not None else str(error)
-    kind: type[TailraceError]
-    # Where there is no room for the files beside it, SQLite tells that they cannot be opened or made larger.
-    helpless = primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and _has_no_room(path)
-    if primary == sqlite3.SQLITE_FULL or helpless:
-        return _full(found, path, committing=committing)
-    if primary in _RETRIES:
-        kind, code = UnknownOutcome if committing else Retry, _RETRIES[primary]
-    elif primary in _STOPS:
-        kind, code = Stop, _STOPS[primary]
-    else:
-        return error
-    return kind(code, found, _REMEDIES[code], where=str(path))
-
-
-def _full(found: str, path: Path, *, committing: bool = False) -> Retry:
-    kind = UnknownOutcome if committing else Retry
-    free, _ = _room(path)
-    return kind(FULL, f"{found}; {free} bytes free on its file system", _REMEDIES[FULL], where=str(path))
-
-
-def _has_no_room(path: Path) -> bool:
-    free, files = _room(path)
-    return free < _NO_ROOM or files == 0
-
-
-def _room(path: Path) -> tuple[int, int | None]:
-    """On the path's file system: free bytes, and how many more files there may be; None: no bound."""
-    existing = next(one for one in (path, *path.absolute().parents) if one.exists())
-    status = os.statvfs(existing)
-    return status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None
-
-
-def _primary(error: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; None for an error of the Python module."""
-    extended: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if extended is None else extended & 0xFF
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -378,7 +268,7 @@ def refuse_unwritable(path: Path) -> None:
         found = f"{existing if os.access(folder, os.W_OK) else folder} cannot be written"
     else:
         return
-    raise Stop(NOT_WRITABLE, found, _REMEDIES[NOT_WRITABLE], where=str(path))
+    raise Stop(NOT_WRITABLE, found, REMEDIES[NOT_WRITABLE], where=str(path))
 
 
 def _refuse_folder(path: Path) -> None:
@@ -393,7 +283,7 @@ def _real(path: Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
-    with _policies(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with policies(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.stat()
         return True
     return False

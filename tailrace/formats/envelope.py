@@ -7,7 +7,7 @@ log.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
@@ -51,24 +51,25 @@ class Surroundings:
     numbers, its offset, row, index and order, in place of `OFFSET`, `ROW`, `INDEX` and `ORDER`. Not safe for
     use from several threads at once."""
 
-    __slots__ = ("_offset", "_ordered", "_pieces", "_rows")
+    __slots__ = ("_offset", "_ordered", "_pieces", "_rows", "_whole")
 
     def __init__(self, whole: bytes, *, ordered: bool) -> None:
-        self._pieces = whole.split(OFFSET)
+        self._whole = whole
+        self._pieces = None if ROW in whole else whole.split(OFFSET)
         self._ordered = ordered or INDEX in whole
         self._offset = -1  # that `_rows` is made for
-        self._rows: list[bytes] | None = [] if ROW in whole else None  # cut where the row goes
+        self._rows: list[bytes] = []  # cut where the row goes
 
     def of(self, change: Change) -> bytes:
         """Those of a change."""
-        rows = self._rows
-        if rows is None:
-            around = (b"%d" % change.offset).join(self._pieces)
+        pieces = self._pieces
+        if pieces is not None:
+            around = (b"%d" % change.offset).join(pieces)
         else:
             if change.offset != self._offset:  # of all rows of a wire message it is the same
                 self._offset = change.offset
-                rows = self._rows = (b"%d" % change.offset).join(self._pieces).split(ROW)
-            around = (b"%d" % (change.index // ROW_INDEXES)).join(rows)
+                self._rows = self._whole.replace(OFFSET, b"%d" % change.offset).split(ROW)
+            around = (b"%d" % (change.index // ROW_INDEXES)).join(self._rows)
         if self._ordered:
             around = around.replace(INDEX, b"%d" % change.index)
             if change.order is not None:
@@ -110,16 +111,22 @@ class Envelope:
             template = self._templates[op] = self._template(op)
         source = transaction.source
         microseconds = transaction.timestamp
-        milliseconds, nanoseconds = microseconds // 1000, microseconds * 1000
-        committed = (milliseconds, microseconds, nanoseconds)
+        committed = (str(microseconds // 1000), str(microseconds), str(microseconds * 1000))
+        milliseconds = committed[0]
         own = [
-            value if type(value) is int else source_value(value) if value is not None else "null"
+            _template_text(value) if type(value) is str else source_value(value)
             for value in map(source.get, self._own)
         ]
-        sequence = source_value(source.get("sequence"))
-        block = (milliseconds, sequence, microseconds, nanoseconds, *own, _block(transaction))
+        sequence, block_of = source.get("sequence"), transaction.block
+        block = (
+            milliseconds,
+            "null" if sequence is None else source_value(sequence),
+            *committed[1:],
+            *own,
+            "null" if block_of is None else _block(block_of),
+        )
         whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return Surroundings(whole.encode(), ordered=transaction.block is not None)
+        return Surroundings(whole.encode(), ordered=block_of is not None)
 
     @cached_property
     def message_key(self) -> bytes:
@@ -151,11 +158,9 @@ class Envelope:
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
 
 
-def _block(transaction: Transaction) -> str:
-    """The block `transaction`."""
-    if transaction.block is None:
-        return "null"
-    return f'{{"id":{source_value(transaction.block)},{ORDER.decode()}}}'
+def _block(id: str) -> str:
+    """The block `transaction` with this id."""
+    return f'{{"id":{source_value(id)},{ORDER.decode()}}}'
 
 
 def _text(text: str) -> str:
@@ -171,6 +176,12 @@ def source_value(value: int | str | None) -> int | str:
         return value
     if isinstance(value, Verbatim):
         return json_string(str(value)).decode()
+    return _template_text(value)
+
+
+@lru_cache(maxsize=256)
+def _template_text(value: str) -> str:
+    """Of a text that may hold placeholders. Most fields are the same in many transactions."""
     if (mark := _MARKS.get(value)) is not None:
         return mark
     text = json_string(value).decode()

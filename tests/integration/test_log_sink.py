@@ -22,7 +22,7 @@ import pytest
 from sinks.log import LogSink
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients import sqlite as sqlite_client
-from tailrace.clients.sqlite import FULL, IO_ERROR, LOCKED
+from tailrace.clients.sqlite_faults import FULL, IO_ERROR, LOCKED
 from tailrace.errors import Retry
 from tailrace.failpoints import declared_failpoints
 from tailrace.log import Entry, Reader

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tailrace.checkpoint import Checkpoint
 from tailrace.clients import sqlite as sqlite_client
-from tailrace.clients.sqlite import (
+from tailrace.clients.sqlite import SqliteFile, refuse_unwritable
+from tailrace.clients.sqlite_faults import (
     DAMAGED,
     FOREIGN,
     FULL,
@@ -25,8 +26,6 @@ from tailrace.clients.sqlite import (
     MOVED,
     NOT_WRITABLE,
     OTHER_VERSION,
-    SqliteFile,
-    refuse_unwritable,
 )
 from tailrace.errors import Code, Fenced, Gap, Retry, Stop
 from tailrace.log import Entry, Reader, Retention, Writer, retention

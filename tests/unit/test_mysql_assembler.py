@@ -159,6 +159,15 @@ def test_a_log_out_of_order_is_refused(messages: list[Message], code: Code) -> N
     assert raised.value.code is code
 
 
+def test_an_error_names_the_place_of_its_event() -> None:
+    """Where a header tells it; in a transaction of MariaDB the last place that is known."""
+    rotate = Rotate(at(0, flags=ARTIFICIAL), "binlog.000001", 157)
+    for end, place in ((400, 400 - SIZE), (0, 237)):
+        with pytest.raises(TailraceError) as raised:
+            feed(assembler(executed()), rotate, begin(1, 237), rows(1, end=end))
+        assert raised.value.where == f"binary log binlog.000001:{place}"
+
+
 def test_a_number_of_mariadb_that_goes_back_is_refused() -> None:
     found = assembler(BinlogPosition(GtidPosition.parse("0-1-7,1-1-3")))
     [batch] = feed(

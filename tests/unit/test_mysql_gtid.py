@@ -37,6 +37,37 @@ def test_a_set_holds_what_was_added_and_nothing_else(found: set[str]) -> None:
     assert bool(result) is bool(found)
 
 
+@given(st.lists(st.tuples(st.sampled_from(SOURCES), st.integers(1, 12), st.integers(1, 4)), max_size=12))
+def test_a_set_that_grows_leaves_those_before_it_as_they_were(runs: list[tuple[str, int, int]]) -> None:
+    """As a log has them: the next of a source mostly, else of another source, in a hole, or for the second
+    time."""
+    held: list[str] = []
+    grown = [GtidSet()]
+    for source, first, length in runs:
+        for number in range(first, first + length):
+            gtid = f"{source}:{number}"
+            found = grown[-1].beyond(gtid)
+            if gtid in held:
+                assert found is None
+                assert grown[-1].add(gtid) is grown[-1]
+            else:
+                assert found == grown[-1].add(gtid)
+                assert found is not None
+                grown.append(found)
+                held.append(gtid)
+    for size, one in enumerate(grown):
+        assert one == GtidSet.parse(",".join(held[:size]))
+        assert one.count == size
+
+
+def test_a_source_ends_with_the_greatest_number() -> None:
+    last = GtidSet.parse(f"{A}:1-{GREATEST - 2}").add(f"{A}:{GREATEST - 1}").add(f"{A}:{GREATEST}")
+    assert str(last) == f"{A}:1-{GREATEST}"
+    for grow in (last.add, last.beyond):
+        with pytest.raises(ValueError, match="not a GTID"):
+            grow(f"{A}:{GREATEST + 1}")
+
+
 @given(members)
 def test_a_set_has_one_text_and_one_encoding(found: set[str]) -> None:
     result = made(found)
@@ -286,6 +317,8 @@ class TestPositions:
             assert (name in first) is (domain not in behind)
             assert first.add(name) == GtidPosition({**one, domain: (server, number)})
             assert name in first.add(name)
+            assert first.beyond(name) == (None if name in first else first.add(name))
+            assert first.number == sum(last for _, last in one.values())
 
     @given(st.dictionaries(st.integers(0, 3), st.tuples(st.integers(1, 2), st.integers(1, 3)), max_size=4))
     def test_a_position_is_its_text(self, domains: dict[int, tuple[int, int]]) -> None:

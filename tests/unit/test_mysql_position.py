@@ -9,6 +9,7 @@ import pytest
 
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.in_doubt import NONE
 from connectors.mysql.position import BinlogPosition, FilePlace, Proof, SourceBlock, after, before
 from tailrace.events import Batch, Change, Origin, SchemaChange, Table, Transaction
 
@@ -111,7 +112,7 @@ def test_other_texts_are_refused(text: str, flavor: Flavor) -> None:
 def transaction(number: int) -> Transaction:
     block = SourceBlock()
     done = f"{UUID}:1-{number}" if number else ""
-    block.executed, block.proof = gtids(done), PROOF
+    block.executed, block.proof, block.in_doubt = gtids(done), PROOF, NONE
     return Transaction(f"{UUID}:{number + 1}", f"{number:020d}", 1_000_000 * number, block)
 
 

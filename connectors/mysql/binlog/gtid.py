@@ -40,19 +40,38 @@ _interval: Final = struct.Struct("<qq")
 class GtidSet:
     """A set of MySQL's GTIDs. Text and binary form are the server's own.
 
-    A source is `uuid` or `uuid:tag`; each has transaction numbers from 1 on. Adding the next transaction of a
-    source costs a copy of the sources, not of their intervals.
+    A source is `uuid` or `uuid:tag`; each has transaction numbers from 1 on. Adding the next transaction of
+    the source that was added to last, as a log does nearly always, copies nothing: such sets share what they
+    grew from, and each knows how far its newest interval goes.
     """
 
-    __slots__ = ("_sources", "count")
+    __slots__ = ("_base", "_last", "_next", "_source", "_whole", "count")
 
     count: int
     """How many transactions."""
 
     def __init__(self, sources: Mapping[str, Intervals] | None = None, count: int | None = None) -> None:
         """Of intervals as `intervals.normalized` makes them, none empty; `parse` takes text."""
-        self._sources: Mapping[str, Intervals] = sources or {}
-        self.count = sum(map(intervals.count, self._sources.values())) if count is None else count
+        self._base: Mapping[str, Intervals] = sources or {}
+        self._whole: Mapping[str, Intervals] | None = self._base  # None: not made yet
+        self._source = ""  # whose last interval goes on up to `_last`
+        self._last = 0
+        self._next: str | None = None  # the transaction behind it
+        self.count = sum(map(intervals.count, self._base.values())) if count is None else count
+
+    @property
+    def _sources(self) -> Mapping[str, Intervals]:
+        whole = self._whole
+        if whole is None:
+            found = self._base[self._source]
+            whole = {**self._base, self._source: (*found[:-1], (found[-1][0], self._last))}
+            self._whole = whole
+        return whole
+
+    def _go_on(self, source: str, last: int) -> None:
+        """The last interval of this source ends with this number, and is about to grow."""
+        self._source, self._last = source, last
+        self._next = f"{source}:{last + 1}" if last < GREATEST else None
 
     @classmethod
     def parse(cls, text: str) -> GtidSet:
@@ -128,15 +147,32 @@ class GtidSet:
     def add(self, gtid: str) -> GtidSet:
         """With one more transaction; itself where it holds that already. Raises ValueError if that is no
         GTID."""
+        if gtid == self._next:
+            return self._with_next()
         source, number = split(gtid)
-        found = self._sources.get(source, ())
-        if found and found[-1][1] == number - 1:  # as nearly always: it is the next one
-            grown: Intervals = (*found[:-1], (found[-1][0], number))
-        elif intervals.contains(found, number):
+        sources = self._sources
+        found = sources.get(source, ())
+        if intervals.contains(found, number):
             return self
-        else:
-            grown = intervals.with_number(found, number)
-        return GtidSet({**self._sources, source: grown}, self.count + 1)
+        found = intervals.with_number(found, number)
+        grown = GtidSet({**sources, source: found}, self.count + 1)
+        grown._go_on(source, found[-1][1])
+        return grown
+
+    def beyond(self, gtid: str) -> GtidSet | None:
+        """With a transaction that it does not hold; None where it does. Raises ValueError if that is no
+        GTID."""
+        if gtid == self._next:
+            return self._with_next()
+        grown = self.add(gtid)
+        return None if grown is self else grown
+
+    def _with_next(self) -> GtidSet:
+        grown = GtidSet.__new__(GtidSet)
+        grown._base, grown._whole = self._base, None
+        grown._go_on(self._source, self._last + 1)
+        grown.count = self.count + 1
+        return grown
 
     def __or__(self, other: GtidSet) -> GtidSet:
         """What either holds."""
@@ -246,11 +282,15 @@ def format_uuid(raw: bytes) -> str:
 class GtidPosition:
     """The last transaction of each of MariaDB's domains."""
 
-    __slots__ = ("_domains",)
+    __slots__ = ("_domains", "number")
+
+    number: int
+    """The numbers of all domains together."""
 
     def __init__(self, domains: Mapping[int, tuple[int, int]] | None = None) -> None:
         """By domain: (server id, number)."""
         self._domains: Mapping[int, tuple[int, int]] = domains or {}
+        self.number = sum([number for _, number in self._domains.values()])
 
     @classmethod
     def parse(cls, text: str) -> GtidPosition:
@@ -319,6 +359,14 @@ class GtidPosition:
         """Behind one more transaction, which is the last of its domain then. Raises ValueError if that is no
         GTID."""
         domain, server, number = split_mariadb(gtid)
+        return GtidPosition({**self._domains, domain: (server, number)})
+
+    def beyond(self, gtid: str) -> GtidPosition | None:
+        """Behind a transaction to which its domain had not come; None where it had. Raises ValueError if that
+        is no GTID."""
+        domain, server, number = split_mariadb(gtid)
+        if domain in self._domains and number <= self._domains[domain][1]:
+            return None
         return GtidPosition({**self._domains, domain: (server, number)})
 
     def missing(self, other: GtidPosition) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
@@ -68,6 +69,7 @@ def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
     return read
 
 
+@lru_cache(maxsize=1024)
 def _masked(bits: bytes, used: int) -> bytes:
     """Without the bits of the last byte that stand for no column: servers leave them as they happen to be."""
     return bits[:-1] + bytes((bits[-1] & (1 << used) - 1,))

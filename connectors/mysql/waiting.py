@@ -33,6 +33,7 @@ class Waiting:
         self._again = Reread(resume)
         self._wanted: Prepared | None = None  # whose rows the transaction has that is being read
         self._prepared: dict[str, OpenTransaction] = {}  # those that were read, by XID
+        self._taken = 0  # bytes of their rows in memory
 
     def repeats(self, gtid: Gtid, begin: FilePlace) -> bool:
         """Whether a transaction that begins now was read before. For when `rereads`."""
@@ -50,8 +51,7 @@ class Waiting:
 
     def spool(self) -> Spool:
         """For the next transaction: it has the memory that those which are prepared leave."""
-        taken = sum(prepared.spool.memory for prepared in self._prepared.values())
-        return Spool(max(0, _SPOOL_BYTES - taken))
+        return Spool(max(0, _SPOOL_BYTES - self._taken))
 
     def prepare(self, opened: OpenTransaction, executed: Executed, file: str, since: int) -> None:
         """The transaction is prepared: its rows wait for the one that ends it. `executed` before it; `since`
@@ -64,7 +64,7 @@ class Waiting:
         if opened.spool:
             before = executed.last(gtid) if isinstance(executed, GtidPosition) else ""
             one = Prepared(xid, gtid, before, file, opened.begin, since)
-            self._prepared[xid] = opened
+            self._keep(xid, opened)
         self.in_doubt = self.in_doubt.add(one)
 
     def prepare_again(self, opened: OpenTransaction, file: str) -> None:
@@ -75,7 +75,7 @@ class Waiting:
         if opened.prepares != wanted.xid:
             found = "there the log has another transaction"
             raise refusals.rows_not_found_again(wanted, found, f"binary log {file}:{opened.begin}")
-        self._prepared[wanted.xid] = opened
+        self._keep(wanted.xid, opened)
         here = msgspec.structs.replace(wanted, file=file, begin=opened.begin)
         self.in_doubt = self.in_doubt.found(here if opened.spool else Prepared(wanted.xid))
 
@@ -84,7 +84,7 @@ class Waiting:
         one's rows. PreparedBefore where these stand before all that was read, Gap where they did not come
         again. `behind`: what is executed with it."""
         xid = opened.ends
-        if (prepared := self._prepared.pop(xid, None)) is not None:
+        if (prepared := self._take(xid)) is not None:
             opened.take(prepared, offset)
             return
         one = self.in_doubt.get(xid)
@@ -105,6 +105,16 @@ class Waiting:
         for xid in [*self._prepared]:
             self._forget(xid)
 
+    def _keep(self, xid: str, opened: OpenTransaction) -> None:
+        self._prepared[xid] = opened
+        self._taken += opened.spool.memory
+
+    def _take(self, xid: str) -> OpenTransaction | None:
+        prepared = self._prepared.pop(xid, None)
+        if prepared is not None:
+            self._taken -= prepared.spool.memory
+        return prepared
+
     def _forget(self, xid: str) -> None:
-        if (prepared := self._prepared.pop(xid, None)) is not None:
+        if (prepared := self._take(xid)) is not None:
             prepared.spool.clear()

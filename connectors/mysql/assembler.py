@@ -110,7 +110,7 @@ class Assembler:
         self._gtid_at = 0  # where its event begins
         self._with_it: Executed = resume.executed  # what is executed once that is
         self._ending: Place | None = None  # of a compressed transaction: its commit, until its end is passed
-        self._waiting = Waiting(resume)
+        self._waiting = Waiting(resume, tables.mark)
         self._repeated = False  # the transaction that is being read was read before …
         self._passing = False  # … and has no rows that are wanted
         self._maps: dict[int, Version | None] = {}

@@ -2,8 +2,8 @@
 
 A log holds the rows of an XA transaction where it is prepared; whether they count it tells later, in a
 transaction of its own. Until then a position keeps which ones these are, and where their rows stand: by that
-they are read again after a restart. Of one without rows of captured tables nothing is read again; that it was
-prepared behind the pipeline's begin is known by its name alone. No I/O.
+they are read again after a restart. Of one without rows of captured tables nothing is read again, as long as
+the same ones are captured: its name is kept, and a mark of these. No I/O.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STEPS: Final = 1024
 
 _XID: Final = r"X'[0-9a-f]*',X'[0-9a-f]*',[0-9]+"
 _AT: Final = r"at ([^:\s/]+\.[0-9]{1,10}):([0-9]{1,12}) since ([0-9]{1,10})"
-_PREPARED: Final = re.compile(rf"({_XID})(?: (?:(\S+) )??(?:after (\S+) )?{_AT})?")
+_PREPARED: Final = re.compile(rf"({_XID})(?: of ([0-9a-f]{{8}})| (?:(\S+) )??(?:after (\S+) )?{_AT})?")
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -31,15 +31,20 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     file: str = ""  # in which it stands; empty: it has no rows of captured tables
     begin: int = 0  # offset of its GTID event
     since: int = 0  # when it was prepared, in seconds since the epoch
+    captured: str = ""  # where it has no rows: `Tables.mark` as they were read
 
     @property
     def has_rows(self) -> bool:
         """Whether rows of captured tables wait for its end."""
         return bool(self.file)
 
+    def is_known(self, captured: str) -> bool:
+        """Whether it has rows, or had none of the tables that are captured now."""
+        return self.has_rows or self.captured == captured
+
     def __str__(self) -> str:
         if not self.has_rows:
-            return self.xid
+            return f"{self.xid} of {self.captured}" if self.captured else self.xid
         gtid = f" {self.gtid}" if self.gtid else ""
         before = f" after {self.before}" if self.before else ""
         return f"{self.xid}{gtid}{before} at {self.file}:{self.begin} since {self.since}"
@@ -50,8 +55,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
         matched = _PREPARED.fullmatch(text)
         if matched is None:
             raise ValueError(f"not an XA transaction that is prepared: {text[:80]!r}")
-        xid, gtid, before, file, begin, since = matched.groups("")
-        return cls(xid, gtid, before, file, int(begin or 0), int(since or 0))
+        xid, captured, gtid, before, file, begin, since = matched.groups("")
+        return cls(xid, gtid, before, file, int(begin or 0), int(since or 0), captured)
 
 
 _Entry: TypeAlias = tuple[int, Prepared]  # how many were prepared before it, in the order of which they stand
@@ -129,9 +134,11 @@ class InDoubt:
         number, _ = self._all()[one.xid]
         return self._with(one.xid, (number, one))
 
-    def joined(self, others: Iterable[Prepared]) -> InDoubt:
-        """With others, as far as none of their name is among them."""
-        return InDoubt({one.xid: one for one in others} | {one.xid: one for one in self})
+    def joined(self, others: Iterable[Prepared], captured: str) -> InDoubt:
+        """With others, as far as none of their name is among them that is known while these tables are
+        captured."""
+        known = {one.xid: one for one in self if one.is_known(captured)}
+        return InDoubt({one.xid: one for one in self} | {one.xid: one for one in others} | known)
 
     def without(self, xid: str) -> InDoubt:
         """Behind the end of one."""

@@ -1,5 +1,6 @@
 """Which XA transactions are in doubt at a place of a server's log, as the files before it tell: those that
-were prepared before the position at which a pipeline began, of which its stream has read nothing."""
+were prepared before the position at which a pipeline began, of which its stream has read nothing, or while it
+captured other tables."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ class PreparedBefore(Stop):
         `behind`: what is executed with it."""
         super().__init__(
             PREPARED,
-            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, and the "
-            "server's log does not hold its rows any more",
+            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, or while it "
+            "captured other tables, and the server's log does not hold its rows any more",
             "Bring what it changed in captured tables to the targets by other means, then go on behind it: "
             f"tailrace offsets set FILE --at '{behind}'",
             where=f"binary log {begin}",

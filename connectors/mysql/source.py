@@ -251,7 +251,7 @@ class BinlogSource:
         for commit, earlier in self._earlier:
             if commit.is_due(found.executed):
                 read = [one for one in earlier if was_executed(one, found.executed)]
-                found = replace(found, in_doubt=found.in_doubt.joined(read))
+                found = replace(found, in_doubt=found.in_doubt.joined(read, self._tables.mark))
         if position in self._redelivered:
             return BinlogPosition(found.executed, proof=found.proof, in_doubt=found.in_doubt)
         return found

@@ -25,11 +25,13 @@ _SPOOL_BYTES: Final = 16 * 1024 * 1024  # of rows in memory, of all transactions
 class Waiting:
     """Of one connection, which the server was asked for from `resume.asked` on."""
 
-    def __init__(self, resume: BinlogPosition) -> None:
+    def __init__(self, resume: BinlogPosition, captured: str) -> None:
+        """`captured`: `Tables.mark`."""
         self.in_doubt: InDoubt = resume.in_doubt
         """What belongs to the position of the last commit."""
         self.rereads: bool = bool(resume.in_doubt.with_rows)
         """Whether what comes may have been read before."""
+        self._captured = captured
         self._again = Reread(resume)
         self._wanted: Prepared | None = None  # whose rows the transaction has that is being read
         self._prepared: dict[str, OpenTransaction] = {}  # those that were read, by XID
@@ -60,7 +62,7 @@ class Waiting:
         if self.in_doubt.get(xid) is not None:
             untold.ended(xid, FilePlace(file, opened.begin))
             self._forget(xid)
-        one = Prepared(xid)
+        one = Prepared(xid, captured=self._captured)
         if opened.spool:
             before = executed.last(gtid) if isinstance(executed, GtidPosition) else ""
             one = Prepared(xid, gtid, before, file, opened.begin, since)
@@ -77,18 +79,21 @@ class Waiting:
             raise refusals.rows_not_found_again(wanted, found, f"binary log {file}:{opened.begin}")
         self._keep(wanted.xid, opened)
         here = msgspec.structs.replace(wanted, file=file, begin=opened.begin)
-        self.in_doubt = self.in_doubt.found(here if opened.spool else Prepared(wanted.xid))
+        self.in_doubt = self.in_doubt.found(
+            here if opened.spool else Prepared(wanted.xid, captured=self._captured)
+        )
 
     def commit(self, opened: OpenTransaction, file: str, offset: int, behind: Executed) -> None:
         """The transaction, of which an event stands at this place, commits one that was prepared: it has that
-        one's rows. PreparedBefore where these stand before all that was read, Gap where they did not come
+        one's rows. PreparedBefore where these stand before all that was read, or were read while other tables
+        were captured, Gap where they did not come
         again. `behind`: what is executed with it."""
         xid = opened.ends
         if (prepared := self._take(xid)) is not None:
             opened.take(prepared, offset)
             return
         one = self.in_doubt.get(xid)
-        if one is None:
+        if one is None or not one.is_known(self._captured):
             begin = FilePlace(file, opened.begin)
             raise refusals.PreparedBefore(xid, opened.gtid.gtid or "", begin, behind)
         if one.has_rows:

@@ -214,6 +214,35 @@ async def test_those_that_were_prepared_before_the_pipeline_began(follower: Foll
         assert ids(await again.until()) == [5, 6, 2, 3]
 
 
+async def test_one_of_a_table_that_was_not_captured_as_it_was_prepared(follower: Follower) -> None:
+    """Is delivered whole by a run that captures it, and looked up for that; if nothing is new, nothing is."""
+    server, database = follower.server, follower.database
+    async with follower:
+        follower.sql("CREATE TABLE w (id int PRIMARY KEY)")
+        await follower.start()
+        prepare(follower, "a", "INSERT INTO w VALUES (1)")
+        prepare(follower, "b", insert(2), "INSERT INTO w VALUES (3)")
+        prepare(follower, "c", "INSERT INTO w VALUES (4)")
+        follower.sql("FLUSH BINARY LOGS", insert(5))
+        position = (await follower.until())[-1].end
+        await follower.resume(position)
+        commit(follower, "a")
+        assert ids(await follower.until()) == []
+    async with Follower(server, database, [f"{database}.t", f"{database}.w"]) as wider:
+        await wider.resume(position)
+        assert ids(await wider.until()) == [1]
+        commit(wider, "b")
+        batches = await wider.until()
+        assert ids(batches) == [2, 3]
+        assert [one.has_rows for one in BinlogPosition.from_document(batches[-1].end).in_doubt] == [True]
+    async with Follower(server, database, [f"{database}.t"]) as narrower:
+        await narrower.resume(batches[-1].end)
+        commit(narrower, "c")
+        assert ids(await narrower.until()) == []
+        await narrower.resume(position)
+        assert ids(await narrower.until()) == [2]
+
+
 async def test_one_whose_rows_are_not_in_the_log_any_more(follower: Follower) -> None:
     """Is refused where it is committed, behind what stands before it."""
     prepare(follower, "a", insert(1))

@@ -126,6 +126,16 @@ def test_one_that_is_prepared_again_stands_behind_the_others() -> None:
     assert both.without(B).with_rows == (a,)
 
 
+def test_what_was_captured_is_kept_with_one_without_rows() -> None:
+    """Else a run that captures more could not tell that it may have some."""
+    without = in_doubt(Prepared(A, captured="0a1b2c3d"), Prepared(B))
+    text = f"{A} of 0a1b2c3d; {B}"
+    assert (str(without), InDoubt.parse(text)) == (text, without)
+    looked_up = [Prepared(name, f"{UUID}:1", "", "binlog.000001", 4, 1) for name in (A, B)]
+    assert [one.has_rows for one in without.joined(looked_up, "0a1b2c3d")] == [False, True]
+    assert [one.has_rows for one in without.joined(looked_up, "ffffffff")] == [True, True]
+
+
 def test_each_position_keeps_its_own() -> None:
     """Whatever comes behind it, in whichever order they are looked into."""
     for seed in range(15):

@@ -240,7 +240,7 @@ class BinlogSource:
         if not found:
             raise commit
         where = [f"{one.file}:{one.begin}" for one in found if one.xid == commit.xid]
-        _log.info("an XA transaction was prepared before the pipeline began", xid=commit.xid, at=where[0])
+        _log.info("an XA transaction was found in the log before it", xid=commit.xid, at=where[0])
         self._earlier.append((commit, found))
         await self.close()
         await self.open(self._resumed)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from connectors.mysql import checks, retention, source
+from connectors.mysql import checks, lookup, retention, source
 from connectors.mysql.channel import PURGED
 from connectors.mysql.position import BinlogPosition
 from connectors.mysql.refusals import PREPARED
@@ -181,9 +181,13 @@ async def test_a_large_one_comes_in_pieces(follower: Follower) -> None:
     assert rest == [change.position for change in changes(batches[8:])]
 
 
-async def test_those_that_were_prepared_before_the_pipeline_began(follower: Follower) -> None:
+async def test_those_that_were_prepared_before_the_pipeline_began(
+    follower: Follower, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Are looked up in the log where the first of them is committed, and delivered; also by a second run from
-    the same place, and by one that goes on behind."""
+    the same place, and by one that goes on behind. That and how far it has come is logged."""
+    caplog.set_level("INFO", "connectors.mysql")
+    monkeypatch.setattr(lookup, "_TELL_SECONDS", 0.0001)
     prepare(follower, "ended", insert(1))
     commit(follower, "ended")
     prepare(follower, "a", insert(2), setting=compressed(follower))
@@ -200,6 +204,11 @@ async def test_those_that_were_prepared_before_the_pipeline_began(follower: Foll
         commit(follower, "a")
         batches = await follower.until()
         assert ids(batches) == [6, 2]
+        lines = [record.getMessage() for record in caplog.records]
+        [begin] = [at for at, line in enumerate(lines) if line.startswith("an XA transaction is looked for")]
+        assert f"X'{follower.database.encode().hex()}',X'61',1, files" in lines[begin]
+        assert lines[begin + 1].startswith("the XA transaction is looked for still")
+        assert "file binlog." in lines[begin + 1]
         waiting = BinlogPosition.from_document(batches[-1].end).in_doubt
         assert {xa.name_of(one.xid) for one in waiting} == {"b", "other"}
         assert [xa.name_of(one.xid) for one in waiting.with_rows] == ["b"]

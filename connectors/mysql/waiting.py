@@ -20,6 +20,7 @@ from connectors.mysql.reread import Reread
 from connectors.mysql.spool import Spool
 
 _SPOOL_BYTES: Final = 16 * 1024 * 1024  # of rows in memory, of all transactions that have not ended
+_LEAST_BYTES: Final = 4096  # … of each in any case: a process may not open a file for each of thousands
 
 
 class Waiting:
@@ -52,8 +53,8 @@ class Waiting:
         return self._wanted is not None
 
     def spool(self) -> Spool:
-        """For the next transaction: it has the memory that those which are prepared leave."""
-        return Spool(max(0, _SPOOL_BYTES - self._taken))
+        """For the next transaction: it has the memory that those which are prepared leave, or a little."""
+        return Spool(max(0, _SPOOL_BYTES - self._taken), _LEAST_BYTES)
 
     def prepare(self, opened: OpenTransaction, executed: Executed, file: str, since: int) -> None:
         """The transaction is prepared: its rows wait for the one that ends it. `executed` before it; `since`

@@ -291,14 +291,18 @@ class BinlogSource:
             raise
 
     async def _observe(self, stream: Stream, reading: Address) -> None:
-        """Look at the end of the server's log for the lag, and whether that still is the server to read."""
+        """Look at the end of the server's log for the lag, and whether that still is the log to read."""
         while True:
             await asyncio.sleep(_OBSERVE_SECONDS)
             try:
                 if (reason := await self._left(reading)) is not None:
                     stream.give_up(reason)
                     return
-                self._extent.listed(await self._catalogue.files())
+                read = stream.place
+                self._extent.listed(files := await self._catalogue.files())
+                if (reset := continuity.was_reset(read, files, str(reading))) is not None:
+                    stream.give_up(reset)
+                    return
             except TailraceError as error:  # what is wrong the stream will tell
                 _log.debug("the end of the log is not to be seen", error=str(error))
 

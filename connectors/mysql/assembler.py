@@ -87,7 +87,7 @@ class Assembler:
         self._open: OpenTransaction | None = None
         self._ending: _End | None = None  # of a compressed transaction: its commit, until its end is read
         self._maps: dict[int, Version | None] = {}
-        self._waiting = Waiting(resume)
+        self._waiting = Waiting(resume, tables.mark)
         self._spool = self._waiting.spool()
         self._delivery = Delivery(resume.reached, tables.boundaries)
 

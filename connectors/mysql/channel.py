@@ -56,7 +56,10 @@ CHECKSUM: Final = (
 
 # What the servers say of a position, in small letters.
 _PURGED: Final = ("purged", "could not find first log file")
-_AHEAD: Final = ("more gtids than", "is not in the master", "diverged", "impossible position", "> file size")
+_AHEAD: Final = (
+    "more gtids than", "is not in the master", "diverged", "impossible position", "> file size",
+    "could not find next log",  # of one that was reset while it was read
+)  # fmt: skip
 
 _HOST: Final = 60
 _REGISTER: Final = 0x15

@@ -36,6 +36,8 @@ OTHER_ORDER: Final = code(
     "another order than the log from which they were delivered. What a sink has cannot be told by counting.",
 )
 
+_FILE_BEGIN: Final = 4  # where a file's first event stands
+
 _PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
 _POLL_SECONDS: Final = 0.1
 
@@ -180,6 +182,17 @@ async def _check_proof(position: BinlogPosition, catalogue: Catalogue, server: S
             f"{proof.gtid} was read at {file}:{proof.begin}, where {there or 'no transaction'} stands now",
             where,
         )
+
+
+def was_reset(read: FilePlace | None, files: Sequence[LogFile], where: str) -> Diverged | None:
+    """The error of a log that ends before a place up to which it had been read when the files were listed.
+    The server tells a reader nothing of that until the new log is as long."""
+    if read is None or not files:
+        return None
+    newest = FilePlace(files[-1].name, max(files[-1].size, _FILE_BEGIN))
+    if read.number <= newest.number:
+        return None
+    return _ahead(f"the log was read to {read} and ends at {newest}", where)
 
 
 def check_order(batch: Batch, position: BinlogPosition, where: str) -> None:

@@ -1,5 +1,6 @@
 """Which XA transactions are in doubt at a place of a server's log, as the files before it tell: those that
-were prepared before the position at which a pipeline began, of which its stream has read nothing."""
+were prepared before the position at which a pipeline began, of which its stream has read nothing, or while it
+captured other tables."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.meaning import Meaning
 from connectors.mysql.position import FilePlace
 from tailrace.clients.mysql.address import Address
+from tailrace.logs import Logger
 from tailrace.worker_thread import WorkerThread
 
 _TYPE: Final = 4  # where an event says its type, behind its time
@@ -29,11 +31,15 @@ _TOLD_BY: Final = frozenset(
         EventType.TRANSACTION_PAYLOAD,
     )
 )  # fmt: skip
+_TELL_SECONDS: Final = 10.0
 _ENDS: Final = (Meaning.XA_COMMIT, Meaning.XA_ROLLBACK)
+
+_log: Final = Logger(__name__)
 
 
 class Lookup:
-    """Reads files from the newest back, until one transaction is found."""
+    """Reads files from the newest back, until one transaction is found. Many large files take long: what is
+    being read is logged."""
 
     def __init__(self, address: Address, flavor: Flavor, before: FilePlace) -> None:
         self._address = address
@@ -45,13 +51,21 @@ class Lookup:
     async def find(self, xid: str, files: Sequence[str]) -> Sequence[Prepared]:
         """Those that are in doubt, with the one of this name and all that were found beside it; none where
         the files, oldest first, do not hold that one. Errors are those of `file_events`."""
+        before = [file for file in reversed(files) if FilePlace(file, 0).number < self._before.number]
+        _log.info("an XA transaction is looked for in the log before it", xid=xid, files=len(before))
         thread = WorkerThread("mysql-lookup")
         try:
-            for file in reversed(files):
-                if FilePlace(file, 0).number < self._before.number:
-                    reading = asyncio.ensure_future(thread.call(self._read, file))
-                    found = await asyncio.shield(reading)
-                    self._known = {**found, **self._known}
+            for count, file in enumerate(before, 1):
+                reading = asyncio.ensure_future(thread.call(self._read, file))
+                while not (await asyncio.wait((reading,), timeout=_TELL_SECONDS))[0]:
+                    _log.info(
+                        "the XA transaction is looked for still",
+                        xid=xid,
+                        file=file,
+                        number=count,
+                        of=len(before),
+                    )
+                self._known = {**reading.result(), **self._known}
                 if self._known.get(xid) is not None:
                     return [one for one in self._known.values() if one is not None]
         finally:

@@ -87,13 +87,19 @@ def number(executed: Executed) -> int:
 def _before(executed: Executed, rows: Sequence[Prepared]) -> Executed:
     """What was executed, without the transactions that prepared these, or up to the oldest of them."""
     if isinstance(executed, GtidSet):
-        for one in rows:
-            executed -= GtidSet().add(one.gtid)
-        return executed
+        prepared = GtidSet.parse(",".join([one.gtid for one in rows]))
+        if prepared.count < len(rows):
+            raise ValueError("an XA transaction in doubt without a GTID of its own")
+        return executed - prepared
     if isinstance(executed, FilePlace):
         places = [FilePlace(one.file, one.begin) for one in rows]
         return min([executed, *places], key=lambda place: place.number)
-    for one in sorted(rows, key=lambda one: split_mariadb(one.gtid)[2], reverse=True):
+    oldest: dict[int, tuple[int, Prepared]] = {}  # by domain, with its number
+    for one in rows:
+        domain, _, number = split_mariadb(one.gtid)
+        if domain not in oldest or number < oldest[domain][0]:
+            oldest[domain] = number, one
+    for _, one in oldest.values():
         executed = executed.back_to(one.before, one.gtid)
     return executed
 
@@ -256,7 +262,7 @@ def _gtid_position(text: str) -> GtidPosition:
     return GtidPosition.parse(text)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # of thousands each is large
 def _in_doubt(text: str) -> InDoubt:
     return InDoubt.parse(text)
 

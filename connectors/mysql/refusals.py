@@ -38,8 +38,8 @@ PREPARED: Final = code(
     "TR-MY-314",
     "an XA transaction was prepared before the pipeline began",
     "The log holds the rows of an XA transaction where it is prepared. One that is committed now was "
-    "prepared before the position at which the pipeline began, in a part of the log that the server does not "
-    "have any more.",
+    "prepared before the position at which the pipeline began, or while it captured other tables, in a part "
+    "of the log that the server does not have any more.",
 )
 NO_ROOM: Final = code(
     "TR-MY-315",
@@ -70,8 +70,8 @@ class PreparedBefore(Stop):
         `behind`: what is executed with it."""
         super().__init__(
             PREPARED,
-            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, and the "
-            "server's log does not hold its rows any more",
+            f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, or while it "
+            "captured other tables, and the server's log does not hold its rows any more",
             "Bring what it changed in captured tables to the targets by other means, then go on behind it: "
             f"tailrace offsets set FILE --at '{behind}'",
             where=f"binary log {begin}",

@@ -240,7 +240,7 @@ class BinlogSource:
         if not found:
             raise commit
         where = [f"{one.file}:{one.begin}" for one in found if one.xid == commit.xid]
-        _log.info("an XA transaction was prepared before the pipeline began", xid=commit.xid, at=where[0])
+        _log.info("an XA transaction was found in the log before it", xid=commit.xid, at=where[0])
         self._earlier.append((commit, found))
         await self.close()
         await self.open(self._resumed)
@@ -251,7 +251,7 @@ class BinlogSource:
         for commit, earlier in self._earlier:
             if commit.is_due(found.executed):
                 read = [one for one in earlier if was_executed(one, found.executed)]
-                found = replace(found, in_doubt=found.in_doubt.joined(read))
+                found = replace(found, in_doubt=found.in_doubt.joined(read, self._tables.mark))
         if position in self._redelivered:
             return BinlogPosition(found.executed, proof=found.proof, in_doubt=found.in_doubt)
         return found
@@ -291,14 +291,18 @@ class BinlogSource:
             raise
 
     async def _observe(self, stream: Stream, reading: Address) -> None:
-        """Look at the end of the server's log for the lag, and whether that still is the server to read."""
+        """Look at the end of the server's log for the lag, and whether that still is the log to read."""
         while True:
             await asyncio.sleep(_OBSERVE_SECONDS)
             try:
                 if (reason := await self._left(reading)) is not None:
                     stream.give_up(reason)
                     return
-                self._extent.listed(await self._catalogue.files())
+                read = stream.place
+                self._extent.listed(files := await self._catalogue.files())
+                if (reset := continuity.was_reset(read, files, str(reading))) is not None:
+                    stream.give_up(reset)
+                    return
             except TailraceError as error:  # what is wrong the stream will tell
                 _log.debug("the end of the log is not to be seen", error=str(error))
 

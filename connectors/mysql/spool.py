@@ -32,10 +32,11 @@ _decode: Final = msgspec.msgpack.Decoder(Entry).decode
 class Spool:
     """Entries in their order. The file has no name: nothing is left of it whatever happens."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, least: int = 0) -> None:
         """`memory`: bytes of rows, and characters of statements, that are kept there. The first event is,
-        whatever its size, unless there is to be nothing."""
-        self._bound = memory
+        whatever its size, unless there is to be nothing; `least` bytes are in any case."""
+        self._bound = max(memory, least)
+        self._any_first = memory > 0
         self._entries: list[Entry] = []
         self._size = 0
         self._file: IO[bytes] | None = None
@@ -52,7 +53,7 @@ class Spool:
     def append(self, entry: Entry) -> None:
         """Raises OSError where the file cannot be written."""
         size = len(entry[3].data) + len(entry[4])
-        if self._end == 0 and (self._size + size <= self._bound or (not self._entries and self._bound)):
+        if self._end == 0 and (self._size + size <= self._bound or (not self._entries and self._any_first)):
             self._size += size
             self._entries.append(entry)
             return

@@ -11,7 +11,7 @@ from typing import Final
 from connectors.mysql.assembler import Assembler
 from connectors.mysql.channel import Channel
 from connectors.mysql.extent import Extent
-from connectors.mysql.position import BinlogPosition
+from connectors.mysql.position import BinlogPosition, FilePlace
 from tailrace.clients.mysql.faults import LOST
 from tailrace.errors import Retry, TailraceError
 from tailrace.events import Batch
@@ -52,6 +52,11 @@ class Stream:
         self._idle_at = self._clock()  # when the last one was handed out
         self._skipped = 0  # bytes since then that no event came of
         self._failure: TailraceError | None = None  # of what comes next; what stands before it goes first
+
+    @property
+    def place(self) -> FilePlace | None:
+        """See `Assembler.place`."""
+        return self._assembler.place
 
     def wake(self) -> None:
         """Let it look at its goal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
+from zlib import crc32
 
 from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
 from connectors.mysql.columns import types
@@ -111,6 +112,9 @@ class Tables:
         """`partial`: inserted rows may lack columns. `transaction_topic`: where begins and ends of
         transactions go; None: they are not told."""
         self.filter = filter
+        named = [*(one.text for one in filter.include), *(f"-{one.text}" for one in filter.exclude), keyless]
+        self.mark: Final = f"{crc32(' '.join(named).encode()):08x}"
+        """Of the settings that say which rows are delivered: others have another."""
         self.boundaries = None if transaction_topic is None else Boundaries(origin, transaction_topic)
         self._keyless = keyless
         self._partial = partial

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from pymysql.cursors import Cursor
 
+from connectors.mysql import source
 from connectors.mysql.channel import AHEAD, PURGED
 from connectors.mysql.file_begin import begun
 from tailrace.clients.mysql.address import Address
@@ -141,6 +142,27 @@ async def test_a_log_that_is_reset_while_it_is_read(
         with pytest.raises(Diverged) as raised:
             await follower.resume(end)
         assert raised.value.code is AHEAD
+
+
+@pytest.mark.parametrize("release", ["mysql9", "mariadb11"])
+async def test_a_log_that_is_reset_and_shorter_is_told_at_once(
+    make_mysql: Callable[..., MySqlServer], release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what it is, whichever file was read; nothing of the new log comes."""
+    monkeypatch.setattr(source, "_OBSERVE_SECONDS", 0.1)
+    server = make_mysql(release)
+    server.execute("CREATE DATABASE shop")
+    async with Follower(server, "shop") as follower:
+        follower.sql("CREATE TABLE t (id int PRIMARY KEY)")
+        for first in ("INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS"):
+            await follower.start()
+            follower.sql(first, "INSERT INTO t VALUES (2)")
+            await follower.until()
+            server.execute("RESET BINARY LOGS AND GTIDS" if server.flavor == "mysql" else "RESET MASTER")
+            follower.sql("TRUNCATE t")
+            with pytest.raises(Diverged) as raised:
+                await nothing(follower)
+            assert raised.value.code is AHEAD
 
 
 @pytest.mark.parametrize("release", ["mysql9", "mariadb11"])

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from connectors.mysql import checks, retention, source
+from connectors.mysql import checks, lookup, retention, source
 from connectors.mysql.channel import PURGED
 from connectors.mysql.position import BinlogPosition
 from connectors.mysql.refusals import PREPARED
@@ -181,9 +181,13 @@ async def test_a_large_one_comes_in_pieces(follower: Follower) -> None:
     assert rest == [change.position for change in changes(batches[8:])]
 
 
-async def test_those_that_were_prepared_before_the_pipeline_began(follower: Follower) -> None:
+async def test_those_that_were_prepared_before_the_pipeline_began(
+    follower: Follower, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Are looked up in the log where the first of them is committed, and delivered; also by a second run from
-    the same place, and by one that goes on behind."""
+    the same place, and by one that goes on behind. That and how far it has come is logged."""
+    caplog.set_level("INFO", "connectors.mysql")
+    monkeypatch.setattr(lookup, "_TELL_SECONDS", 0.0001)
     prepare(follower, "ended", insert(1))
     commit(follower, "ended")
     prepare(follower, "a", insert(2), setting=compressed(follower))
@@ -200,6 +204,11 @@ async def test_those_that_were_prepared_before_the_pipeline_began(follower: Foll
         commit(follower, "a")
         batches = await follower.until()
         assert ids(batches) == [6, 2]
+        lines = [record.getMessage() for record in caplog.records]
+        [begin] = [at for at, line in enumerate(lines) if line.startswith("an XA transaction is looked for")]
+        assert f"X'{follower.database.encode().hex()}',X'61',1, files" in lines[begin]
+        assert lines[begin + 1].startswith("the XA transaction is looked for still")
+        assert "file binlog." in lines[begin + 1]
         waiting = BinlogPosition.from_document(batches[-1].end).in_doubt
         assert {xa.name_of(one.xid) for one in waiting} == {"b", "other"}
         assert [xa.name_of(one.xid) for one in waiting.with_rows] == ["b"]
@@ -212,6 +221,35 @@ async def test_those_that_were_prepared_before_the_pipeline_began(follower: Foll
     async with Follower(follower.server, follower.database, [f"{follower.database}.t"]) as again:
         await again.resume(origin)
         assert ids(await again.until()) == [5, 6, 2, 3]
+
+
+async def test_one_of_a_table_that_was_not_captured_as_it_was_prepared(follower: Follower) -> None:
+    """Is delivered whole by a run that captures it, and looked up for that; if nothing is new, nothing is."""
+    server, database = follower.server, follower.database
+    async with follower:
+        follower.sql("CREATE TABLE w (id int PRIMARY KEY)")
+        await follower.start()
+        prepare(follower, "a", "INSERT INTO w VALUES (1)")
+        prepare(follower, "b", insert(2), "INSERT INTO w VALUES (3)")
+        prepare(follower, "c", "INSERT INTO w VALUES (4)")
+        follower.sql("FLUSH BINARY LOGS", insert(5))
+        position = (await follower.until())[-1].end
+        await follower.resume(position)
+        commit(follower, "a")
+        assert ids(await follower.until()) == []
+    async with Follower(server, database, [f"{database}.t", f"{database}.w"]) as wider:
+        await wider.resume(position)
+        assert ids(await wider.until()) == [1]
+        commit(wider, "b")
+        batches = await wider.until()
+        assert ids(batches) == [2, 3]
+        assert [one.has_rows for one in BinlogPosition.from_document(batches[-1].end).in_doubt] == [True]
+    async with Follower(server, database, [f"{database}.t"]) as narrower:
+        await narrower.resume(batches[-1].end)
+        commit(narrower, "c")
+        assert ids(await narrower.until()) == []
+        await narrower.resume(position)
+        assert ids(await narrower.until()) == [2]
 
 
 async def test_one_whose_rows_are_not_in_the_log_any_more(follower: Follower) -> None:

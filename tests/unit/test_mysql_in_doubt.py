@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -122,6 +124,62 @@ def test_one_that_is_prepared_again_stands_behind_the_others() -> None:
     assert [one.xid for one in both.found(msgspec.structs.replace(a, begin=9))] == [A, B]
     assert both.without(A).without(A) == in_doubt(b)
     assert both.without(B).with_rows == (a,)
+
+
+def test_what_was_captured_is_kept_with_one_without_rows() -> None:
+    """Else a run that captures more could not tell that it may have some."""
+    without = in_doubt(Prepared(A, captured="0a1b2c3d"), Prepared(B))
+    text = f"{A} of 0a1b2c3d; {B}"
+    assert (str(without), InDoubt.parse(text)) == (text, without)
+    looked_up = [Prepared(name, f"{UUID}:1", "", "binlog.000001", 4, 1) for name in (A, B)]
+    assert [one.has_rows for one in without.joined(looked_up, "0a1b2c3d")] == [False, True]
+    assert [one.has_rows for one in without.joined(looked_up, "ffffffff")] == [True, True]
+
+
+def test_each_position_keeps_its_own() -> None:
+    """Whatever comes behind it, in whichever order they are looked into."""
+    for seed in range(15):
+        random, now, model = Random(seed), NONE, dict[str, Prepared]()
+        seen: list[tuple[InDoubt, list[Prepared]]] = []
+        for number in range(random.choice((30, 3000))):
+            xid, one = random.choice("abcdefgh"), random.choice(("add", "without", "found"))
+            prepared = Prepared(xid, file=f"binlog.{number}") if number % 3 else Prepared(xid)
+            if one == "add":
+                now = now.add(prepared)
+                model = {name: other for name, other in model.items() if name != xid} | {xid: prepared}
+            elif one == "without":
+                now = now.without(xid)
+                model.pop(xid, None)
+            elif xid in model:
+                now, model[xid] = now.found(prepared), prepared
+            assert now.get(xid) == model.get(xid)
+            if random.random() < 0.1:
+                seen.append((now, [*model.values()]))
+        assert not NONE
+        random.shuffle(seen)
+        for found, expected in seen:
+            assert [*found] == expected
+            assert [*found.with_rows] == [one for one in expected if one.has_rows]
+            further = found.add(Prepared("i")).without("a")
+            assert [*further] == [one for one in expected if one.xid != "a"] + [Prepared("i")]
+            assert [*found] == expected
+
+
+def test_one_costs_the_same_whatever_their_number() -> None:
+    """A copy for each would take minutes; time of the processor, so that others do not count."""
+    many = [
+        Prepared(f"X'{number:08x}',X'',1", file="binlog.000001", begin=number) for number in range(40_000)
+    ]
+    began, now, kept = process_time(), NONE, NONE
+    for one in many:
+        now = now.add(one)
+        assert now.get(one.xid) is one
+        if one is many[100]:
+            kept = now
+    for one in many:
+        now = now.without(one.xid)
+    assert process_time() - began < 10.0
+    assert (now, [*kept]) == (NONE, many[:101])
 
 
 class TestALogThatIsGone:

@@ -3,14 +3,16 @@ the forms in which positions are told."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 import msgspec
 import pytest
 
+from connectors.mysql import waiting
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Gtid, Message, Query, Rotate, XaPrepare
 from connectors.mysql.in_doubt import Prepared
@@ -200,6 +202,26 @@ def test_at_random(form: Form, seed: int) -> None:
     for count, batch in enumerate(whole, 1):
         position = BinlogPosition.from_document(batch.end)
         assert names(log.read(position)) == names_of[len(names(whole[:count])) :], position
+
+
+def test_small_ones_take_no_file_beside_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do transactions that are not prepared: a process may open a thousand or so."""
+    monkeypatch.setattr(waiting, "_SPOOL_BYTES", 100)
+    log = Log("mysql")
+    log.prepare("large", *range(200))
+    for number in range(200):
+        log.prepare(f"small {number}", number)
+    log.commit("small 7")
+    log.commit("large")
+    opened, temporary = list[str](), tempfile.TemporaryFile
+
+    def open_one(prefix: str) -> IO[bytes]:
+        opened.append(prefix)
+        return temporary(prefix=prefix)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", open_one)
+    assert ids(log.read(log.origin)) == [7, *range(200)]
+    assert len(opened) <= 1
 
 
 def test_what_is_in_doubt_stands_in_the_position(log: Log) -> None:

@@ -55,13 +55,13 @@ def test_decimals(drawn: tuple[int, int, int]) -> None:
 def test_decimals_of_every_precision(scale: int) -> None:
     """The largest, the smallest, ones in each group, and something in between."""
     drawn = Random(scale)
-    for precision in range(max(1, scale), 66):
+    for precision in range(max(1, scale), 82):  # up to 65 those of columns, beyond those in documents
         read = decimals.reader(precision, scale)
         most = 10**precision - 1
         for number in (0, 1, most, most // 9, 10 ** (precision - 1), drawn.randrange(most + 1)):
             for unscaled in (number, -number):
                 raw = packed(precision, scale, unscaled)
-                expected = Decimal(unscaled).scaleb(-scale, Context(prec=65))
+                expected = Decimal(unscaled).scaleb(-scale, Context(prec=81))
                 assert read(raw) == expected
                 assert read(raw).as_tuple().exponent == -scale
 
@@ -89,12 +89,18 @@ def test_what_is_no_decimal(raw: str) -> None:
         decimals.reader(12, 2)(bytes.fromhex(raw))
 
 
+def test_columns_have_65_digits() -> None:
+    assert decimals.exists(65, 30)
+    assert not decimals.exists(66, 30)
+
+
 def test_a_negative_zero_is_zero() -> None:
     assert str(decimals.reader(4, 2)(b"\x7f\xff")) == "0.00"
 
 
-@pytest.mark.parametrize(("precision", "scale"), [(0, 0), (66, 0), (5, 6)])
+@pytest.mark.parametrize(("precision", "scale"), [(0, 0), (82, 0), (5, 6)])
 def test_what_is_no_type_of_decimals(precision: int, scale: int) -> None:
+    assert not decimals.exists(precision, scale)
     with pytest.raises(ValueError, match="decimal"):
         decimals.size(precision, scale)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from connectors.mysql.binlog.messages import Flavor, Rows, TableMap
@@ -12,10 +12,11 @@ from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.config import Keyless
 from tailrace.errors import NotReady, code
-from tailrace.events import Origin, Row, Table
+from tailrace.events import Origin, Row, Table, differ
 from tailrace.ordering import Boundaries
 from tailrace.patterns import TableFilter
 from tailrace.topics import TopicTemplate
+from tailrace.types import Kind
 
 KEYLESS: Final = code(
     "TR-MY-320",
@@ -70,7 +71,7 @@ class Version:
         self.table: Final = table
         self.delivers: Final = "c" if inserts_only else "cud"  # operations of row events
         self.raw: Final = raw  # of its table map; None: the log has not told it
-        self.changes_key: Final = _key_comparison(table.key)
+        self.changes_key: Final = _key_comparison(table)
         self.announced: tuple[int, int] | None = None
         """(number, ordinal) where its schema change stands."""
         self._read = read
@@ -183,8 +184,14 @@ def _split(raw: Any) -> Pair:
     return pair
 
 
-def _key_comparison(key: Sequence[int]) -> Callable[[Pair], bool]:
+_FLOATS: Final = (Kind.FLOAT32, Kind.FLOAT64)
+
+
+def _key_comparison(table: Table) -> Callable[[Pair], bool]:
     """Whether an update changes the key."""
+    key = table.key
+    if any(table.columns[i].type.kind in _FLOATS for i in key):
+        return lambda pair: any(differ(pair[0][i], pair[1][i]) for i in key)  # type: ignore[index] # as below
     if len(key) == 1:
         (only,) = key
         return lambda pair: bool(pair[0][only] != pair[1][only])  # type: ignore[index] # both rows are there

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tailrace.abc import Declaration, Derived
 from tailrace.errors import Malformed, Stop, code
-from tailrace.events import ABSENT, UNCHANGED, Change, Table
+from tailrace.events import ABSENT, UNCHANGED, Change, Table, differ
 from tailrace.topics import SHARED, TopicTemplate, TopicTemplateText, topic_name
 from tailrace.transforms.naming import require_columns
 
@@ -159,7 +159,7 @@ def _moves(table: Table, key: tuple[int, ...]) -> Callable[[Change], Sequence[Ch
                 "until they have passed.",
                 where=str(table),
             )
-        if all(after[i] is UNCHANGED or before[i] == after[i] for i in key):
+        if all(after[i] is UNCHANGED or not differ(before[i], after[i]) for i in key):
             return (change,)
         return with_fields(change, op="d"), with_fields(change, op="c", index=change.index + 2)
 

@@ -277,7 +277,9 @@ def test_character_sets(collation: int, raw: str, text: str) -> None:
     assert known.decode(bytes.fromhex(raw)) == text
 
 
-@pytest.mark.parametrize(("collation", "raw"), [(45, "ff"), (28, "81"), (97, "a1"), (3, "a4"), (33, "c3")])
+@pytest.mark.parametrize(
+    ("collation", "raw"), [(45, "ff"), (28, "81"), (97, "a1"), (3, "a4"), (33, "c3"), (11, "c3a9")]
+)
 def test_what_is_no_text(collation: int, raw: str) -> None:
     known = charset(collation)
     assert known

@@ -97,8 +97,9 @@ def _undecided(expression: Expression, change: Change, table: Table, found: str)
     )
     if "log does not hold" in found or (change.op == "u" and "no row 'before'" in found):
         remedy = (
-            f"ALTER TABLE {table} REPLICA IDENTITY FULL; then the log holds whole old rows. For this event, "
-            "which was written before, let the filter decide without that value."
+            f"Have the log hold whole rows (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL, MySQL: "
+            "binlog_row_image=FULL). For this event, which was written before, and for what never is in the "
+            "log, as MariaDB's generated columns, let the filter decide without that value."
         )
     return Malformed(
         UNDECIDED,

@@ -56,7 +56,8 @@ class Route:
             default=None,
             min_length=1,
             description="The columns that are the message key, in this order. Unless they belong to the "
-            "primary key, the table needs REPLICA IDENTITY FULL.",
+            "primary key, the log has to hold whole rows: with PostgreSQL the table needs REPLICA IDENTITY "
+            "FULL, with MySQL and MariaDB row_images: full (the default) sees to it.",
         )
 
         @field_validator("regex")
@@ -155,8 +156,9 @@ def _moves(table: Table, key: tuple[int, ...]) -> Callable[[Change], Sequence[Ch
             raise Malformed(
                 KEY_NOT_IN_LOG,
                 f"the update at {change.position} does not say what {names} was before",
-                f"ALTER TABLE {table} REPLICA IDENTITY FULL; for changes from before that, leave out key: "
-                "until they have passed.",
+                f"Have the log hold whole rows (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL, "
+                "MySQL: binlog_row_image=FULL); for changes from before that, leave out key: until they have "
+                "passed.",
                 where=str(table),
             )
         if all(after[i] is UNCHANGED or not differ(before[i], after[i]) for i in key):

@@ -130,6 +130,7 @@ def test_an_unchanged_value_that_the_log_leaves_out_is_no_value() -> None:
     error = undecided("after.state == 'paid'", op="u", after=row)
     assert "after.state (unchanged)" in error.found
     assert "REPLICA IDENTITY FULL" in error.remedy
+    assert "MySQL: binlog_row_image=FULL" in error.remedy
     assert passes("after.amount == 100", op="u", after=row)
     undecided("after.state is None", op="u", after=row)
 

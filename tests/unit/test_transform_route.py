@@ -85,7 +85,8 @@ def test_an_update_whose_old_message_key_is_unknown_stops(before: Any) -> None:
     with pytest.raises(Stop) as caught:
         keyed("u", before, NEW)
     assert caught.value.code.id == "TR-SHAPE-007"
-    assert "REPLICA IDENTITY FULL" in caught.value.remedy
+    assert "PostgreSQL: ALTER TABLE public.orders REPLICA IDENTITY FULL" in caught.value.remedy
+    assert "MySQL: binlog_row_image=FULL" in caught.value.remedy
 
 
 def test_a_part_of_the_primary_key_needs_no_old_row() -> None:

@@ -13,6 +13,7 @@ from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.config import Keyless
 from tailrace.errors import NotReady, code
 from tailrace.events import Origin, Row, Table, differ
+from tailrace.logs import Logger
 from tailrace.ordering import Boundaries
 from tailrace.patterns import TableFilter
 from tailrace.topics import TopicTemplate
@@ -38,6 +39,8 @@ _SEQUENCE: Final = (
     "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size",
     "cycle_option", "cycle_count",
 )  # fmt: skip
+
+_log: Final = Logger(__name__)
 
 _MOST: Final = 10_000  # tables that are remembered: that one was dropped nobody is told
 
@@ -144,13 +147,10 @@ class Tables:
             raise keyless(f"{map.schema}.{map.table}")
         table = Table(self._origin, map.schema, map.table, columns, map.key or (), _split)
         reader = RowReader(map, self._options, flavor=self._flavor)
-        version = Version(
-            table,
-            map.raw,
-            reader.read,
-            inserts_only=not map.key and self._keyless == "inserts_only",
-            partial=self._partial,
-        )
+        inserts_only = not map.key and self._keyless == "inserts_only"
+        if inserts_only:  # it may have had a key until now
+            _log.warning("updates and deletes of a table without a key are left out", table=str(table))
+        version = Version(table, map.raw, reader.read, inserts_only=inserts_only, partial=self._partial)
         self._remember(name, version)
         return version
 

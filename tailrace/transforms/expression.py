@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from types import CodeType
 from typing import Any, Final
 
@@ -64,6 +65,7 @@ def _equal(left: Any, right: Any) -> bool:
         return left is right
     if _family(left) is not _family(right):
         raise TypeError(f"{left!r} is compared with {right!r}, which it can never equal")
+    left, right = _as_written(left, right)
     return bool(left == right)
 
 
@@ -72,7 +74,42 @@ def _within(value: Any, several: Any) -> bool:
         return value in several
     if value is not None and several and all(_family(one) is not _family(value) for one in several):
         raise TypeError(f"{value!r} is sought in {several!r}, and can be none of them")
-    return value in several
+    return any(left == right for left, right in (_as_written(value, one) for one in several))
+
+
+def _less(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left < right)
+
+
+def _at_most(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left <= right)
+
+
+def _greater(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left > right)
+
+
+def _at_least(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left >= right)
+
+
+def _as_written(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both, for a comparison. A fraction beside a decimal is the digits that somebody has written: as Python
+    has it, 12.1 is a little less than a decimal of 12.10."""
+    if isinstance(left, Decimal) and isinstance(right, float):
+        return left, _digits(right)
+    if isinstance(left, float) and isinstance(right, Decimal):
+        return _digits(left), right
+    return left, right
+
+
+@lru_cache
+def _digits(number: float) -> Decimal:
+    return Decimal(repr(number))
 
 
 def _family(value: Any) -> type:
@@ -85,6 +122,10 @@ _COMPARED: Final[Mapping[type[ast.cmpop], tuple[Callable[[Any, Any], bool], bool
     ast.NotEq: (_equal, False),
     ast.In: (_within, True),
     ast.NotIn: (_within, False),
+    ast.Lt: (_less, True),
+    ast.LtE: (_at_most, True),
+    ast.Gt: (_greater, True),
+    ast.GtE: (_at_least, True),
 }
 """By the operator: what decides it, and whether it is so or the contrary."""
 

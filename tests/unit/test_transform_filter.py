@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -56,6 +57,30 @@ def passes(where: str, *, op: Op = "c", before: Any = None, after: Any = PAID) -
 def test_what_is_true_of_the_row(where: str) -> None:
     assert passes(where)
     assert not passes(f"not ({where})")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "row.price == 12.1",
+        "12.1 == row.price",
+        "not row.price != 12.1",
+        "row.price >= 12.1 and row.price <= 12.1 and 12.1 <= row.price <= 12.1",
+        "not row.price < 12.1 and not row.price > 12.1",
+        "row.price in (0.1, 12.1) and row.price not in [12.2, None]",
+        "row.price > 12.05 and 12.15 > row.price and row.price < 13",
+        "float(row.price) == 12.1 and row.price * 2 == 24.2",
+    ],
+)
+def test_a_decimal_is_compared_with_the_digits_that_are_written(where: str) -> None:
+    """And not with the nearest number of floating point, which is a little more than 12.1."""
+    price = Column(
+        "price", LogicalType(Kind.DECIMAL, "numeric"), True, lambda raw: Decimal(raw.decode()), True
+    )
+    of = table(ID, price, name="items")
+    for text, kept in ((b"12.10", 1), (b"99.99", 0)):
+        event = change("c", of, None, [b"7", text])
+        assert len(shape([event], transform("filter", where=where))) == kept
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,12 @@ def _equal(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def _is(left: Any, right: Any) -> bool:
+    if left is None or right is None or (isinstance(left, bool) and isinstance(right, bool)):
+        return left is right
+    raise TypeError(f"{left!r} is no True or False, and never is {right!r}: compare them with ==")
+
+
 def _within(value: Any, several: Any) -> bool:
     if isinstance(several, str):
         return value in several
@@ -126,6 +132,8 @@ _COMPARED: Final[Mapping[type[ast.cmpop], tuple[Callable[[Any, Any], bool], bool
     ast.LtE: (_at_most, True),
     ast.Gt: (_greater, True),
     ast.GtE: (_at_least, True),
+    ast.Is: (_is, True),
+    ast.IsNot: (_is, False),
 }
 """By the operator: what decides it, and whether it is so or the contrary."""
 
@@ -274,7 +282,7 @@ class _Compiler(ast.NodeTransformer):
         return ast.copy_location(ast.Call(function, [ast.Name(row, ast.Load())], []), node)
 
     def _compare(self, node: ast.Compare) -> ast.expr:
-        """`a < b == c` as `a < b and b == c`, of which what `_COMPARED` has are calls."""
+        """`a < b == c` as `a < b and b == c`, of which each is a call."""
         values = [self.visit(value) for value in (node.left, *node.comparators)]
         pairs = zip(node.ops, values, values[1:], strict=False)
         tests = [ast.copy_location(self._pair(*pair), node) for pair in pairs]
@@ -282,8 +290,6 @@ class _Compiler(ast.NodeTransformer):
 
     def _pair(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr:
         self.visit(operator)
-        if type(operator) not in _COMPARED:
-            return ast.Compare(left, [operator], [right])
         function, so = _COMPARED[type(operator)]
         call = ast.Call(ast.Name(function.__name__, ast.Load()), [left, right], [])
         return call if so else ast.UnaryOp(ast.Not(), call)

@@ -143,6 +143,10 @@ def test_a_filter_never_guesses() -> None:
     assert "says 'paid'" in undecided("row.state").found
     assert "'paid' is compared with 1" in undecided("row.state == 1").found
     assert "'paid' is compared with 1" in undecided("op == 'c' != row.state != 1").found
+    assert "100 is no True or False" in undecided("row.amount is True").found
+    assert "100 is no True or False" in undecided("row.amount is not False").found
+    assert "never is 300: compare them with ==" in undecided("row.amount is 300").found
+    assert passes("row.amount is not True", after=nulls)
     assert "'paid' is sought in (1, 2)" in undecided("row.state not in (1, 2)").found
     assert passes("row.state in (1, 'paid', None)")
     assert "ZeroDivisionError" in undecided("row.amount / 0 > 3").found

@@ -83,6 +83,26 @@ def test_a_decimal_is_compared_with_the_digits_that_are_written(where: str) -> N
         assert len(shape([event], transform("filter", where=where))) == kept
 
 
+def test_days_are_not_compared_with_microseconds() -> None:
+    at = Column("at", LogicalType(Kind.TIMESTAMPTZ, "timestamptz"), True, int, text=False)
+    of = table(ID, at, DAY, name="items")
+
+    def kept(where: str) -> int:
+        row = [b"7", 1_769_904_000_000_000, 20_000]
+        return len(shape([change("c", of, None, row)], transform("filter", where=where)))
+
+    assert kept("row.at >= timestamp('2026-01-31') and row.day < date('2026-01-31')") == 1
+    for where in (
+        "row.at >= date('2026-01-31')",
+        "date('2026-01-01') <= row['at'] < 5",
+        "row.at in (1, date('2026-01-31'))",
+        "op == 'd' or row.day != timestamp('2026-01-31')",
+    ):
+        with pytest.raises(Stop) as caught:
+            kept(where)
+        assert caught.value.code.id == "TR-SHAPE-011"
+
+
 @pytest.mark.parametrize(
     ("where", "column", "words"),
     [

@@ -124,7 +124,7 @@ def test_datetimes_and_timestamps(moment: datetime, digits: int) -> None:
     expected = (moment - EPOCH) // timedelta(microseconds=1)
     assert values.wall_time(number.to_bytes(5, "big") + fraction) == expected
     seconds = expected // 1_000_000
-    if 0 < seconds < 2**32:
+    if 0 <= seconds < 2**32 and expected:
         assert values.instant(seconds.to_bytes(4, "big") + fraction) == expected
 
 
@@ -176,6 +176,13 @@ def test_bytes_are_a_moment_or_refused(raw: bytes) -> None:
 def test_dates_that_no_calendar_has(read: Any, raw: str) -> None:
     with pytest.raises(values.NoDate):
         read(bytes.fromhex(raw))
+
+
+def test_the_second_of_the_zero_date_has_moments() -> None:
+    """In MariaDB 1970-01-01 00:00:00.5 is a TIMESTAMP."""
+    assert values.instant(bytes.fromhex("0000000007a120")) == 500_000
+    assert values.instant(bytes.fromhex("0000000032")) == 500_000
+    assert values.instant(bytes.fromhex("00000000000001")) == 1
 
 
 @pytest.mark.parametrize(

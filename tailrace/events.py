@@ -43,6 +43,13 @@ ABSENT: Final = Missing.ABSENT
 Row: TypeAlias = Sequence[Any]
 """A row's raw fields in column order: None (NULL), UNCHANGED, ABSENT, or what `Column.value` reads."""
 
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two raw fields of one column are written differently, as fields of a key: 0.0 and -0.0 are, of
+    which databases hold that they are equal."""
+    return bool(one != other) or (type(one) is float and not one and str(one) != str(other))
+
+
 Offset: TypeAlias = int
 """A change's own place in the log, for people and for the source block: a PostgreSQL LSN, a binlog pos."""
 

@@ -23,6 +23,9 @@ statement that it comes from, as far as that is wanted."""
 Mark: TypeAlias = tuple[int, int, int]
 """How much stands in memory (entries, bytes), and in the file (bytes)."""
 
+_OBJECTS: Final = 400
+"""Bytes that an entry takes beside its rows and its statement: more than most rows have."""
+
 _LENGTH: Final = Struct("<Q")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Entry).decode
@@ -33,7 +36,7 @@ class Spool:
     """Entries in their order. The file has no name: nothing is left of it whatever happens."""
 
     def __init__(self, memory: int, least: int = 0) -> None:
-        """`memory`: bytes of rows, and characters of statements, that are kept there. The first event is,
+        """`memory`: bytes that are kept there. The first event is,
         whatever its size, unless there is to be nothing; `least` bytes are in any case."""
         self._bound = max(memory, least)
         self._any_first = memory > 0
@@ -47,12 +50,12 @@ class Spool:
 
     @property
     def memory(self) -> int:
-        """Bytes of rows that are there."""
+        """Bytes that are there."""
         return self._size
 
     def append(self, entry: Entry) -> None:
         """Raises OSError where the file cannot be written."""
-        size = len(entry[3].data) + len(entry[4])
+        size = _OBJECTS + len(entry[3].data) + len(entry[4])
         if self._end == 0 and (self._size + size <= self._bound or (not self._entries and self._any_first)):
             self._size += size
             self._entries.append(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
@@ -13,10 +13,12 @@ from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.config import Keyless
 from tailrace.errors import NotReady, code
-from tailrace.events import Origin, Row, Table
+from tailrace.events import Origin, Row, Table, differ
+from tailrace.logs import Logger
 from tailrace.ordering import Boundaries
 from tailrace.patterns import TableFilter
 from tailrace.topics import TopicTemplate
+from tailrace.types import Kind
 
 KEYLESS: Final = code(
     "TR-MY-320",
@@ -38,6 +40,8 @@ _SEQUENCE: Final = (
     "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size",
     "cycle_option", "cycle_count",
 )  # fmt: skip
+
+_log: Final = Logger(__name__)
 
 _MOST: Final = 10_000  # tables that are remembered: that one was dropped nobody is told
 
@@ -71,7 +75,7 @@ class Version:
         self.table: Final = table
         self.delivers: Final = "c" if inserts_only else "cud"  # operations of row events
         self.raw: Final = raw  # of its table map; None: the log has not told it
-        self.changes_key: Final = _key_comparison(table.key)
+        self.changes_key: Final = _key_comparison(table)
         self.announced: tuple[int, int] | None = None
         """(number, ordinal) where its schema change stands."""
         self._read = read
@@ -147,13 +151,10 @@ class Tables:
             raise keyless(f"{map.schema}.{map.table}")
         table = Table(self._origin, map.schema, map.table, columns, map.key or (), _split)
         reader = RowReader(map, self._options, flavor=self._flavor)
-        version = Version(
-            table,
-            map.raw,
-            reader.read,
-            inserts_only=not map.key and self._keyless == "inserts_only",
-            partial=self._partial,
-        )
+        inserts_only = not map.key and self._keyless == "inserts_only"
+        if inserts_only:  # it may have had a key until now
+            _log.warning("updates and deletes of a table without a key are left out", table=str(table))
+        version = Version(table, map.raw, reader.read, inserts_only=inserts_only, partial=self._partial)
         self._remember(name, version)
         return version
 
@@ -187,8 +188,14 @@ def _split(raw: Any) -> Pair:
     return pair
 
 
-def _key_comparison(key: Sequence[int]) -> Callable[[Pair], bool]:
+_FLOATS: Final = (Kind.FLOAT32, Kind.FLOAT64)
+
+
+def _key_comparison(table: Table) -> Callable[[Pair], bool]:
     """Whether an update changes the key."""
+    key = table.key
+    if any(table.columns[i].type.kind in _FLOATS for i in key):
+        return lambda pair: any(differ(pair[0][i], pair[1][i]) for i in key)  # type: ignore[index] # as below
     if len(key) == 1:
         (only,) = key
         return lambda pair: bool(pair[0][only] != pair[1][only])  # type: ignore[index] # both rows are there

@@ -19,7 +19,7 @@ from connectors.mysql.position import BinlogPosition, Executed, FilePlace
 from connectors.mysql.reread import Reread
 from connectors.mysql.spool import Spool
 
-_SPOOL_BYTES: Final = 16 * 1024 * 1024  # of rows in memory, of all transactions that have not ended
+_SPOOL_BYTES: Final = 16 * 1024 * 1024  # in memory, of all transactions that have not ended
 _LEAST_BYTES: Final = 4096  # … of each in any case: a process may not open a file for each of thousands
 
 

@@ -43,13 +43,19 @@ def make_shapings(config: PipelineConfig) -> tuple[Sequence[Transform], Mapping[
 
     def shaping(transforms: tuple[TransformConfig, ...]) -> Sequence[Transform]:
         for known, shared in made:
-            if known == transforms:
+            if known == transforms and _orders(known) == _orders(transforms):
                 return shared
         made.append((transforms, _shaping(transforms)))
         return made[-1][1]
 
     of_sinks = {f"{config.name}/{sink.name}": shaping(sink.transforms) for sink in config.sinks}
     return _shaping(config.transforms), of_sinks
+
+
+def _orders(transforms: Sequence[TransformConfig]) -> list[str]:
+    """Their settings with the order of what they map, of which a transform may take the first that matches;
+    to be equal takes none."""
+    return [repr(one.block.settings) for one in transforms]
 
 
 def _shaping(transforms: Sequence[TransformConfig]) -> Sequence[Transform]:

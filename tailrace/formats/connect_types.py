@@ -112,6 +112,10 @@ def _int32(type: LogicalType, mapping: Mapping) -> Form:
     return _YEAR if type.native == "year" else _INT32
 
 
+def _int64(type: LogicalType, mapping: Mapping) -> Form:
+    return Form(primitive("int64"), values.value_encoder(type), text.same, inline=inline.NUMBER)
+
+
 # Texts that have a name of their own there.
 _NATIVE: Final = {"tsvector": "io.debezium.data.Tsvector", "ltree": "io.debezium.data.Ltree"}
 
@@ -352,7 +356,7 @@ _FORMS: Final[dict[Kind, Rule]] = {
     Kind.BOOLEAN: _always(primitive("boolean"), values.boolean, text.boolean),
     Kind.INT16: _always(primitive("int16"), values.integer(16), text.same, inline.NUMBER),
     Kind.INT32: _int32,
-    Kind.INT64: _always(primitive("int64"), values.integer(64), text.same, inline.NUMBER),
+    Kind.INT64: _int64,
     Kind.FLOAT32: _always(primitive("float"), values.float32, text.floating),
     Kind.FLOAT64: _always(primitive("double"), values.float64, text.floating),
     Kind.DECIMAL: _decimal,

@@ -53,6 +53,8 @@ json_string: Final = msgspec.json.Encoder().encode
 
 def value_encoder(type: LogicalType) -> Encoder:
     """The encoder of a kind that is always written in the same way."""
+    if type.kind is Kind.INT64 and type.native == "bigint unsigned":
+        return unsigned_long
     return ENCODERS[type.kind]
 
 
@@ -93,6 +95,15 @@ def integer(bits: int) -> Encoder:
         return b"%d" % value
 
     return encode
+
+
+def unsigned_long(value: Any) -> bytes:
+    """MySQL's `bigint unsigned` as a number of 64 bits with a sign."""
+    if type(value) is int and value >= 1 << 63:
+        raise ValueError(
+            "more than 64 bits with a sign hold, which bigint_unsigned_handling_mode: precise has room for"
+        )
+    return _INT64(value)
 
 
 def text(value: Any) -> bytes:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
 from types import CodeType
 from typing import Any, Final
 
@@ -64,7 +66,14 @@ def _equal(left: Any, right: Any) -> bool:
         return left is right
     if _family(left) is not _family(right):
         raise TypeError(f"{left!r} is compared with {right!r}, which it can never equal")
+    left, right = _as_written(left, right)
     return bool(left == right)
+
+
+def _is(left: Any, right: Any) -> bool:
+    if left is None or right is None or (isinstance(left, bool) and isinstance(right, bool)):
+        return left is right
+    raise TypeError(f"{left!r} is no True or False, and never is {right!r}: compare them with ==")
 
 
 def _within(value: Any, several: Any) -> bool:
@@ -72,7 +81,42 @@ def _within(value: Any, several: Any) -> bool:
         return value in several
     if value is not None and several and all(_family(one) is not _family(value) for one in several):
         raise TypeError(f"{value!r} is sought in {several!r}, and can be none of them")
-    return value in several
+    return any(left == right for left, right in (_as_written(value, one) for one in several))
+
+
+def _less(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left < right)
+
+
+def _at_most(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left <= right)
+
+
+def _greater(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left > right)
+
+
+def _at_least(left: Any, right: Any) -> bool:
+    left, right = _as_written(left, right)
+    return bool(left >= right)
+
+
+def _as_written(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both, for a comparison. A fraction beside a decimal is the digits that somebody has written: as Python
+    has it, 12.1 is a little less than a decimal of 12.10."""
+    if isinstance(left, Decimal) and isinstance(right, float):
+        return left, _digits(right)
+    if isinstance(left, float) and isinstance(right, Decimal):
+        return _digits(left), right
+    return left, right
+
+
+@lru_cache
+def _digits(number: float) -> Decimal:
+    return Decimal(repr(number))
 
 
 def _family(value: Any) -> type:
@@ -85,6 +129,12 @@ _COMPARED: Final[Mapping[type[ast.cmpop], tuple[Callable[[Any, Any], bool], bool
     ast.NotEq: (_equal, False),
     ast.In: (_within, True),
     ast.NotIn: (_within, False),
+    ast.Lt: (_less, True),
+    ast.LtE: (_at_most, True),
+    ast.Gt: (_greater, True),
+    ast.GtE: (_at_least, True),
+    ast.Is: (_is, True),
+    ast.IsNot: (_is, False),
 }
 """By the operator: what decides it, and whether it is so or the contrary."""
 
@@ -145,6 +195,7 @@ class Expression:
         compiler = _Compiler(line)
         body = compiler.visit(ast.parse(line, mode="eval").body)
         self.references = compiler.references  # in the order of their first use
+        self.moments = compiler.moments  # columns that are compared with one, and the function that makes it
         self.reads_rows = compiler.reads_rows
         names = ("op", "before", "after", "row")
         arguments = ast.arguments(
@@ -180,20 +231,28 @@ def _reader(reference: Reference, index: int, column: Column) -> Callable[[Row |
     return value
 
 
+def _reference(node: ast.expr) -> Reference | None:
+    match node:
+        case ast.Attribute(ast.Name(row), column) if row in ROWS:
+            return Reference(row, column)
+        case ast.Subscript(ast.Name(row), ast.Constant(str(column))) if row in ROWS:
+            return Reference(row, column)
+    return None
+
+
 class _Compiler(ast.NodeTransformer):
     """Refuses what does not belong to the language; puts a call in place of each column."""
 
     def __init__(self, line: str) -> None:
         self._line = line.encode()
         self.references: list[Reference] = []
+        self.moments: list[tuple[Reference, str]] = []
         self.reads_rows = False
 
     def visit(self, node: ast.AST) -> Any:
         match node:
-            case ast.Attribute(ast.Name(row), column) if row in ROWS:
-                return self._read(node, row, column)
-            case ast.Subscript(ast.Name(row), ast.Constant(str(column))) if row in ROWS:
-                return self._read(node, row, column)
+            case ast.expr() if reference := _reference(node):
+                return self._read(node, reference)
             case ast.Compare(ast.Name(row), [ast.Is() | ast.IsNot()], [ast.Constant(None)]) if row in ROWS:
                 self.reads_rows = True
                 return node
@@ -224,25 +283,32 @@ class _Compiler(ast.NodeTransformer):
             case _:
                 return node
 
-    def _read(self, node: ast.expr, row: str, column: str) -> ast.expr:
+    def _read(self, node: ast.expr, reference: Reference) -> ast.expr:
         self.reads_rows = True
-        reference = Reference(row, column)
         if reference not in self.references:
             self.references.append(reference)
         function = ast.Name(f"_{self.references.index(reference)}", ast.Load())
-        return ast.copy_location(ast.Call(function, [ast.Name(row, ast.Load())], []), node)
+        return ast.copy_location(ast.Call(function, [ast.Name(reference.row, ast.Load())], []), node)
 
     def _compare(self, node: ast.Compare) -> ast.expr:
-        """`a < b == c` as `a < b and b == c`, of which what `_COMPARED` has are calls."""
+        """`a < b == c` as `a < b and b == c`, of which each is a call."""
+        for one, other in pairwise((node.left, *node.comparators)):
+            self._look_for_moments(one, other)
+            self._look_for_moments(other, one)
         values = [self.visit(value) for value in (node.left, *node.comparators)]
         pairs = zip(node.ops, values, values[1:], strict=False)
         tests = [ast.copy_location(self._pair(*pair), node) for pair in pairs]
         return tests[0] if len(tests) == 1 else ast.copy_location(ast.BoolOp(ast.And(), tests), node)
 
+    def _look_for_moments(self, column: ast.expr, other: ast.expr) -> None:
+        reference = _reference(column)
+        for one in other.elts if isinstance(other, ast.Tuple | ast.List | ast.Set) else (other,):
+            match one:
+                case ast.Call(ast.Name(name)) if reference and name in _OF_CONSTANTS:
+                    self.moments.append((reference, name))
+
     def _pair(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr:
         self.visit(operator)
-        if type(operator) not in _COMPARED:
-            return ast.Compare(left, [operator], [right])
         function, so = _COMPARED[type(operator)]
         call = ast.Call(ast.Name(function.__name__, ast.Load()), [left, right], [])
         return call if so else ast.UnaryOp(ast.Not(), call)

@@ -8,10 +8,11 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, Field
 
 from tailrace.abc import Declaration, Derived
-from tailrace.errors import Malformed, code
+from tailrace.errors import Malformed, Stop, code
 from tailrace.events import Change, Table
 from tailrace.transforms.expression import Expression, NotInLog
 from tailrace.transforms.naming import require_columns
+from tailrace.types import Kind
 
 UNDECIDED = code(
     "TR-SHAPE-010",
@@ -19,6 +20,19 @@ UNDECIDED = code(
     "The expression asks for a value that the event does not hold, fails on it, or says neither True nor "
     "False. To drop the event or to let it pass would be a guess.",
 )
+
+OTHER_MOMENT = code(
+    "TR-SHAPE-011",
+    "a date is compared with a time",
+    "The expression compares a column of times with a date, or one of dates with a time. The one is counted "
+    "in days, the other in µs: all changes would pass, or none.",
+)
+
+_OTHER: Final = {
+    "date": ((Kind.TIMESTAMP, Kind.TIMESTAMPTZ), "timestamp('2026-01-31')"),
+    "timestamp": ((Kind.DATE,), "date('2026-01-31')"),
+}
+"""By the function: the kinds of columns that are never compared with what it makes, and what they are."""
 
 _SHOWN: Final = 200  # characters of an error's own words
 
@@ -54,6 +68,16 @@ class Filter:
         expression = self._expression
         require_columns(table, [reference.column for reference in expression.references])
         columns = {column.name: (i, column) for i, column in enumerate(table.columns)}
+        for reference, function in expression.moments:
+            _, column = columns[reference.column]
+            kinds, meant = _OTHER[function]
+            if column.type.kind in kinds:
+                raise Stop(
+                    OTHER_MOMENT,
+                    f"{column.name} is a {column.type.native}, and is compared with {function}(…)",
+                    f"Write {meant} or the like.",
+                    where=str(table),
+                )
         test = expression.test(table.schema, table.name, columns)
         split = table.split
         reads_rows = expression.reads_rows
@@ -97,8 +121,9 @@ def _undecided(expression: Expression, change: Change, table: Table, found: str)
     )
     if "log does not hold" in found or (change.op == "u" and "no row 'before'" in found):
         remedy = (
-            f"ALTER TABLE {table} REPLICA IDENTITY FULL; then the log holds whole old rows. For this event, "
-            "which was written before, let the filter decide without that value."
+            f"Have the log hold whole rows (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL, MySQL: "
+            "binlog_row_image=FULL). For this event, which was written before, and for what never is in the "
+            "log, as MariaDB's generated columns, let the filter decide without that value."
         )
     return Malformed(
         UNDECIDED,

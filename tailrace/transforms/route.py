@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tailrace.abc import Declaration, Derived
 from tailrace.errors import Malformed, Stop, code
-from tailrace.events import ABSENT, UNCHANGED, Change, Table
+from tailrace.events import ABSENT, UNCHANGED, Change, Table, differ
 from tailrace.topics import SHARED, TopicTemplate, TopicTemplateText, topic_name
 from tailrace.transforms.naming import require_columns
 
@@ -56,7 +56,8 @@ class Route:
             default=None,
             min_length=1,
             description="The columns that are the message key, in this order. Unless they belong to the "
-            "primary key, the table needs REPLICA IDENTITY FULL.",
+            "primary key, the log has to hold whole rows: with PostgreSQL the table needs REPLICA IDENTITY "
+            "FULL, with MySQL and MariaDB row_images: full (the default) sees to it.",
         )
 
         @field_validator("regex")
@@ -155,11 +156,12 @@ def _moves(table: Table, key: tuple[int, ...]) -> Callable[[Change], Sequence[Ch
             raise Malformed(
                 KEY_NOT_IN_LOG,
                 f"the update at {change.position} does not say what {names} was before",
-                f"ALTER TABLE {table} REPLICA IDENTITY FULL; for changes from before that, leave out key: "
-                "until they have passed.",
+                f"Have the log hold whole rows (PostgreSQL: ALTER TABLE {table} REPLICA IDENTITY FULL, "
+                "MySQL: binlog_row_image=FULL); for changes from before that, leave out key: until they have "
+                "passed.",
                 where=str(table),
             )
-        if all(after[i] is UNCHANGED or before[i] == after[i] for i in key):
+        if all(after[i] is UNCHANGED or not differ(before[i], after[i]) for i in key):
             return (change,)
         return with_fields(change, op="d"), with_fields(change, op="c", index=change.index + 2)
 

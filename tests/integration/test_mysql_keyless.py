@@ -13,6 +13,7 @@ from tailrace.abc import Finding
 from tailrace.errors import NotReady
 from tailrace.formats.debezium import DebeziumFormat
 from tests.integration.mysql_following import Follower, changes, told
+from tests.logged import capture_logs
 from tests.servers import MySql
 
 KEYED, KEYLESS_TABLE = "t", "k"
@@ -64,6 +65,19 @@ async def test_inserts_alone(every_mysql: MySql, database: str) -> None:
         await everything.resume(origin)
         positions = {change.position for change in changes(await everything.until())}
     assert {change.position for change in changes(batches)} < positions
+
+
+async def test_a_table_that_loses_its_key_is_told(every_mysql: MySql, database: str) -> None:
+    """From there on its updates are left out, which nobody would see."""
+    async with Follower(every_mysql, database, [f"{database}.t"], keyless="inserts_only") as follower:
+        await follower.start()
+        with capture_logs() as lines:
+            follower.sql("INSERT INTO t VALUES (1, 1)")
+            assert len(await follower.told()) == 1
+            assert not lines
+            follower.sql("ALTER TABLE t DROP PRIMARY KEY", *["UPDATE t SET x = x + 1"] * 2)
+            assert await follower.told() == []
+    assert [(line["level"], line["table"]) for line in lines] == [("warning", f"{database}.t")]
 
 
 async def test_everything_without_a_key(every_mysql: MySql, database: str) -> None:

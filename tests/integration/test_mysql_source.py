@@ -165,6 +165,16 @@ async def test_a_large_transaction_comes_in_pieces(follower: Follower) -> None:
     ]
 
 
+async def test_small_rows_come_in_pieces_of_not_too_many(follower: Follower) -> None:
+    """A change takes more memory than such a row: by the bytes of their rows all of these were one piece."""
+    async with follower:
+        await follower.start()
+        follower.sql("INSERT INTO m (id) VALUES " + ", ".join([f"({id})" for id in range(30_000)]))
+        batches = await follower.until()
+    assert len(changes(batches)) == 30_000
+    assert max(len(batch.events) for batch in batches) < 20_000
+
+
 @pytest.mark.parametrize(
     ("statements", "code"),
     [

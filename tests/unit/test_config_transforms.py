@@ -76,14 +76,16 @@ def test_sinks_with_equal_transforms_share_them(folder: Path) -> None:
             ("c", one.replace("3", "4")),
             ("d", "transforms: []"),
             ("e", one.replace("public.*", "audit.*")),
+            ("f", 'transforms: [{type: columns, truncate: {name: 1, "n*": 9}}]'),
+            ("g", 'transforms: [{type: columns, truncate: {"n*": 9, name: 1}}]'),  # the first that matches
         ]
     )
     of_pipeline, of_sinks = make_shapings(load(written(folder, f"sinks:\n{sinks}")))
     assert of_pipeline == []
     assert of_sinks["orders/d"] == []
-    [a], [b], [c], [e] = (of_sinks[f"orders/{name}"] for name in "abce")
+    [a], [b], [c], [e], [f], [g] = (of_sinks[f"orders/{name}"] for name in "abcefg")
     assert a is b
-    assert len({id(one) for one in (a, c, e)}) == 3
+    assert len({id(one) for one in (a, c, e, f, g)}) == 5
 
 
 def test_faults_of_transforms_have_their_places(folder: Path) -> None:

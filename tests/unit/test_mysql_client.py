@@ -47,6 +47,9 @@ def test_a_url_of_several_servers() -> None:
         with pytest.raises(ValueError, match="looks like") as raised:
             Address.parse(f"mysql://app@{wrong}/")
         assert "hidden" not in str(raised.value)
+    for wrong in ("db1, db2", "db1 ,db2", "d b"):  # a name that is never found
+        with pytest.raises(ValueError, match="no blank stands"):
+            Address.parse(f"mysql://app@{wrong}:3306/")
 
 
 def test_of_several_servers_the_one_that_answered_is_told() -> None:

@@ -214,15 +214,24 @@ def test_rows_without_columns_are_refused(op: Literal["c", "u", "d"]) -> None:
         reader.read(event)
 
 
-def test_functions_of_many_sets_of_columns_are_not_all_kept() -> None:
-    """With binlog_row_image=MINIMAL each statement may have its own."""
+@pytest.mark.parametrize(("often", "made"), [(1, 256), (100, 32)])
+def test_functions_of_many_sets_of_columns_are_not_all_kept(
+    often: int, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With binlog_row_image=MINIMAL each statement may have its own: to make a function for one takes as long
+    as to read a thousand rows."""
+    monkeypatch.setattr("connectors.mysql.columns.rows._OFTEN_BYTES", often)
     columns = [column(codes.TINY)] * 10
     reader = reader_of(*columns)
     for number in range(1, 1 << 10):
         there = [bool(number >> i & 1) for i in range(10)]
         event = rows("c", 10, image(columns, [7] * 10, there), after=there)
         assert reader.read(event) == [(None, (*(7 if has else ABSENT for has in there),))]
-    assert len(reader._functions) <= 256
+        assert len(reader._functions) <= made
+    before = len(reader._functions)
+    for _ in range(often // 10):  # the last one, of twelve bytes
+        assert reader.read(event) == [(None, (7,) * 10)]
+    assert len(reader._functions) == (before if often == 1 else before + 1)
 
 
 def test_an_event_of_another_width_is_refused() -> None:

@@ -29,6 +29,18 @@ def test_what_both_rows_of_an_update_lack_is_told_by_the_server(flavor: str, lac
     assert version.read(event) == [((1, ABSENT), (2, lacking))]
 
 
+def test_a_key_whose_zero_gets_another_sign_is_another_key() -> None:
+    """It is written otherwise, and equal to the database."""
+    tables = Tables(
+        Origin("mysql", "orders", None, ()), TableFilter([Pattern.parse("shop.*")], []), TypeOptions()
+    )
+    version = tables.version(replace(table(column(codes.LONG), column(codes.DOUBLE, 8)), key=(0, 1)))
+    assert version
+    changed = [(0.0, -0.0), (-0.0, 0.0), (1.5, 1.5), (0.0, 0.0), (1.5, 2.5)]
+    found = [version.changes_key(((7, before), (7, after))) for before, after in changed]
+    assert found == [True, True, False, False, True]
+
+
 def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:
     """And one that had it before is no reason to refuse the sequence."""
     tables = Tables(

@@ -55,13 +55,13 @@ def test_decimals(drawn: tuple[int, int, int]) -> None:
 def test_decimals_of_every_precision(scale: int) -> None:
     """The largest, the smallest, ones in each group, and something in between."""
     drawn = Random(scale)
-    for precision in range(max(1, scale), 66):
+    for precision in range(max(1, scale), 82):  # up to 65 those of columns, beyond those in documents
         read = decimals.reader(precision, scale)
         most = 10**precision - 1
         for number in (0, 1, most, most // 9, 10 ** (precision - 1), drawn.randrange(most + 1)):
             for unscaled in (number, -number):
                 raw = packed(precision, scale, unscaled)
-                expected = Decimal(unscaled).scaleb(-scale, Context(prec=65))
+                expected = Decimal(unscaled).scaleb(-scale, Context(prec=81))
                 assert read(raw) == expected
                 assert read(raw).as_tuple().exponent == -scale
 
@@ -89,12 +89,18 @@ def test_what_is_no_decimal(raw: str) -> None:
         decimals.reader(12, 2)(bytes.fromhex(raw))
 
 
+def test_columns_have_65_digits() -> None:
+    assert decimals.exists(65, 30)
+    assert not decimals.exists(66, 30)
+
+
 def test_a_negative_zero_is_zero() -> None:
     assert str(decimals.reader(4, 2)(b"\x7f\xff")) == "0.00"
 
 
-@pytest.mark.parametrize(("precision", "scale"), [(0, 0), (66, 0), (5, 6)])
+@pytest.mark.parametrize(("precision", "scale"), [(0, 0), (82, 0), (5, 6)])
 def test_what_is_no_type_of_decimals(precision: int, scale: int) -> None:
+    assert not decimals.exists(precision, scale)
     with pytest.raises(ValueError, match="decimal"):
         decimals.size(precision, scale)
 
@@ -118,7 +124,7 @@ def test_datetimes_and_timestamps(moment: datetime, digits: int) -> None:
     expected = (moment - EPOCH) // timedelta(microseconds=1)
     assert values.wall_time(number.to_bytes(5, "big") + fraction) == expected
     seconds = expected // 1_000_000
-    if 0 < seconds < 2**32:
+    if 0 <= seconds < 2**32 and expected:
         assert values.instant(seconds.to_bytes(4, "big") + fraction) == expected
 
 
@@ -170,6 +176,13 @@ def test_bytes_are_a_moment_or_refused(raw: bytes) -> None:
 def test_dates_that_no_calendar_has(read: Any, raw: str) -> None:
     with pytest.raises(values.NoDate):
         read(bytes.fromhex(raw))
+
+
+def test_the_second_of_the_zero_date_has_moments() -> None:
+    """In MariaDB 1970-01-01 00:00:00.5 is a TIMESTAMP."""
+    assert values.instant(bytes.fromhex("0000000007a120")) == 500_000
+    assert values.instant(bytes.fromhex("0000000032")) == 500_000
+    assert values.instant(bytes.fromhex("00000000000001")) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -56,6 +57,50 @@ def passes(where: str, *, op: Op = "c", before: Any = None, after: Any = PAID) -
 def test_what_is_true_of_the_row(where: str) -> None:
     assert passes(where)
     assert not passes(f"not ({where})")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "row.price == 12.1",
+        "12.1 == row.price",
+        "not row.price != 12.1",
+        "row.price >= 12.1 and row.price <= 12.1 and 12.1 <= row.price <= 12.1",
+        "not row.price < 12.1 and not row.price > 12.1",
+        "row.price in (0.1, 12.1) and row.price not in [12.2, None]",
+        "row.price > 12.05 and 12.15 > row.price and row.price < 13",
+        "float(row.price) == 12.1 and row.price * 2 == 24.2",
+    ],
+)
+def test_a_decimal_is_compared_with_the_digits_that_are_written(where: str) -> None:
+    """And not with the nearest number of floating point, which is a little more than 12.1."""
+    price = Column(
+        "price", LogicalType(Kind.DECIMAL, "numeric"), True, lambda raw: Decimal(raw.decode()), True
+    )
+    of = table(ID, price, name="items")
+    for text, kept in ((b"12.10", 1), (b"99.99", 0)):
+        event = change("c", of, None, [b"7", text])
+        assert len(shape([event], transform("filter", where=where))) == kept
+
+
+def test_days_are_not_compared_with_microseconds() -> None:
+    at = Column("at", LogicalType(Kind.TIMESTAMPTZ, "timestamptz"), True, int, text=False)
+    of = table(ID, at, DAY, name="items")
+
+    def kept(where: str) -> int:
+        row = [b"7", 1_769_904_000_000_000, 20_000]
+        return len(shape([change("c", of, None, row)], transform("filter", where=where)))
+
+    assert kept("row.at >= timestamp('2026-01-31') and row.day < date('2026-01-31')") == 1
+    for where in (
+        "row.at >= date('2026-01-31')",
+        "date('2026-01-01') <= row['at'] < 5",
+        "row.at in (1, date('2026-01-31'))",
+        "op == 'd' or row.day != timestamp('2026-01-31')",
+    ):
+        with pytest.raises(Stop) as caught:
+            kept(where)
+        assert caught.value.code.id == "TR-SHAPE-011"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +163,10 @@ def test_a_filter_never_guesses() -> None:
     assert "says 'paid'" in undecided("row.state").found
     assert "'paid' is compared with 1" in undecided("row.state == 1").found
     assert "'paid' is compared with 1" in undecided("op == 'c' != row.state != 1").found
+    assert "100 is no True or False" in undecided("row.amount is True").found
+    assert "100 is no True or False" in undecided("row.amount is not False").found
+    assert "never is 300: compare them with ==" in undecided("row.amount is 300").found
+    assert passes("row.amount is not True", after=nulls)
     assert "'paid' is sought in (1, 2)" in undecided("row.state not in (1, 2)").found
     assert passes("row.state in (1, 'paid', None)")
     assert "ZeroDivisionError" in undecided("row.amount / 0 > 3").found
@@ -130,6 +179,7 @@ def test_an_unchanged_value_that_the_log_leaves_out_is_no_value() -> None:
     error = undecided("after.state == 'paid'", op="u", after=row)
     assert "after.state (unchanged)" in error.found
     assert "REPLICA IDENTITY FULL" in error.remedy
+    assert "MySQL: binlog_row_image=FULL" in error.remedy
     assert passes("after.amount == 100", op="u", after=row)
     undecided("after.state is None", op="u", after=row)
 

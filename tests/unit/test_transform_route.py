@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from tailrace.errors import Stop
-from tailrace.events import ABSENT, UNCHANGED, Change, Event, Op, SchemaChange, Table
+from tailrace.events import ABSENT, UNCHANGED, Change, Column, Event, Op, SchemaChange, Table
 from tailrace.topics import TopicTemplate
 from tailrace.transforms.route import Route
+from tailrace.types import Kind, LogicalType
 from tests.unit.debezium_samples import ID, TRANSACTION, change, encode, table, text_column
 from tests.unit.shaping import changes, names, shape, transform
 
@@ -71,12 +72,21 @@ def test_an_update_that_changes_the_message_key_is_a_delete_and_a_create() -> No
     assert [one.op for one in keyed("u", OLD, [b"1", UNCHANGED, b"paid"])] == ["u"]
 
 
+def test_a_zero_of_another_sign_is_another_message_key() -> None:
+    number = Column("x", LogicalType(Kind.FLOAT64, "double"), False, float, text=False)
+    of = table(ID, number, name="points")
+    for after, ops in ((-0.0, ["d", "c"]), (0.0, ["u"])):
+        event = change("u", of, [b"1", 0.0], [b"1", after])
+        assert [one.op for one in changes(shape([event], transform("route", key=["x"])))] == ops
+
+
 @pytest.mark.parametrize("before", [None, [b"1", ABSENT, ABSENT]])
 def test_an_update_whose_old_message_key_is_unknown_stops(before: Any) -> None:
     with pytest.raises(Stop) as caught:
         keyed("u", before, NEW)
     assert caught.value.code.id == "TR-SHAPE-007"
-    assert "REPLICA IDENTITY FULL" in caught.value.remedy
+    assert "PostgreSQL: ALTER TABLE public.orders REPLICA IDENTITY FULL" in caught.value.remedy
+    assert "MySQL: binlog_row_image=FULL" in caught.value.remedy
 
 
 def test_a_part_of_the_primary_key_needs_no_old_row() -> None:

@@ -53,7 +53,7 @@ def _names() -> dict[int, str]:
 
 @cache
 def _charset(name: str) -> Charset:
-    if name in ("utf8mb4", "utf8mb3", "ascii", "binary"):
+    if name in ("utf8mb4", "utf8mb3", "binary"):
         width = {"utf8mb4": 4, "utf8mb3": 3}.get(name, 1)
         return Charset(name, width, bytes.decode, is_utf8=name != "binary")
     if name in UPPER_HALVES:
@@ -71,6 +71,7 @@ def _charset(name: str) -> Charset:
 _ASCII: Final = "".join(map(chr, range(128)))
 
 _SINGLE_BYTE: Final[dict[str, tuple[str, dict[int, str]]]] = {
+    "ascii": ("ascii", {}),  # MariaDB stores bytes that are none, which may look like UTF-8
     "cp1250": ("cp1250", {}),
     "cp1251": ("cp1251", {}),
     "cp1256": ("cp1256", {}),

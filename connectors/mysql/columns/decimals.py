@@ -16,18 +16,23 @@ from typing import Any, Final
 _BYTES: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)  # of a group, by its digits
 _FORMATS: Final = {1: "B", 2: "H", 3: "BH", 4: "I"}  # of `struct`, by the bytes of a group
 _ONES: Final = {1: [0xFF], 2: [0xFFFF], 3: [0xFF, 0xFFFF], 4: [0xFFFF_FFFF]}
-_MOST: Final = 65  # digits that the server allows
-_EXACT: Final = Context(prec=_MOST)
+_MOST: Final = 65  # digits of a column
+_MOST_COMPUTED: Final = 81  # of a number that was computed, which JSON documents hold as it is
+_EXACT: Final = Context(prec=_MOST_COMPUTED)
 
 
 def exists(precision: int, scale: int) -> bool:
-    """Whether there is such a type."""
-    return 0 < precision <= _MOST and 0 <= scale <= precision
+    """Whether there are columns of that type."""
+    return precision <= _MOST and _is_number(precision, scale)
+
+
+def _is_number(precision: int, scale: int) -> bool:
+    return 0 < precision <= _MOST_COMPUTED and 0 <= scale <= precision
 
 
 def _groups(precision: int, scale: int) -> list[int]:
     """The digits of each group, from the left."""
-    if not exists(precision, scale):
+    if not _is_number(precision, scale):
         raise ValueError(f"decimal({precision},{scale})")
     whole, fraction = divmod(precision - scale, 9), divmod(scale, 9)
     groups = [whole[1], *[9] * whole[0], *[9] * fraction[0], fraction[1]]

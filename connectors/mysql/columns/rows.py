@@ -38,8 +38,19 @@ NO_DOCUMENT: Final = code(
 Pair: TypeAlias = tuple[Row | None, Row | None]
 """The rows before and after a change."""
 
+_FEW_SHAPES: Final = 32
+"""Sets of columns of a table's events that get functions at once; of more, those that come often."""
+
+_OFTEN_BYTES: Final = 16 * 1024
+"""Of rows of one set: to make its functions takes as long as to read as much without."""
+
 _MOST_SHAPES: Final = 256
-"""Sets of columns of a table's events of which functions are kept: each statement may have its own."""
+"""Sets of which functions are kept: each statement may have its own."""
+
+_MOST_SEEN: Final = 10_000
+"""Sets whose bytes are counted."""
+
+_Shape: TypeAlias = tuple[int, bytes | None, bytes | None, bool]
 
 _READING_ERRORS: Final = (IndexError, KeyError, TypeError, ValueError, struct.error)
 
@@ -56,9 +67,8 @@ class RowReader:
         self._layouts = [layout(self._name, column, chosen) for column, chosen in described]
         names = [column.name or f"number {i + 1}" for i, column in enumerate(table.columns)]
         self._walker = Walker(names, self._layouts, self._unlogged)
-        self._functions: dict[
-            tuple[int, bytes | None, bytes | None, bool], Callable[[bytes], list[Pair]]
-        ] = {}
+        self._functions: dict[_Shape, Callable[[bytes], list[Pair]]] = {}
+        self._seen: dict[_Shape, int] = {}  # bytes of rows without a function
 
     def read(self, rows: Rows) -> list[Pair]:
         """The event's rows in order: (None, new), (old, new) or (old, None). Raises Malformed.
@@ -71,6 +81,8 @@ class RowReader:
         function = self._functions.get(shape)
         if function is None:
             self._check(rows)
+            if len(self._functions) >= _FEW_SHAPES and not self._comes_often(shape, len(rows.data)):
+                return self._walk(rows)
             if len(self._functions) >= _MOST_SHAPES:
                 self._functions.clear()
             function = self._functions[shape] = self._function(rows)
@@ -78,6 +90,12 @@ class RowReader:
             return function(rows.data)
         except _READING_ERRORS:
             return self._walk(rows)
+
+    def _comes_often(self, shape: _Shape, size: int) -> bool:
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        seen = self._seen[shape] = self._seen.get(shape, 0) + size
+        return seen >= _OFTEN_BYTES
 
     def _function(self, rows: Rows) -> Callable[[bytes], list[Pair]]:
         width = len(self._layouts)

@@ -169,11 +169,13 @@ _SECONDS: Final = _Kept(_whole_second)
 
 
 def instant(raw: bytes) -> int:
-    """TIMESTAMP as µs since the epoch. 0 is the zero date."""
-    seconds = int.from_bytes(raw[:4], "big")
-    if not seconds:
+    """TIMESTAMP as µs since the epoch. 0 is the zero date; of the rest of its second MariaDB has moments."""
+    micros = int.from_bytes(raw[:4], "big") * _SECOND
+    if len(raw) > 4:
+        micros += _fraction(raw, 4)
+    if not micros:
         raise NoDate("0000-00-00 00:00:00 is no date (zero_dates: refuse)")
-    return seconds * _SECOND + (_fraction(raw, 4) if len(raw) > 4 else 0)
+    return micros
 
 
 def duration(raw: bytes) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from tailrace.clients.kafka.access import Access
@@ -79,7 +80,7 @@ async def _wait_for_all(cluster: Cluster, name: str) -> None:
     wanted = await settled(lambda: ends(decided=False))
     while True:
         decided = await settled(lambda: ends(decided=True))
-        behind = [partition for partition, end in enumerate(decided) if end < wanted[partition]]
+        behind = undecided(decided, wanted)
         if not behind:
             return
         if time.monotonic() > deadline:
@@ -93,6 +94,13 @@ async def _wait_for_all(cluster: Cluster, name: str) -> None:
                 where=f"topic {name}",
             )
         await asyncio.sleep(_PAUSE)
+
+
+def undecided(decided: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """The partitions that are decided up to less than is wanted. One that was added meanwhile is none: what
+    is sought was there before."""
+    pairs = zip(decided, wanted, strict=False)
+    return [partition for partition, (end, sought) in enumerate(pairs) if end < sought]
 
 
 async def _find(cluster: Cluster, name: str) -> Topic | None:

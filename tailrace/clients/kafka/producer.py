@@ -242,18 +242,31 @@ class Producer:
 
         A broker that was gone may have forgotten to end what was committed there (see `hanging`). The end of
         the next transaction would do so, and take it away if that fails. Where nothing hangs it does nothing.
-        Every partition has a leader first: one that has none would be passed over again.
+        Every partition has a leader first: one that has none would be passed over again. Those of a topic
+        that was deleted are left out.
         """
         places = [TopicPartition(topic, partition) for topic, partition in self._records]
         client = self._producer.client
         await client.force_metadata_update()
+        looked_at = time.monotonic() + _LEADERS_TIMEOUT
         while any(client.cluster.leader_for_partition(place) in (None, -1) for place in places):
             await asyncio.sleep(0.05)
             await client.force_metadata_update()
+            if time.monotonic() > looked_at:
+                looked_at += _CLUSTER_TIMEOUT
+                await self._forget_deleted()
+                places = [place for place in places if place in self._records]
         await self._producer.begin_transaction()
         for place in places:
             self._producer._txn_manager.maybe_add_partition_to_txn(place)
         await self._producer.commit_transaction()
+
+    async def _forget_deleted(self) -> None:
+        """Of where it has written, the topics that are not there any more."""
+        async with Cluster(self._access) as cluster:
+            there = await cluster.topics({topic for topic, _ in self._records})
+        for place in [place for place in self._records if place[0] not in there]:
+            del self._records[place]
 
     async def _acknowledged(self, deadline: float) -> None:
         if not self._sent:

@@ -106,6 +106,8 @@ class Address:
                 "ssl_mode: verify_identity, and so is target_session_attrs; in user and password write "
                 "every character but letters, digits and -._~ as %XX, or keep the password out of it"
             )
+        if re.search(r"\s", ",".join([host, *[name for name, _ in behind]])):
+            raise ValueError(f"{looks}; no blank stands in it, nor between several hosts: db1:3306,db2:3306")
         database = unquote(parts.path.removeprefix("/"))
         if "/" in database or not parts.username:
             raise ValueError(looks)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.producer.transaction_manager import TransactionState
 
 from tailrace.clients.kafka import hanging, offsets_topic
+from tailrace.clients.kafka import producer as producers
 from tailrace.clients.kafka.access import Access
 from tailrace.clients.kafka.errors import NOT_NOW
 from tailrace.clients.kafka.hanging import HANGING
@@ -154,6 +156,31 @@ async def test_nothing_is_committed_again_before_each_partition_has_a_leader(
     await delivering
     records = await read_committed(kafka, make_sink.prefix + "orders")
     assert [(record.key, record.value) for record in records] == delivered(*batches)["orders"]
+
+
+async def test_a_topic_that_was_deleted_is_not_committed_again(
+    kafka: Kafka, make_sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It will have no leader: the next unit would fail after half a minute, as if no broker were there."""
+    monkeypatch.setattr(producers, "_LEADERS_TIMEOUT", 0.3)
+    items, stream, sink = table("items"), Stream(), make_sink(kafka, partitions=1)
+    await sink.open()
+    batches = [stream.inserts(of, ids) for of, ids in ((ORDERS, [1]), (items, [1]), (items, [2]))]
+    for batch in batches[:2]:
+        await sink.write(sink.prepare(batch))
+    await sink.commit(AT_1)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([make_sink.prefix + "orders"])
+    await admin.close()
+    assert sink._producer is not None
+    for connection in list(sink._producer._producer.client._conns.values()):
+        connection.close()
+    async with asyncio.timeout(20):
+        await sink.write(sink.prepare(batches[2]))
+        await sink.commit(AT_2)
+    records = await read_committed(kafka, make_sink.prefix + "items")
+    assert [(record.key, record.value) for record in records] == delivered(*batches)["items"]
 
 
 async def test_a_transaction_of_another_producer_is_none(kafka: Kafka, make_sink: Sinks) -> None:

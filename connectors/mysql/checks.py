@@ -117,7 +117,7 @@ class Checks:
         yield _retention(server)
         if (prepared := await self._prepared()) is not None:
             yield prepared
-        there = await table_checks.found(self._session, self._tables)
+        there = await table_checks.found(self._session, self._tables, folded=server.folded)
         captured = [table for table in there if not table.kind and self._tables.captured(*table.name)]
         for finding in table_checks.look(
             there, captured, self._tables, self._settings, self._where, user, folded=server.folded

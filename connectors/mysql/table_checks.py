@@ -190,7 +190,9 @@ def _absent(there: Sequence[Existing], tables: TableFilter, where: str, account:
             remedy = _called_otherwise(name, there) or (
                 f"Correct tables:, whose case counts, or GRANT SELECT ON {quoted(*name)} TO {account};"
             )
-        yield fault("tables", NotReady(NO_TABLE, told, remedy, where=where))
+        error = NotReady(NO_TABLE, told, remedy, where=where)
+        # Behind a position it was there once: what it had before it went may still stand in the log.
+        yield Finding("tables", told, error=error, beginning=name[0] not in SYSTEM)
 
 
 def _called_otherwise(name: tuple[str, str], there: Sequence[Existing]) -> str:

@@ -379,6 +379,30 @@ async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[
     assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
 
 
+async def test_nodes_of_a_galera_cluster(make_mysql: Callable[..., MySqlServer]) -> None:
+    """What the others write is in a node's log if it is told to; its GTIDs are its own unless it is told."""
+    alone = make_mysql("mariadb11", {"wsrep_on": "ON", "log_slave_updates": "OFF"})
+    [error] = [one.error for one in await findings(alone, "shop") if one.error is not None]
+    assert (error.code, "Galera" in error.found) == (SETTING, True)
+    nodes = [make_mysql("mariadb11", {"wsrep_on": "ON"}) for _ in range(2)]
+    nodes[1].follow(nodes[0])
+    nodes[0].execute("CREATE DATABASE shop")
+    nodes[0].execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    assert [one.title for one in await findings(nodes[0], "shop") if one.warning] == ["Galera"]
+    both = nodes[0].url().replace("127.0.0.1", "localhost,127.0.0.1", 1)
+    assert SETTING in codes(await findings(nodes[0], "shop", url=both))
+    async with Follower(nodes[0], "shop") as follower:
+        origin = await follower.start()
+    nodes[1].wait_for(nodes[0].gtids())
+    async with Follower(nodes[1], "shop") as follower:
+        with pytest.raises(Diverged) as raised:
+            await follower.resume(origin)
+        nodes[1].execute("SET GLOBAL wsrep_gtid_mode = ON")
+        await follower.source.identify()
+        await follower.resume(origin)
+    assert (raised.value.code, "Galera" in raised.value.found) == (AHEAD, True)
+
+
 async def test_a_log_that_was_purged_names_what_is_missing(mysql: MySql, mysql_database: str) -> None:
     mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=mysql_database)
     async with Follower(mysql, mysql_database) as follower:

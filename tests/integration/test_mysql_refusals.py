@@ -216,6 +216,28 @@ async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_data
         assert "127.0.0.1" in found[-1].found
 
 
+async def test_a_certificate_of_the_client(mysql: MySql, mysql_database: str) -> None:
+    """Which its account has to have: in the list of checks, and where the log is read."""
+    if not isinstance(mysql, MySqlServer):
+        pytest.skip("a given server has the certificates of somebody else")
+    name, rights = f"a{uuid.uuid4().hex[:8]}", "REPLICATION SLAVE, REPLICATION CLIENT, SELECT"
+    mysql.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'x' REQUIRE X509")
+    mysql.execute(f"GRANT {rights} ON *.* TO {name}@'%'")
+    mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=mysql_database)
+    tls: dict[str, Any] = {
+        "url": mysql.url(user=name, password="x"),
+        "ssl_mode": "verify_ca",
+        "ssl_ca": str(mysql.data / "ca.pem"),
+    }
+    cert = {"ssl_cert": str(mysql.data / "client-cert.pem"), "ssl_key": str(mysql.data / "client-key.pem")}
+    assert codes(await findings(mysql, mysql_database, **tls)) == [PASSWORD]
+    async with Follower(mysql, mysql_database, **tls, **cert) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)")
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+    mysql.execute(f"DROP USER {name}@'%'")
+
+
 async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:
     kind = MariaDbSource if every_mysql.flavor == "mysql" else MySqlSource
     settings = kind.Settings.model_validate(

@@ -229,7 +229,10 @@ async def test_a_certificate_of_the_client(mysql: MySql, mysql_database: str) ->
         "ssl_mode": "verify_ca",
         "ssl_ca": str(mysql.data / "ca.pem"),
     }
-    cert = {"ssl_cert": str(mysql.data / "client-cert.pem"), "ssl_key": str(mysql.data / "client-key.pem")}
+    cert: dict[str, Any] = {
+        "ssl_cert": str(mysql.data / "client-cert.pem"),
+        "ssl_key": str(mysql.data / "client-key.pem"),
+    }
     assert codes(await findings(mysql, mysql_database, **tls)) == [PASSWORD]
     async with Follower(mysql, mysql_database, **tls, **cert) as follower:
         await follower.start()

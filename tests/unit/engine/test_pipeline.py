@@ -531,7 +531,7 @@ class TestStart:
         async with running(make(tmp_path, server, {NAMES[0]: target})):
             await until(mark.exists)
         with pytest.raises(Stop) as refused:
-            await make(tmp_path, server, {NAMES[0]: Target()}).run()
+            await asyncio.wait_for(make(tmp_path, server, {NAMES[0]: Target()}).run(), 10)
         assert refused.value.code is STARTED_BEFORE
         async with running(make(tmp_path, server, {NAMES[0]: Target()}, data_dir="elsewhere")):
             await until((tmp_path / "elsewhere" / "orders.started").exists)

@@ -76,7 +76,7 @@ java: # PostgreSQL and Kafka for the tests come through Maven, and Kafka runs on
 	@scripts/system-packages java maven
 
 programs: # A clock that can be set wrong, a pooler in between, PostgreSQL's types from another house.
-	@scripts/system-packages faketime pgbouncer postgis
+	@scripts/system-packages faketime pgbouncer postgis systemd
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tailrace needs Python 3.11 or later and \

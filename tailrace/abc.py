@@ -68,6 +68,9 @@ class Finding:
     error: TailraceError | None = None
     warning: bool = False
     remedy: str = ""
+    beginning: bool = (
+        False  # the error keeps a first start alone from happening, and is a warning to any other
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class Source(Protocol):
 
     async def anchored(self) -> bool | None:
         """Whether the server keeps its log for this pipeline (a slot). None: this kind of source has no such
-        thing."""
+        thing, and a mark on this machine alone tells that the pipeline has started before."""
 
     async def anchor(self) -> Position:
         """Make the server keep its log from now on; drop what an unfinished earlier attempt left, as

@@ -107,3 +107,13 @@ def unreadable(found: str, where: str) -> Stop:
         "from the place on that tailrace doctor FILE shows; what was delivered behind it arrives twice.",
         where=where,
     )
+
+
+def show_position(position: Position | None) -> str:
+    """`0/16B3748`, or with more than one part `lsn 0/16B3748, ordinal 7, end 0/16B3000`."""
+    if position is None:
+        return "none"
+    place = {name: value for name, value in position.items() if name != "proof"}
+    if len(place) == 1:
+        return str(next(iter(place.values())))
+    return ", ".join(f"{name} {value}" for name, value in place.items())

@@ -46,6 +46,12 @@ class Pattern:
         literal = None if in_schema is None or name is None else (in_schema, name)
         return cls(text, re.compile(schema, re.S), re.compile(table, re.S), literal)
 
+    @property
+    def database(self) -> str | None:
+        """The schema, where the pattern names exactly one."""
+        found = _PART.match(self.text)
+        return None if found is None else _read(*found.groups())[1]
+
     def matches(self, schema: str, table: str) -> bool:
         """Whether it names this table."""
         return bool(self.schema.fullmatch(schema) and self.table.fullmatch(table))

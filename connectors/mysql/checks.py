@@ -15,6 +15,7 @@ from connectors.mysql.config import BinlogSettings
 from connectors.mysql.rights import account, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.table_checks import Existing, fault, listed
+from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, Stop, TailraceError, code
@@ -107,6 +108,8 @@ class Checks:
         if self._settings.include_query:
             yield _queries(server)
         yield _gtids(server)
+        if server.numbered_alone:
+            yield self._numbered_alone()
         for finding in await self._replicated(server):
             yield finding
         user = await account(self._session)
@@ -117,13 +120,15 @@ class Checks:
         yield _retention(server)
         if (prepared := await self._prepared()) is not None:
             yield prepared
-        there = await table_checks.found(self._session, self._tables)
+        there = await table_checks.found(self._session, self._tables, folded=server.folded)
         captured = [table for table in there if not table.kind and self._tables.captured(*table.name)]
         for finding in table_checks.look(
             there, captured, self._tables, self._settings, self._where, user, folded=server.folded
         ):
             yield finding
-        for database in sorted({table.schema for table in captured} if log.error is None else ()):
+        databases = {table.schema for table in captured}
+        databases |= {pattern.database for pattern in self._tables.include if pattern.database} - {*SYSTEM}
+        for database in sorted(databases if log.error is None else ()):
             if not await self._catalogue.logs(server, database):
                 yield fault("logged databases", self._not_logged(database))
         async for finding in self._warnings(server, captured):
@@ -157,6 +162,12 @@ class Checks:
         if server.is_on(name):
             return []
         found = f"{name} is OFF: what the server replicates from another one is not in its log"
+        if server.is_on("wsrep_on"):
+            found = (
+                f"{name} is OFF: what the other nodes of the Galera cluster write is not in this one's log"
+            )
+            remedy = f"Set {name} = ON in the configuration of every node and restart it."
+            return [fault(name, NotReady(SETTING, found, remedy, where=self._where))]
         if not (follows := await self._catalogue.follows()):
             unless = "; it replicates from nobody" if follows is False else ""
             return [
@@ -165,6 +176,17 @@ class Checks:
                 )
             ]
         return [fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
+
+    def _numbered_alone(self) -> Finding:
+        title, remedy = (
+            "Galera",
+            "wsrep_gtid_mode = ON on every node gives a transaction one GTID everywhere.",
+        )
+        found = "wsrep_gtid_mode is OFF: each node has its own GTIDs, and a position is of this node alone"
+        if self._session.address.others:
+            error = NotReady(SETTING, found, f"{remedy} Else name one node in the URL.", where=self._where)
+            return fault(title, error)
+        return Finding(title, found, warning=True, remedy=remedy)
 
     async def _replication(self, user: str) -> Finding:
         title = "replication"

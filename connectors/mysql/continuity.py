@@ -76,6 +76,13 @@ async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, 
         now = await _executed(position, executed, catalogue, server)
         check_executed(position, executed, now, await catalogue.purged(), where)
     elif isinstance(executed, GtidPosition):
+        proof = position.proof
+        if server.numbered_alone and proof is not None and proof.server != server.name:
+            raise _ahead(
+                f"the checkpoint is of server {proof.server}, and server {server.name} is a node of a Galera "
+                "cluster that has GTIDs of its own (wsrep_gtid_mode is OFF)",
+                where,
+            )
         await _check_domains(position, executed, catalogue, server, where)
     else:
         check_file(position, executed, await catalogue.files(), where)

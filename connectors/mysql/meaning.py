@@ -20,14 +20,15 @@ from tailrace.patterns import TableFilter
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<blank> \s+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!).*?\*/ | /\*M?!\d* | \*/ )
-  | (?P<name> `(?:[^`]|``)*` )
-  | (?P<text> '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" )
+    (?P<blank> \s+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!)(?:.*?\*/|.*) | /\*M?!\d* | \*/ )
+  | (?P<name> `(?:[^`]+|``)*+` )
+  | (?P<text> '(?:[^'\\]+|\\.|'')*+' | "(?:[^"\\]+|\\.|"")*+" )
   | (?P<word> [\w$]+ )
-  | (?P<sign> . )
+  | (?P<sign> \\. | . )
     """,
     re.X | re.S,
 )
+"""Each takes time in proportion to the statement, closed or not: what is open is tried once."""
 
 
 class Meaning(enum.Enum):

@@ -36,7 +36,7 @@ _NAMES: Final = (
     "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "gtid_strict_mode",
     "log_replica_updates", "log_slave_updates", "binlog_expire_logs_seconds", "expire_logs_days",
     "lower_case_table_names", "innodb_native_foreign_keys", "binlog_rows_query_log_events",
-    "binlog_annotate_row_events",
+    "binlog_annotate_row_events", "wsrep_on", "wsrep_gtid_mode",
 )  # fmt: skip
 
 
@@ -86,6 +86,11 @@ class Server:
     def by_gtids(self) -> bool:
         """Whether positions in its log are told by GTIDs. MariaDB always has them."""
         return self.flavor == "mariadb" or self.variables.get("gtid_mode") == "ON"
+
+    @property
+    def numbered_alone(self) -> bool:
+        """Whether it is a node of a Galera cluster that gives its own numbers to what others have written."""
+        return self.is_on("wsrep_on") and not self.is_on("wsrep_gtid_mode")
 
     @property
     def logs_cascades(self) -> bool:

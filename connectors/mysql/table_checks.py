@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -11,7 +10,8 @@ from connectors.mysql.keys import HAS_KEY
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
-from tailrace.errors import NotReady, TailraceError, code
+from tailrace.clients.mysql.faults import ABSENT, NO_DATABASE
+from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter, exactly
 
 NO_TABLE: Final = code(
@@ -27,7 +27,6 @@ ENGINE: Final = code(
     "told from an insert.",
 )
 
-_LOOKS: Final = (0.0, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4)  # seconds before each
 _SHOWN: Final = 5  # names in a line
 _MEANT: Final = (
     "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
@@ -71,22 +70,42 @@ def quoted(*names: str) -> str:
     return ".".join(f"`{name.replace('`', '``')}`" for name in names)
 
 
-async def found(session: Session, tables: TableFilter) -> Sequence[Existing]:
+async def found(session: Session, tables: TableFilter, *, folded: bool) -> Sequence[Existing]:
     """Everything that the account may read, but for the server's own. Whoever renames or alters a table
-    meanwhile hides it, or its key, for a moment: what is missing is looked for again, and a table has no key
-    only if it had none each time."""
-    with_key: set[tuple[str, str]] = set()
-    for pause in _LOOKS:
-        await asyncio.sleep(pause)
-        there = await _listed(session)
-        with_key |= {one.name for one in there if one.has_key}
-        names = {one.name for one in there}
-        missing = any(pattern.literal and pattern.literal not in names for pattern in tables.include)
-        if not missing and all(
-            one.kind or one.name in with_key or not tables.captured(*one.name) for one in there
-        ):
-            break
-    return [one._replace(has_key=one.name in with_key) for one in there]
+    meanwhile hides it, or its key, from the list for a moment: of a captured one without a key, and of one
+    that is named and missing, the server is asked once more in a way that waits for such statements.
+    `folded`: as in `look`."""
+    listed = await _listed(session)
+    names = {one.name for one in listed}
+    missing = {
+        name
+        for name in (pattern.literal for pattern in tables.include)
+        if name is not None and name not in names and name[0] not in SYSTEM
+        if not folded or all(part == part.lower() for part in name)
+    }
+    there = []
+    for one in (*listed, *(Existing(*name, "", "", has_key=False) for name in sorted(missing))):
+        if one.kind or one.has_key or not tables.captured(*one.name):
+            there.append(one)
+        elif (has_key := await _has_key(session, one, listed=one.name in names)) is not None:
+            there.append(one._replace(has_key=has_key))
+    return there
+
+
+async def _has_key(session: Session, table: Existing, *, listed: bool) -> bool | None:
+    """Whether a table has a key, by a statement that waits for its metadata lock. None where there is none,
+    or the account may not read it; a table whose engine cannot open it has none that is known."""
+    try:
+        parts = await session.query(f"SHOW KEYS FROM {table.quoted}")
+    except Stop as error:
+        gone = error.code in (ABSENT, NO_DATABASE)
+        return None if gone or not listed else False
+    unique: dict[str, bool] = {}
+    for _, non_unique, name, _, column, _, _, part, _, null, *_ in parts:
+        if not int(non_unique):
+            whole = column is not None and part is None and null != "YES"
+            unique[str(name)] = unique.get(str(name), True) and whole
+    return "PRIMARY" in unique or any(unique.values())
 
 
 async def _listed(session: Session) -> Sequence[Existing]:
@@ -171,7 +190,9 @@ def _absent(there: Sequence[Existing], tables: TableFilter, where: str, account:
             remedy = _called_otherwise(name, there) or (
                 f"Correct tables:, whose case counts, or GRANT SELECT ON {quoted(*name)} TO {account};"
             )
-        yield fault("tables", NotReady(NO_TABLE, told, remedy, where=where))
+        error = NotReady(NO_TABLE, told, remedy, where=where)
+        # Behind a position it was there once: what it had before it went may still stand in the log.
+        yield Finding("tables", told, error=error, beginning=name[0] not in SYSTEM)
 
 
 def _called_otherwise(name: tuple[str, str], there: Sequence[Existing]) -> str:

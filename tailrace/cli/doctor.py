@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from tailrace.cli.installed import check_packages
 from tailrace.cli.output import file_argument, json_option, write, write_json
 from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
-from tailrace.engine.start import rehearse
+from tailrace.engine.start import rehearse, weighed
+from tailrace.engine.started import StartedMark
 from tailrace.errors import TailraceError
 from tailrace.redact import redact
 
@@ -59,8 +61,12 @@ def doctor(file: str, as_json: bool) -> None:
 async def _examine(config: PipelineConfig) -> list[_Line]:
     lines = [_Line("tailrace", finding) for finding in check_packages()]
     source, sinks = make_source(config), make_sinks(config)
+    mark = StartedMark(config.data_dir, config.name)
     try:
-        lines += [_Line("source", finding) async for finding in _findings(source.check())]
+        goes_on = await _goes_on(sinks)
+        lines += [
+            _Line("source", weighed(finding, goes_on=goes_on)) async for finding in _findings(source.check())
+        ]
         for sink in sinks:
             name = sink.identity.partition("/")[2]
             lines += [_Line(name, finding) async for finding in _findings(sink.check())]
@@ -68,7 +74,7 @@ async def _examine(config: PipelineConfig) -> list[_Line]:
             if not any(_same_fault(line, checkpoint) for line in lines):  # a target that is away is told once
                 lines.append(checkpoint)
         if not any(line.finding.error for line in lines):  # else a start would not come so far
-            lines.append(_Line("start", await _positions(source, sinks)))
+            lines.append(_Line("start", await _positions(source, sinks, mark)))
     finally:
         await source.close()
         for sink in sinks:
@@ -90,6 +96,15 @@ async def _findings(check: Awaitable[Sequence[Finding]]) -> AsyncIterator[Findin
         yield Finding(error.code.title, error.found, error=error)
 
 
+async def _goes_on(sinks: Sequence[Sink]) -> bool:
+    """Whether any sink holds a position, as far as that is to be seen."""
+    for sink in sinks:
+        with contextlib.suppress(TailraceError):
+            if (stored := await sink.peek()) is not None and stored.position is not None:
+                return True
+    return False
+
+
 async def _checkpoint(peek: Awaitable[Any]) -> Finding:
     try:
         return Finding("checkpoint", show_checkpoint(await peek))
@@ -97,10 +112,10 @@ async def _checkpoint(peek: Awaitable[Any]) -> Finding:
         return Finding("checkpoint", error.found, error=error)
 
 
-async def _positions(source: Source, sinks: Sequence[Sink]) -> Finding:
+async def _positions(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> Finding:
     title = "positions"
     try:
-        goes_on = await rehearse(source, sinks)
+        goes_on = await rehearse(source, sinks, mark)
     except TailraceError as error:
         return Finding(title, error.found, error=error)
     return Finding(

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tailrace.checkpoint import show_position
 from tailrace.cli.figures import Figures
-from tailrace.cli.positions import show_position
 from tailrace.engine.status import PipelineStatus, Standing
 from tailrace.errors import TailraceError
 from tailrace.logs import Event, Logger

@@ -11,12 +11,13 @@ import click
 import msgspec
 
 from tailrace.abc import Sink, Source
-from tailrace.checkpoint import Checkpoint, Owner
+from tailrace.checkpoint import Checkpoint, Owner, show_position
 from tailrace.cli.completion import complete_sink
 from tailrace.cli.output import file_argument, json_option, write, write_json
-from tailrace.cli.positions import show_checkpoint, show_position
+from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
+from tailrace.engine.started import StartedMark
 from tailrace.errors import ConfigurationError, Diverged, Gap, TailraceError, code
 
 NO_SUCH_SINK = code("TR-CLI-010", "no such sink", "The pipeline has no sink of the name that was given.")
@@ -113,12 +114,13 @@ def reset(file: str, name: str | None, dry_run: bool, as_json: bool) -> None:
 
     A pipeline whose server still keeps the log for it, in a slot, does not start without positions: `tailrace
     teardown` is the way to begin anew, `offsets set` the way to go on elsewhere. Any other begins with what
-    changes from its next start on.
+    changes from its next start on; where its positions were lost, this is how that is allowed.
     """
     config = load(file)
     sinks = _chosen(config, name)
     with PipelineLock(config.data_dir, config.name):
         removed = asyncio.run(_forget(sinks, dry_run=dry_run))
+        removed += StartedMark(config.data_dir, config.name).forget(dry_run=dry_run)
     if as_json:
         write_json({"pipeline": config.name, "dry_run": dry_run, "removed": removed})
         return

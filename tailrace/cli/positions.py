@@ -1,19 +1,8 @@
-"""Log positions and checkpoints as people read them."""
+"""Checkpoints as people read them."""
 
 from __future__ import annotations
 
-from tailrace.checkpoint import Checkpoint
-from tailrace.events import Position
-
-
-def show_position(position: Position | None) -> str:
-    """`0/16B3748`, or with more than one part `lsn 0/16B3748, ordinal 7, end 0/16B3000`."""
-    if position is None:
-        return "none"
-    place = {name: value for name, value in position.items() if name != "proof"}
-    if len(place) == 1:
-        return str(next(iter(place.values())))
-    return ", ".join(f"{name} {value}" for name, value in place.items())
+from tailrace.checkpoint import Checkpoint, show_position
 
 
 def show_checkpoint(checkpoint: Checkpoint | None) -> str:

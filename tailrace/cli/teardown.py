@@ -11,6 +11,7 @@ from tailrace.cli.lines import log_as_words
 from tailrace.cli.output import file_argument, write
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.lock import PipelineLock
+from tailrace.engine.started import StartedMark
 from tailrace.errors import TailraceError
 from tailrace.redact import redact
 
@@ -67,6 +68,8 @@ async def _remove(
             failed[sink.identity] = error
         finally:
             await sink.close()
+    if not failed and not leave:  # a position that is left is one to go on from
+        lines += StartedMark(config.data_dir, config.name).forget(dry_run=dry_run)
     return lines, failed
 
 

@@ -17,6 +17,7 @@ from tailrace.engine.fencing import Arbiter
 from tailrace.engine.lock import PipelineLock
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.start import start
+from tailrace.engine.started import StartedMark
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.engine.stream import Stream, earliest
 from tailrace.engine.tasks import failure_of
@@ -52,6 +53,7 @@ class Pipeline:
         self._transforms = transforms
         self._sink_transforms = sink_transforms
         self._data_dir = data_dir
+        self._mark = StartedMark(data_dir, name)
         self._stop_seconds = stop_seconds
         self._owner = Owner.this_process()
         self._arbiter = Arbiter(self._sinks[0], self._owner)
@@ -149,7 +151,7 @@ class Pipeline:
         backoff = Backoff()
         while True:
             try:
-                identity, checkpoints = await start(self._source, self._sinks, self._arbiter)
+                identity, checkpoints = await start(self._source, self._sinks, self._arbiter, self._mark)
                 await self._source.open(earliest(self._source, checkpoints))
                 if until_current and self._goal is None:
                     self._goal = await self._source.current()

@@ -6,16 +6,20 @@ one row of the table in docs/design.md, and each row has one way on.
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.abc import Anchors, Sink, Source
-from tailrace.checkpoint import Checkpoint, Identity, Owner
+from tailrace.abc import Anchors, Finding, Sink, Source
+from tailrace.checkpoint import Checkpoint, Identity, Owner, show_position
 from tailrace.engine.fencing import Arbiter, undecided
+from tailrace.engine.started import StartedMark
 from tailrace.errors import Stop, code
 from tailrace.failpoints import failpoint
+from tailrace.logs import Logger
 
 OTHER_DATABASE = code(
     "TR-ENG-010",
@@ -34,6 +38,14 @@ LOST_CHECKPOINTS = code(
     "The server keeps its log for this pipeline, yet no sink knows how far it came: the checkpoints are "
     "lost, or the slot belongs to somebody else.",
 )
+STARTED_BEFORE = code(
+    "TR-ENG-013",
+    "no checkpoint, but an earlier start",
+    "The pipeline has had positions on this machine, and no sink holds one now: they are lost. A start at "
+    "the log's end would leave out what changed since, unsaid.",
+)
+
+_log: Final = Logger(__name__)
 
 _claimed = failpoint("engine.start.claimed")
 _all_claimed = failpoint("engine.start.all_claimed")
@@ -42,7 +54,9 @@ _anchored = failpoint("engine.start.anchored")
 _at_stored = failpoint("engine.start.at_stored")
 
 
-async def start(source: Source, sinks: Sequence[Sink], arbiter: Arbiter) -> tuple[Identity, list[Checkpoint]]:
+async def start(
+    source: Source, sinks: Sequence[Sink], arbiter: Arbiter, mark: StartedMark
+) -> tuple[Identity, list[Checkpoint]]:
     """Claim every sink and find where each goes on; the checkpoints come back in the order of `sinks`, of
     which the first is the arbiter's.
 
@@ -53,35 +67,59 @@ async def start(source: Source, sinks: Sequence[Sink], arbiter: Arbiter) -> tupl
     for sink in sinks:
         findings += await sink.check()
     for finding in findings:
-        if finding.error is not None:
+        if finding.error is not None and not finding.beginning:
             raise finding.error
     identity = await source.identify()
+    goes_on = False
     for sink in sinks:
         stored = await sink.peek()
+        goes_on = goes_on or (stored is not None and stored.position is not None)
         refuse_foreign(stored, sink, identity)
         if sink is sinks[0]:
             arbiter.admit(stored)
+    for finding in (weighed(finding, goes_on=goes_on) for finding in findings if finding.beginning):
+        if finding.error is not None:
+            raise finding.error
+        _log.warning(finding.found, check=finding.title, remedy=finding.remedy)
     with undecided():
         claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
         _all_claimed()
         await arbiter.confirm()  # a process held between two claims may have claimed after a newer one did
-        started = await _resume(source, sinks, claims, identity, arbiter)
+        started = await _resume(source, sinks, claims, identity, arbiter, mark)
     for checkpoint in started:
         await source.verify(checkpoint)
     return identity, started
 
 
+def weighed(finding: Finding, *, goes_on: bool) -> Finding:
+    """A finding as it counts for a pipeline that goes on from a position, or that begins."""
+    if finding.error is None or not (finding.beginning and goes_on):
+        return finding
+    remedy = finding.remedy or finding.error.remedy
+    return dataclasses.replace(finding, error=None, warning=True, remedy=remedy)
+
+
 async def _resume(
-    source: Source, sinks: Sequence[Sink], stored: list[Checkpoint], identity: Identity, arbiter: Arbiter
+    source: Source,
+    sinks: Sequence[Sink],
+    stored: list[Checkpoint],
+    identity: Identity,
+    arbiter: Arbiter,
+    mark: StartedMark,
 ) -> list[Checkpoint]:
     """Each row of the table: from the claims to checkpoints that all hold a position."""
-    _refuse_states(source, sinks, stored, anchored=bool(await source.anchored()))
+    anchored = await source.anchored()
+    _refuse_states(source, sinks, stored, anchored, mark)
     if all(checkpoint.position is None for checkpoint in stored):
-        return await _first_start(source, sinks, stored, identity, arbiter)
-    return await _join_started(sinks, stored)
+        started = await _first_start(source, sinks, stored, identity, arbiter)
+    else:
+        started = await _join_started(sinks, stored)
+    if anchored is None:
+        mark.make()
+    return started
 
 
-async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
+async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> bool:
     """Raise what a start would raise for the positions that the sinks hold now; whether there are any. Claims
     and changes nothing: the pipeline may run beside it."""
     identity = await source.identify()
@@ -91,7 +129,7 @@ async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
         try:
             for sink, checkpoint in zip(sinks, stored, strict=True):
                 refuse_foreign(checkpoint, sink, identity)
-            _refuse_states(source, sinks, stored, anchored=bool(await source.anchored()))
+            _refuse_states(source, sinks, stored, await source.anchored(), mark)
             for checkpoint in stored:
                 if checkpoint.position is not None:
                     await source.verify(checkpoint)
@@ -103,10 +141,22 @@ async def rehearse(source: Source, sinks: Sequence[Sink]) -> bool:
 
 
 def _refuse_states(
-    source: Source, sinks: Sequence[Sink], stored: Sequence[Checkpoint], *, anchored: bool
+    source: Source,
+    sinks: Sequence[Sink],
+    stored: Sequence[Checkpoint],
+    anchored: bool | None,
+    mark: StartedMark,
 ) -> None:
-    """The rows of the table on which a person must decide."""
+    """The rows of the table on which a person must decide. `anchored`: as the source tells it."""
     started = {checkpoint.start for checkpoint in stored if checkpoint.position is not None}
+    if anchored is None and mark and all(checkpoint.is_empty for checkpoint in stored):
+        raise Stop(
+            STARTED_BEFORE,
+            f"the pipeline has started before ({mark.path}), and no sink holds a position",
+            "If the sinks' data is to go on, restore the checkpoints or give each sink a position "
+            "(tailrace offsets set FILE --sink NAME --at POSITION). To begin anew at the log's end: tailrace "
+            "offsets reset FILE.",
+        )
     if not started and anchored and all(checkpoint.is_empty for checkpoint in stored):
         place = source.anchor_place() if isinstance(source, Anchors) else None
         raise Stop(
@@ -180,6 +230,7 @@ async def _first_start(
     for sink, checkpoint in zip(sinks, started, strict=True):
         await sink.commit(checkpoint)
         _at_stored()
+    _log.info("a first start: what commits behind this position is delivered", position=show_position(origin))
     return started
 
 

@@ -141,6 +141,50 @@ def test_a_table_that_does_not_exist(pipeline: MySqlPipeline) -> None:
     pipeline.follow(1)
 
 
+def test_a_table_that_goes_behind_a_position(pipeline: MySqlPipeline) -> None:
+    """It was there at the first start: its rows are in the log, and what is said is a warning."""
+    pipeline.source["tables"] = [f"{pipeline.database}.gone", f"{pipeline.database}.t"]
+    pipeline.sql("CREATE TABLE gone (id int PRIMARY KEY)")
+    pipeline.follow(1)
+    pipeline.sql("INSERT INTO gone VALUES (7)")
+    pipeline.sql("DROP TABLE gone")
+    pipeline.sql("CREATE VIEW gone AS SELECT id FROM t")
+    assert pipeline.faults() == {}
+    assert "gone is no table but a view" in tailrace("doctor", pipeline.file).out
+    pipeline.sql("DROP VIEW gone")
+    assert "gone does not exist" in tailrace("doctor", pipeline.file).out
+    pipeline.insert(2)
+    assert "gone does not exist" in pipeline.deliver()
+    assert (pipeline.ids(), pipeline.read(table="gone")) == ([1, 2], [("c", {"id": 7})])
+    assert tailrace("offsets", "reset", pipeline.file).code == 0
+    _refused(pipeline, "TR-MY-405")
+
+
+def test_all_checkpoints_are_lost(pipeline: MySqlPipeline) -> None:
+    """Nothing on the server tells of an earlier start: a mark in the pipeline's folder does."""
+    log, kept = pipeline.folder / "log.db", pipeline.folder / "kept.db"
+    pipeline.follow(1)
+    pipeline.insert(2)
+    log.rename(kept)
+    problem = _refused(pipeline, "TR-ENG-013")
+    assert set(pipeline.faults()) == {"TR-ENG-013"}
+    assert f"{pipeline.name}.started" in problem.found
+    kept.rename(log)
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2]
+    log.unlink()
+    _refused(pipeline, "TR-ENG-013")
+    done = tailrace(*problem.command("offsets reset", FILE=pipeline.file))
+    assert (done.code, "the mark of an earlier start" in done.out) == (0, True)
+    assert "a first start" in pipeline.deliver()
+    pipeline.insert(3)
+    pipeline.deliver()
+    assert pipeline.ids() == [3]
+    log.unlink()
+    assert tailrace("teardown", "--yes", pipeline.file).code == 0
+    pipeline.deliver()
+
+
 def test_a_pattern_that_matches_nothing(pipeline: MySqlPipeline) -> None:
     """It is told, and tables that come later are captured."""
     pipeline.source["tables"] = [f"{pipeline.database}.later*"]

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import signal
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,31 @@ def kill_sessions(server: MySql) -> None:
     for (id,) in server.execute(waiting):
         with contextlib.suppress(pymysql.MySQLError):
             server.execute(f"KILL {id}")
+
+
+async def test_a_line_on_which_nothing_comes_through(
+    every_mysql: MySql, make_database: Callable[[MySql], str]
+) -> None:
+    """It is given up after `silence_timeout`; an idle server says within a third of it that it is there."""
+    database = make_database(every_mysql)
+    every_mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=database)
+    with Relay(Endpoint(every_mysql.host, every_mysql.port)) as relay:
+        through = url(f"127.0.0.1:{relay.port}", every_mysql)
+        async with Follower(every_mysql, database, url=through, silence_timeout=1.5) as follower:
+            origin = await follower.start()
+            with contextlib.suppress(TimeoutError):
+                while True:  # idle, and not given up
+                    assert (await follower.batch(timeout=4)).events == []
+            await follower.resume(origin)
+            relay.hold_all()
+            follower.sql("INSERT INTO t VALUES (1)")
+            began = time.monotonic()
+            with pytest.raises(Retry) as raised:
+                await ended(follower)
+            assert (raised.value.code, time.monotonic() - began < 10) == (LOST, True)
+            relay.release_all()
+            await follower.resume(origin)
+            assert await follower.told() == [("c", "t", None, {"id": 1})]
 
 
 async def test_a_member_of_a_group_is_a_server_like_any_other(make_mysql: Callable[..., MySqlServer]) -> None:

@@ -216,6 +216,31 @@ async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_data
         assert "127.0.0.1" in found[-1].found
 
 
+async def test_a_certificate_of_the_client(mysql: MySql, mysql_database: str) -> None:
+    """Which its account has to have: in the list of checks, and where the log is read."""
+    if not isinstance(mysql, MySqlServer):
+        pytest.skip("a given server has the certificates of somebody else")
+    name, rights = f"a{uuid.uuid4().hex[:8]}", "REPLICATION SLAVE, REPLICATION CLIENT, SELECT"
+    mysql.execute(f"CREATE USER {name}@'%' IDENTIFIED BY 'x' REQUIRE X509")
+    mysql.execute(f"GRANT {rights} ON *.* TO {name}@'%'")
+    mysql.execute("CREATE TABLE t (id int PRIMARY KEY)", database=mysql_database)
+    tls: dict[str, Any] = {
+        "url": mysql.url(user=name, password="x"),
+        "ssl_mode": "verify_ca",
+        "ssl_ca": str(mysql.data / "ca.pem"),
+    }
+    cert: dict[str, Any] = {
+        "ssl_cert": str(mysql.data / "client-cert.pem"),
+        "ssl_key": str(mysql.data / "client-key.pem"),
+    }
+    assert codes(await findings(mysql, mysql_database, **tls)) == [PASSWORD]
+    async with Follower(mysql, mysql_database, **tls, **cert) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t VALUES (1)")
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+    mysql.execute(f"DROP USER {name}@'%'")
+
+
 async def test_a_server_of_the_other_kind(every_mysql: MySql) -> None:
     kind = MariaDbSource if every_mysql.flavor == "mysql" else MySqlSource
     settings = kind.Settings.model_validate(
@@ -377,6 +402,30 @@ async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[
     server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_USER = 'nobody', MASTER_PORT = 1")
     [fault] = [one.error for one in await findings(server, "shop") if one.error is not None]
     assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
+
+
+async def test_nodes_of_a_galera_cluster(make_mysql: Callable[..., MySqlServer]) -> None:
+    """What the others write is in a node's log if it is told to; its GTIDs are its own unless it is told."""
+    alone = make_mysql("mariadb11", {"wsrep_on": "ON", "log_slave_updates": "OFF"})
+    [error] = [one.error for one in await findings(alone, "shop") if one.error is not None]
+    assert (error.code, "Galera" in error.found) == (SETTING, True)
+    nodes = [make_mysql("mariadb11", {"wsrep_on": "ON"}) for _ in range(2)]
+    nodes[1].follow(nodes[0])
+    nodes[0].execute("CREATE DATABASE shop")
+    nodes[0].execute("CREATE TABLE shop.t (id int PRIMARY KEY)")
+    assert [one.title for one in await findings(nodes[0], "shop") if one.warning] == ["Galera"]
+    both = nodes[0].url().replace("127.0.0.1", "localhost,127.0.0.1", 1)
+    assert SETTING in codes(await findings(nodes[0], "shop", url=both))
+    async with Follower(nodes[0], "shop") as follower:
+        origin = await follower.start()
+    nodes[1].wait_for(nodes[0].gtids())
+    async with Follower(nodes[1], "shop") as follower:
+        with pytest.raises(Diverged) as raised:
+            await follower.resume(origin)
+        nodes[1].execute("SET GLOBAL wsrep_gtid_mode = ON")
+        await follower.source.identify()
+        await follower.resume(origin)
+    assert (raised.value.code, "Galera" in raised.value.found) == (AHEAD, True)
 
 
 async def test_a_log_that_was_purged_names_what_is_missing(mysql: MySql, mysql_database: str) -> None:

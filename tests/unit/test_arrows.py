@@ -92,6 +92,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.failpoints",
+        "tailrace.folders",
         "tailrace.logs",
         "tailrace.patterns",
         "tailrace.versions",

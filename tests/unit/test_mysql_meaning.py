@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from connectors.mysql.binlog.messages import Place, Query
@@ -132,3 +134,18 @@ def test_statements_that_may_change_captured_tables(
 )
 def test_ddl_by_which_rows_go(sql: str, statement: Statement) -> None:
     assert read(sql) == statement
+
+
+@pytest.mark.parametrize("opened", ["", "'", '"', "`"])
+@pytest.mark.parametrize("repeated", ["/* ", r"\'", r"\"", "''", "``", "--"])
+def test_a_statement_with_much_left_open_takes_a_moment(opened: str, repeated: str) -> None:
+    """A time in proportion to its length, not to its square: that were minutes."""
+    began = time.process_time()
+    read(f"CREATE TABLE t {opened}{repeated * (400_000 // len(repeated))}")
+    assert time.process_time() - began < 5
+
+
+def test_statements_of_16_megabytes() -> None:
+    assert read("ALTER TABLE t DROP PARTITION p" + " /*" * 5_000_000).meaning is Meaning.UNTOLD
+    text = "x" * 16_000_000
+    assert read(f"CREATE TABLE t (a int COMMENT '{text}') SELECT 1").meaning is Meaning.CHANGE

@@ -93,6 +93,13 @@ def test_what_was_read_of_the_log_is_in_it_although_the_list_is_older() -> None:
     extent.read_to(FilePlace("binlog.000005", 700))
     assert extent.files == [*FILES[:2], LogFile("binlog.000005", 700)]
     extent.read_to(FilePlace("binlog.000006", 90))
-    assert extent.files == [*FILES, LogFile("binlog.000006", 90)]
+    read = [*FILES[:2], LogFile("binlog.000005", 700), LogFile("binlog.000006", 90)]
+    assert extent.files == read  # it was rotated since
+    assert extent.behind(FilePlace("binlog.000004", 1500)) == 500 + 700 + 90
+    extent.read_to(FilePlace("binlog.000007", 80))
+    assert extent.files == [*read, LogFile("binlog.000007", 80)]
+    extent.listed([*FILES[1:2], LogFile("binlog.000005", 720), LogFile("binlog.000006", 95)])
+    assert [file.size for file in extent.files] == [2000, 720, 95, 80]
+    extent.listed(FILES)
     extent.read_to(FilePlace("binlog.000004", 90))
     assert extent.files == FILES

@@ -56,6 +56,9 @@ NO_DATABASE = code("TR-MY-011", "no such database", "The URL names a database th
 PERMISSION = code(
     "TR-MY-014", "permission denied", "The account lacks a privilege that this operation needs."
 )
+ABSENT = code(
+    "TR-MY-016", "no such table", "A statement names a table that the server does not have any more."
+)
 REFUSED = code(
     "TR-MY-015",
     "MySQL refuses",
@@ -104,6 +107,7 @@ _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
         "Correct the database in the URL, or leave it out; or grant the account {user} SELECT on its tables.",
     ),
     1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
+    1146: (NotReady, ABSENT, "Nothing, if it was meant to go; else bring it back."),
     3159: (NotReady, TLS, "The server takes encrypted connections only: ssl_mode: required."),
     2026: _ENCRYPT,
 }

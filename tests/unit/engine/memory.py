@@ -61,6 +61,7 @@ class Server:
     system: str = "1"
     sizes: list[int] = field(default_factory=list)
     slot: int | None = None
+    slotless: bool = False  # it keeps its log for nobody
     active: bool = False  # not checked: a dropped pipeline leaves its connection behind
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,7 +97,7 @@ class MemorySource:
         return Identity(self._server.system, "shop")
 
     async def anchored(self) -> bool | None:
-        return self._server.slot is not None
+        return None if self._server.slotless else self._server.slot is not None
 
     def anchor_place(self) -> str | None:
         return None if self._server.slot is None else str(self._server.slot)

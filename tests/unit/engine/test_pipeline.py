@@ -18,7 +18,7 @@ from tailrace.engine.backoff import Backoff
 from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.queue import BatchQueue
-from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE
+from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE, STARTED_BEFORE
 from tailrace.engine.status import State
 from tailrace.engine.writer import FOREIGN_CHECKPOINT
 from tailrace.errors import Diverged, Fenced, Gap, Malformed, Retry, Stop
@@ -519,6 +519,30 @@ class TestStart:
         assert refused.value.code is LOST_CHECKPOINTS
         assert "from 6 on" in refused.value.found
         assert "From 6 on nothing is left out" in refused.value.remedy
+
+    async def test_all_empty_is_no_first_start_where_there_were_positions(self, tmp_path: Path) -> None:
+        """A mark in data_dir tells so where no slot can; any start that comes to positions makes it."""
+        server, target = Server(slotless=True), Target()
+        mark = tmp_path / "data" / "orders.started"
+        for _ in range(2):
+            async with running(make(tmp_path, server, {NAMES[0]: target})):
+                await until(mark.exists)
+            mark.unlink()
+        async with running(make(tmp_path, server, {NAMES[0]: target})):
+            await until(mark.exists)
+        with pytest.raises(Stop) as refused:
+            await asyncio.wait_for(make(tmp_path, server, {NAMES[0]: Target()}).run(), 10)
+        assert refused.value.code is STARTED_BEFORE
+        async with running(make(tmp_path, server, {NAMES[0]: Target()}, data_dir="elsewhere")):
+            await until((tmp_path / "elsewhere" / "orders.started").exists)
+
+    async def test_a_source_with_a_slot_makes_no_mark(self, tmp_path: Path) -> None:
+        server, target = Server(), Target()
+        async with running(make(tmp_path, server, {NAMES[0]: target})):
+            await until(at_a_position(target))
+            server.commit(1)
+            await until(delivered(server, target))
+        assert not (tmp_path / "data" / "orders.started").exists()
 
     async def test_new_without_a_position_is_started_again(self, tmp_path: Path) -> None:
         owner = Owner("elsewhere", 1, "x")

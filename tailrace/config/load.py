@@ -11,6 +11,7 @@ from tailrace import plugins
 from tailrace.abc import Declaration, Guarantee
 from tailrace.config.document import Document, KeyPath
 from tailrace.config.faults import Faults
+from tailrace.config.hints import did_you_mean
 from tailrace.config.model import (
     Block,
     PipelineConfig,
@@ -21,7 +22,7 @@ from tailrace.config.model import (
     TransformKeys,
 )
 from tailrace.config.parts import make_sink
-from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check, did_you_mean
+from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check
 from tailrace.errors import Code, ConfigurationError, TailraceError, code
 from tailrace.patterns import Pattern
 

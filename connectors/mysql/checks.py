@@ -16,6 +16,7 @@ from connectors.mysql.rights import account, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from tailrace.abc import Finding
+from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
@@ -139,8 +140,8 @@ class Checks:
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
         remedy = (
-            f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
-            "Sessions that are open keep what they have: let them connect again."
+            f"{server.kept(name, wanted[0])} Sessions that are open keep what they have: let them connect "
+            "again."
         )
         if what := _PARTIAL[self._settings.row_images].get(found):
             return Finding(name, f"{found}: {what}", warning=True, remedy=remedy)
@@ -189,7 +190,7 @@ class Checks:
             return fault(title, lacking(error, "REPLICATION CLIENT", user))
         size = sum(file.size for file in files)
         count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
-        return Finding(title, f"{count} of {size / 1e6:.1f} MB in all, up to {place}")
+        return Finding(title, f"{count} of {show_bytes(size)} in all, up to {place}")
 
     async def _prepared(self) -> Finding | None:
         """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""
@@ -276,7 +277,7 @@ def _queries(server: Server) -> Finding:
         title,
         f"{name} is OFF: include_query has nothing to deliver but of sessions that set it",
         warning=True,
-        remedy=f"SET GLOBAL {name} = ON, also in the server's configuration; or take include_query out.",
+        remedy=f"{server.kept(name, 'ON')} Or take include_query out.",
     )
 
 
@@ -289,8 +290,7 @@ def _gtids(server: Server) -> Finding:
             title,
             "gtid_strict_mode is OFF: the numbers of a domain may come out of order",
             warning=True,
-            remedy="SET GLOBAL gtid_strict_mode = ON, also in the server's configuration: the pipeline stops "
-            "where numbers go back.",
+            remedy=f"{server.kept('gtid_strict_mode', 'ON')} Where numbers go back the pipeline stops.",
         )
     if server.by_gtids:
         return Finding(title, "gtid_mode is ON")
@@ -299,8 +299,8 @@ def _gtids(server: Server) -> Finding:
         f"gtid_mode is {server.variables.get('gtid_mode', 'not there')}: positions are files and offsets of "
         "this one server",
         warning=True,
-        remedy="After a failover the pipeline cannot go on. With gtid_mode = ON and "
-        "enforce_gtid_consistency = ON it can.",
+        remedy="After a failover the pipeline cannot go on. With GTIDs it can, which are switched on step by "
+        "step: SET PERSIST enforce_gtid_consistency = ON; and gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE, ON.",
     )
 
 
@@ -318,5 +318,5 @@ def _retention(server: Server) -> Finding:
         title,
         f"the server keeps only {hours} of log: a pipeline that is further behind has a gap",
         warning=True,
-        remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
+        remedy=server.kept("binlog_expire_logs_seconds", "604800"),
     )

@@ -7,7 +7,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tailrace.cli.figures import Figures, SinkFigures, show_bytes, show_seconds
+from tailrace.amounts import show_bytes, show_seconds
+from tailrace.cli.figures import Figures, SinkFigures
 from tailrace.cli.positions import show_position
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import TailraceError

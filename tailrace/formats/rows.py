@@ -42,6 +42,14 @@ UpdateEncoder: TypeAlias = Callable[[Row, Row | None, bytes, bytes, bytes], byte
 _SHOWN: Final = 60  # of a field, in an error
 
 
+def unconvertible(column: Column) -> str:
+    """What to do where a format cannot express a value of the column."""
+    remedy = "Leave the column or the table out of the pipeline, or correct what wrote the value."
+    if column.type.native == "bigint unsigned":  # of MySQL, whose source may map it to another type
+        return f"Write bigint_unsigned_handling_mode: precise under source:, and start again. {remedy}"
+    return remedy
+
+
 class Rows(Protocol):
     """The encoders of a table version's rows."""
 
@@ -254,7 +262,7 @@ class ReferenceRows:
             raise Malformed(
                 UNCONVERTIBLE,
                 f"column {column.name} ({column.type.native}): {error}; the field is {shown}",
-                "Leave the column or the table out of the pipeline, or correct what wrote the value.",
+                unconvertible(column),
                 where=self._where,
             ) from error
 

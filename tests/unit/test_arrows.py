@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
     "tailrace.printable": set(),
+    "tailrace.amounts": set(),
     "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
     "tailrace.folders": set(),
     "tailrace.clients": {

@@ -17,7 +17,7 @@ from tests.servers import MySql
 PAGE = (Path(__file__).parents[2] / "docs" / "mysql-types.md").read_text()
 SECTION = PAGE.partition("\n## In each format\n")[2].partition("\n## ")[0]
 ROWS = [re.findall(r"`([^`]+)`", line) for line in SECTION.splitlines() if line.startswith("| `")]
-"""Of each: type, value in SQL, what `plain` and what `debezium` writes; perhaps a setting and what it makes."""
+"""Of each: type, value in SQL, what `plain` and `debezium` write; perhaps a setting and what it makes."""
 
 
 def written(format: str, found: Sequence[Change], **settings: Any) -> Mapping[str, str]:

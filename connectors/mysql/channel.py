@@ -44,8 +44,9 @@ BEGIN_ANEW: Final = (
     "begin anew: tailrace offsets reset FILE, and run it again."
 )
 LOST_BY_SERVER: Final = (
-    "If it is another server, correct the URL. If the server has lost what was delivered, decide which of "
-    "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
+    "If it is another server, correct the URL; if another pipeline of this name, for another server, writes "
+    "to the same target, give this one another name:. If the server has lost what was delivered, decide "
+    "which of both is right, then begin anew: tailrace offsets reset FILE, and run it again."
 )
 
 CHECKSUM: Final = (

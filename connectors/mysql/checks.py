@@ -47,6 +47,7 @@ _PARTIAL: Final[Mapping[str, Mapping[str, str]]] = {
         "MINIMAL": "of updates and deletes the key and what changed are delivered, of inserts what they name",
     },
 }
+_OF_SESSIONS: Final = ("binlog_format", "binlog_row_image")
 _UPDATES: Final = ("log_replica_updates", "log_slave_updates")
 _REPLICA: Final = (
     "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
@@ -100,11 +101,13 @@ class Checks:
             yield await hosts.look(self._session.address, self._reader.name)
         server = await self._catalogue.server()
         yield self._version(server)
-        if not server.is_on("log_bin"):
+        has_log = server.is_on("log_bin")
+        if not has_log:
             yield fault("log_bin", self._catalogue.no_log())
-            return
-        for name, wanted in _WANTED.items():
+        for name, wanted in _WANTED.items():  # without a log too: one restart is to be enough
             yield self._setting(server, name, wanted)
+        if not has_log:
+            return
         if self._settings.include_query:
             yield _queries(server)
         yield _gtids(server)
@@ -139,15 +142,14 @@ class Checks:
 
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
-        remedy = (
-            f"{server.kept(name, wanted[0])} Sessions that are open keep what they have: let them connect "
-            "again."
-        )
+        remedy = server.kept(name, wanted[0])
+        if name in _OF_SESSIONS:
+            remedy += " Sessions that are open keep what they have: let them connect again."
         if what := _PARTIAL[self._settings.row_images].get(found):
             return Finding(name, f"{found}: {what}", warning=True, remedy=remedy)
         if found in wanted:
             return Finding(name, found)
-        if found == "MINIMAL":
+        if name == "binlog_row_image" and found == "MINIMAL":
             remedy += " To have rows that lack columns delivered: row_images: partial (under source:)."
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return fault(name, error)

@@ -91,7 +91,7 @@ class StatusLines:
                     "progress",
                     sink=identity,
                     events=sink.events,
-                    rows_per_second=round((sink.events - events) / passed),
+                    rows_per_second=_rate((sink.events - events) / passed),
                     lag_bytes=sink.lag_bytes,
                     lag_seconds=None if lag is None else round(lag, 1),
                     position=show_position(sink.position),
@@ -117,6 +117,11 @@ class StatusLines:
             _log.info(said, **names)
             return
         _log.warning(said, **names, **_told(error))
+
+
+def _rate(per_second: float) -> float:
+    """A few rows are not told as none."""
+    return round(per_second, None if per_second >= 10 else 1)
 
 
 def error_line(error: TailraceError) -> None:

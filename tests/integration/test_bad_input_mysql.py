@@ -176,6 +176,7 @@ def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: 
     server.execute("RESET MASTER")
     pipeline.insert(2)
     problem = _refused(pipeline, "TR-MY-331")
+    assert "another pipeline of this name" in str(problem.remedy)
     assert "offsets reset FILE" in str(problem.remedy)
     assert pipeline.ids() == [1]
 

@@ -202,10 +202,12 @@ def test_the_rate_in_a_line_of_progress_is_since_the_one_before(
             sink.events, sink.commits = 5000, 1
         if second == 25:
             sink.events, sink.commits = 7000, 2
+        if second == 35:
+            sink.events, sink.commits = 7004, 3
         now[0] += 1
         display.look(status)
     said = capsys.readouterr().err.splitlines()
-    assert [line.partition("rows_per_second=")[2].partition(" ")[0] for line in said] == ["500", "200"]
+    assert [line.partition("rows_per_second=")[2].partition(" ")[0] for line in said] == ["500", "200", "0.4"]
 
 
 def test_a_state_is_told_when_it_is_entered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,8 +96,8 @@ _NO_TLS: Final = (
 )
 _NOT_TRUSTED: Final = (
     "Name the file, in PEM, with the authority that has signed the certificate: ssl_ca: /…/ca.pem (of one "
-    "that a MySQL has made by itself, ca.pem in the server's data folder). Or correct ssl_mode: required encrypts "
-    "without asking who the server is."
+    "that a MySQL has made by itself, ca.pem in the server's data folder). Or correct ssl_mode: required "
+    "encrypts without asking who the server is."
 )
 _OTHER_NAME: Final = (
     "Write into the URL a name for which the certificate was made; or ssl_mode: verify_ca, with which any "

@@ -52,7 +52,7 @@ async def discover(url: str, *, flavor: Flavor) -> Discovery:
         if address.password is None:
             address = replace(address, password=os.environ.get(_PASSWORD) or None)
     except ValueError as error:
-        remedy = f"Write it as {flavor}://user@host:3306/database."
+        remedy = f"Write it as {flavor}://user@host:3306/database, and export {_PASSWORD}=… for the password."
         raise ConfigurationError(BAD_URL, str(error), remedy) from None
     session = Session(address, _PROGRAM)
     try:

@@ -109,13 +109,16 @@ _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
     **dict.fromkeys((1021, 1037, 1041, 1205, 1213, 1317, 1028, 3024, 1969), _BUSY),
     **dict.fromkeys((1053, 1077, 1079, 3032, 3169), _ENDING),
     **dict.fromkeys((1040, 1203, 1226), _FULL),
-    # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked.
-    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
+    # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked; 1820 and
+    # 1862: the password has expired.
+    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 2059, 2061), _LOGIN),
+    **dict.fromkeys((3118, 4151), (NotReady, PASSWORD, "ALTER USER {user} ACCOUNT UNLOCK;")),
+    **dict.fromkeys((1820, 1862), (NotReady, PASSWORD, "ALTER USER {user} IDENTIFIED BY '…';")),
     **dict.fromkeys((1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
     1044: (
         NotReady,
         PERMISSION,
-        "Correct the database in the URL, or leave it out; or grant the account {user} SELECT on its tables.",
+        "Correct the database in the URL, or leave it out; or GRANT SELECT ON {database}.* TO {user};",
     ),
     1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
     3159: (NotReady, TLS, "The server takes encrypted connections only: ssl_mode: required."),
@@ -163,7 +166,8 @@ def fault(number: int, text: str, address: Address) -> TailraceError:
     if meaning is None:
         return Stop(REFUSED, words, "Mend what the server says, then start again.", where=where)
     kind, code, remedy = meaning
-    return kind(code, words, remedy.format(user=address.user), where=where)
+    names = {"user": address.user, "database": address.database}
+    return kind(code, words, remedy.format(**names), where=where)
 
 
 def read_only(address: Address) -> Retry:

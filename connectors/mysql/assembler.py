@@ -301,7 +301,7 @@ class Assembler:
             else:
                 self._begin(query.thread).frame = self._begin_of(query.place)
         elif what is Meaning.CHANGE and not self._repeated and may_change(query, self._tables.filter):
-            raise refusals.as_statement(query, self._where())
+            raise refusals.as_statement(query, self._where(), None if self._by_file else self._with_it)
         elif opened is not None:
             if what is Meaning.COMMIT:
                 self._passed(query.place)

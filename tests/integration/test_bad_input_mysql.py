@@ -4,6 +4,7 @@ cannot be read: each one error on the command line, with its code and what to do
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
@@ -236,7 +237,7 @@ def test_a_pipeline_started_twice(pipeline: MySqlPipeline) -> None:
 
 
 def test_changes_that_were_logged_as_a_statement(pipeline: MySqlPipeline) -> None:
-    """What stands before it arrives, once; nothing behind it until a person has decided."""
+    """What stands before it arrives, once; nothing behind it until a person has decided, then all of that."""
     pipeline.follow(1)
     pipeline.insert(2)
     with pipeline.server.connect(pipeline.database) as connection, connection.cursor() as cursor:
@@ -248,6 +249,11 @@ def test_changes_that_were_logged_as_a_statement(pipeline: MySqlPipeline) -> Non
         assert "a secret" not in problem.found
         assert "Let no session change binlog_format" in str(problem.remedy)
         assert pipeline.ids() == [1, 2]
+    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    assert position is not None
+    assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2, 4]
 
 
 def _event(packet: bytes, type: int, body: bytes) -> bytes:

@@ -44,10 +44,12 @@ _SHOWN: Final = 60  # of a field, in an error
 
 def unconvertible(column: Column) -> str:
     """What to do where a format cannot express a value of the column."""
-    remedy = "Leave the column or the table out of the pipeline, or correct what wrote the value."
     if column.type.native == "bigint unsigned":  # of MySQL, whose source may map it to another type
-        return f"Write bigint_unsigned_handling_mode: precise under source:, and start again. {remedy}"
-    return remedy
+        return (
+            "Write bigint_unsigned_handling_mode: precise under source:, and start again. Or leave the "
+            "column out of the pipeline."
+        )
+    return "Leave the column or the table out of the pipeline, or correct what wrote the value."
 
 
 class Rows(Protocol):

@@ -12,7 +12,7 @@ from typing import Final
 from connectors.mysql import channel, hosts, table_checks
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
-from connectors.mysql.rights import account, lacking
+from connectors.mysql.rights import account_of, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from tailrace.abc import Finding
@@ -113,8 +113,8 @@ class Checks:
         yield _gtids(server)
         for finding in await self._replicated(server):
             yield finding
-        user = await account(self._session)
-        yield await self._replication(user)
+        user = await account_of(self._session)
+        yield await self._replication()
         log = await self._log(server, user)
         yield log
         yield await self._reader_id(server)
@@ -169,7 +169,7 @@ class Checks:
             ]
         return [fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
 
-    async def _replication(self, user: str) -> Finding:
+    async def _replication(self) -> Finding:
         title = "replication"
         thread = WorkerThread("mysql-check")
         # Under a number of its own: a reader that runs would be taken out of the server's list.
@@ -177,7 +177,7 @@ class Checks:
         try:
             await thread.call(channel.register, await self._session.located(), reader)
         except TailraceError as error:
-            return fault(title, lacking(error, "REPLICATION SLAVE", user))
+            return fault(title, error)
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"

@@ -339,6 +339,21 @@ async def test_what_grants_the_rights_that_are_missing(
     assert codes(await findings(every_mysql, database, url=url, tables=[f"{database}.t"])) == []
 
 
+async def test_a_right_that_is_taken_away_is_named_where_the_log_is_read_again(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    """The server's own words for it are those of a wrong password."""
+    url = account("REPLICATION SLAVE, REPLICATION CLIENT")
+    async with Follower(every_mysql, database, url=url) as follower:
+        position = await follower.start()
+        user = Address.parse(url).user
+        every_mysql.execute(f"REVOKE REPLICATION SLAVE ON *.* FROM {user}@'%'")
+        with pytest.raises(NotReady) as raised:
+            await follower.resume(position)
+    assert raised.value.found == "the account lacks REPLICATION SLAVE"
+    assert raised.value.remedy == f"GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%';"
+
+
 async def test_a_server_id_is_one_readers_alone(
     every_mysql: MySql, database: str, make_database: Callable[[MySql], str]
 ) -> None:

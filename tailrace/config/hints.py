@@ -11,6 +11,9 @@ from tailrace import plugins
 from tailrace.abc import Declaration
 from tailrace.errors import ConfigurationError
 
+OF_DEBEZIUM: Final = "Of Debezium's settings docs/from-debezium.md says what takes their place. "
+
+_LONG: Final = 200  # characters
 _SENTENCE_ENDS: Final = re.compile(r"(?<=[.]) (?=[A-Z`])")
 
 _DEBEZIUM: Final = {
@@ -56,19 +59,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]}? " if near else ""
 
 
-def meant(key: str, declaration: type[Declaration], known: Iterable[str], *, of_format: bool) -> str:
-    """The hint for a key of a block, with a blank behind it; or nothing. `of_format`: it may belong to the
-    format of a sink."""
+def named_otherwise(key: str, declaration: type[Declaration], *, of_format: bool) -> str | None:
+    """What says here, or in the format of a sink (`of_format`), what a key of another name or place says."""
     name = _DEBEZIUM.get(key, "")
     if (field := declaration.model_fields.get(name)) is not None:
-        said = first_sentence(field.description or "")
-        return f"Here that is {name}: {said} " if said else f"Here that is {name}. "
+        return f"Here that is {name}: {first_sentence(field.description or '')}"
     ours = key.replace(".", "_")
     if of_format and (format := _format_with(ours)) is not None:
-        return f"It belongs to a sink's format: format: {{type: {format}, {ours}: …}}. "
-    if hint := did_you_mean(key, known):
-        return hint
-    return "Of Debezium's settings docs/from-debezium.md says what takes their place. " if "." in key else ""
+        return f"It belongs to a sink's format: format: {{type: {format}, {ours}: …}}."
+    return None
+
+
+def brief(text: str) -> str:
+    """A description, or what it begins with where it is long."""
+    return text if len(text) <= _LONG else first_sentence(text)
 
 
 def first_sentence(text: str) -> str:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from tailrace.abc import Declaration
 from tailrace.config.document import Document, KeyPath
 from tailrace.config.faults import Faults
-from tailrace.config.hints import did_you_mean, first_sentence, meant
+from tailrace.config.hints import OF_DEBEZIUM, brief, did_you_mean, first_sentence, named_otherwise
 from tailrace.errors import code
 from tailrace.redact import redact
 
@@ -94,7 +94,7 @@ class _Translation:
         if kind == "extra_forbidden":
             self._unknown(key, loc, path)
         elif kind == "missing":
-            remedy = self._description(loc) or f"Write {key}: …"
+            remedy = brief(self._description(loc) or f"Write {key}: …")
             self._faults.add(self._document.place(path), MISSING_KEY, key, remedy)
         elif kind == "not_available":
             self._faults.add(
@@ -109,14 +109,17 @@ class _Translation:
         if len(loc) > 1:
             known: Sequence[str] = _fields(self._declaration, loc[:-1])
             hint = did_you_mean(key, known)
-        elif (why := self._declaration.absent.get(key)) is not None:
+        elif (why := self._declaration.absent.get(key.replace(".", "_"))) is not None:
             found = f"{key} is not available in this version"
             self._faults.add(place, NOT_AVAILABLE, found, f"Take it out. {why}")
             return
         else:
             known = self._known
             beside_a_format = self._path[:1] in (("source",), ("sinks",)) and len(self._path) <= 2
-            hint = meant(key, self._declaration, known, of_format=beside_a_format)
+            if place_of := named_otherwise(key, self._declaration, of_format=beside_a_format):
+                self._faults.add(place, UNKNOWN_KEY, key, place_of)
+                return
+            hint = did_you_mean(key, known) or ("." in key and OF_DEBEZIUM) or ""
         remedy = f"{hint}Known here: {', '.join(sorted(known))}." if known else f"{hint}Remove it."
         self._faults.add(place, UNKNOWN_KEY, key, remedy)
 

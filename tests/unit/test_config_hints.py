@@ -45,6 +45,22 @@ def test_what_is_not_there_hides_no_other_fault(kind: str) -> None:
     assert {name.partition(" ")[0] for name in found} == {"keyless", "tables:"}
 
 
+def test_what_is_not_there_under_debeziums_name() -> None:
+    found = faults("mysql", ["include.schema.changes: true"])
+    assert found["include.schema.changes is not available in this version"][0] == "TR-CONF-009"
+
+
+def test_what_is_missing_is_told_in_a_sentence() -> None:
+    """Or whole where it is short, as where it says what to write."""
+    try:
+        loads("name: shop\nsource: {type: mysql}\nsinks: [{type: log, path: a.db}]", "shop.yaml", {})
+    except ConfigurationError as error:
+        told = {fault.found: fault.remedy for fault in error.faults}
+    assert told["url"] == "Where the server is: mysql://user@host:3306/."
+    assert "`never`: nothing" in told["snapshot"]
+    assert all(len(remedy) < 250 for remedy in told.values())
+
+
 @pytest.mark.parametrize("key", ["two_phase", "proto_version"])
 def test_what_is_not_there_of_postgres(key: str) -> None:
     code, remedy = faults("postgres", [f"{key}: 1"])[f"{key} is not available in this version"]
@@ -55,7 +71,7 @@ def test_what_is_not_there_of_postgres(key: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "key", "told"),
     [
-        ("mysql", "database.hostname", "Here that is url: Where the server is: mysql://user@host:3306/. "),
+        ("mysql", "database.hostname", "Here that is url: Where the server is: mysql://user@host:3306/."),
         ("mariadb", "database.port", "Here that is url: "),
         ("postgres", "database.dbname", "Here that is url: Where the database is: "),
         ("mysql", "database.password", "Here that is password: "),
@@ -75,7 +91,7 @@ def test_a_setting_of_debezium(kind: str, key: str, told: str) -> None:
     code, remedy = faults(kind, [f"{key}: 1"])[key]
     assert code == "TR-CONF-006"
     assert remedy.startswith(told)
-    assert "Known here: " in remedy
+    assert ("Known here: " in remedy) != told.startswith("Here that is")
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])
@@ -92,7 +108,7 @@ def test_a_key_of_a_format(where: str, key: str, block: str) -> None:
     line = [f"{key}: string"]
     code, remedy = faults("mysql", **{where: line})[key]  # type: ignore[arg-type]  # one of the two lists
     assert code == "TR-CONF-006"
-    assert remedy.startswith(f"It belongs to a sink's format: format: {block}. ")
+    assert remedy == f"It belongs to a sink's format: format: {block}."
 
 
 def test_a_key_of_another_format() -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TextIO
 
 from tailrace.cli.positions import show_position
 from tailrace.cli.records import as_json, as_logfmt, as_words
 from tailrace.engine.status import PipelineStatus, Standing
 from tailrace.errors import TailraceError
-from tailrace.logs import Logger
+from tailrace.logs import Event, Logger
 from tailrace.redact import redact
 
 _EVERY: Final = 10.0  # seconds between two lines of progress
+_PATIENCE: Final = 0.1  # seconds with a reader of the lines who is slow
 _OURS: Final = ("tailrace", "connectors", "sinks", "offsets")
 """Whose loggers tell how things take their course; others tell their warnings."""
 
@@ -37,17 +39,44 @@ def log_as_words() -> None:
 
 class _Lines(logging.Handler):
     """Writes to what is the standard error at that time. Lines that it does not take are left out,
-    whatever the reason (a full disk, a stream that somebody has closed): none is one to stop delivering."""
+    whatever the reason (a full disk, a stream that somebody has closed, a pipe that nobody reads): none is
+    one to stop delivering. Those of a pipe are counted, and told when it is read again."""
 
     def __init__(self, line: Callable[[logging.LogRecord], str]) -> None:
         super().__init__()
         self._line = line
+        self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
-            with contextlib.suppress(Exception):
-                sys.stderr.write(f"{self._line(record)}\n")
-                sys.stderr.flush()
+        if (stream := sys.stderr) is None:
+            return
+        with contextlib.suppress(Exception):
+            if not _is_read(stream):
+                self._left_out += 1
+                return
+            if self._left_out:
+                told = Event(
+                    "lines are left out, as nobody read the standard error", {"lines": self._left_out}
+                )
+                stream.write(f"{self._line(_warning(told))}\n")
+                self._left_out = 0
+            stream.write(f"{self._line(record)}\n")
+            stream.flush()
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting for somebody: a full pipe would hold up everything."""
+    try:
+        file = stream.fileno()
+    except (OSError, ValueError):  # one of Python's own
+        return True
+    poll = select.poll()
+    poll.register(file, select.POLLOUT)
+    return bool(poll.poll(_PATIENCE * 1000))
+
+
+def _warning(event: Event) -> logging.LogRecord:
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, event, None, None)
 
 
 def _direct(line: Callable[[logging.LogRecord], str]) -> None:

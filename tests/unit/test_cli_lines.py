@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -129,6 +131,28 @@ def test_a_stream_that_takes_nothing_ends_nobody(as_json: bool, monkeypatch: pyt
         monkeypatch.setattr(sys, "stderr", stream)
         Logger("tailrace.test").warning("a text in Grüße")
         logging.getLogger("library").warning("another: %s", "Grüße")
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What did not fit is counted, and told once it is read again."""
+    _directed(as_json=True)
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0) as reader, open(writing, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        os.set_blocking(writing, False)
+        size = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                size += os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
+        for number in range(3):
+            Logger("tailrace.test").warning("lost", number=number)
+        while size:
+            size -= len(reader.read(size))
+        Logger("tailrace.test").warning("told")
+        left_out, told = map(json.loads, reader.read(4096).splitlines())
+    assert (left_out["level"], left_out["lines"]) == ("warning", 3)
+    assert told["event"] == "told"
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -64,6 +64,11 @@ def named_otherwise(key: str, declaration: type[Declaration], *, of_format: bool
     name = _DEBEZIUM.get(key, "")
     if (field := declaration.model_fields.get(name)) is not None:
         return f"Here that is {name}: {first_sentence(field.description or '')}"
+    if of_format and key in ("tables", "exclude") and key not in declaration.model_fields:
+        return (
+            "The source's block says which tables are captured. For one sink alone: transforms: [{type: "
+            f"tables, {'include' if key == 'tables' else key}: […]}}] in its block."
+        )
     ours = key.replace(".", "_")
     if of_format and (format := _format_with(ours)) is not None:
         return f"It belongs to a sink's format: format: {{type: {format}, {ours}: …}}."

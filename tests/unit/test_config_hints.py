@@ -111,6 +111,17 @@ def test_a_key_of_a_format(where: str, key: str, block: str) -> None:
     assert remedy == f"It belongs to a sink's format: format: {block}."
 
 
+@pytest.mark.parametrize(("key", "said"), [("tables", "include"), ("exclude", "exclude")])
+def test_which_tables_go_to_one_sink(key: str, said: str) -> None:
+    _, remedy = faults("mysql", sink=[f"{key}: [shop.orders]"])[key]
+    assert f"transforms: [{{type: tables, {said}: […]}}] in its block." in remedy
+
+
+def test_an_expression_in_double_quotes() -> None:
+    [(_, (code, remedy))] = faults("mysql", tables=r'["shop\.orders"]').items()
+    assert (code, "single quotes" in remedy) == ("TR-CONF-002", True)
+
+
 def test_a_key_of_another_format() -> None:
     _, remedy = faults("mysql", sink=["format: {type: debezium, add_fields: [op]}"])["add_fields"]
     assert "It belongs" not in remedy

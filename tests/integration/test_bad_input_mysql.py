@@ -169,6 +169,31 @@ def test_files_that_were_purged(pipeline: MySqlPipeline) -> None:
     assert pipeline.ids() == [1, 4]
 
 
+def test_what_the_log_holds_behind_files_that_were_purged(
+    every_mysql: MySql, make_database: Callable[[MySql], str], tmp_path: Path
+) -> None:
+    """It is delivered once a person has said so: of what follows the gap nothing is left out."""
+    pipeline = MySqlPipeline(tmp_path, every_mysql, make_database(every_mysql))
+    pipeline.follow(1)
+    pipeline.insert(2)
+    pipeline.sql("FLUSH BINARY LOGS")
+    pipeline.insert(3)
+
+    def purged() -> bool:
+        """In MariaDB once no crash would need the files."""
+        files = pipeline.sql("SHOW BINARY LOGS")
+        pipeline.sql(f"PURGE BINARY LOGS TO '{files[-1][0]}'")
+        return len(files) == 1
+
+    wait_until(purged, "the files to be removed", 20)
+    problem = _refused(pipeline, "TR-MY-330")
+    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    assert position is not None
+    assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 3]
+
+
 def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: Path) -> None:
     """The server has another history than the one that was delivered: it diverged."""
     server = make_mysql("mariadb10")

@@ -34,6 +34,9 @@ class Declaration(BaseModel):
         extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
     )
 
+    absent: ClassVar[Mapping[str, str]] = {}
+    """Keys that a person may look for here and that this version does not have, and what to do without."""
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             yield name, redact(value) if isinstance(value, str) else value

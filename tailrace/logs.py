@@ -11,7 +11,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tailrace.redact import redact
+from tailrace.printable import printable
+from tailrace.redact import redact, redacted_field
 
 
 class Event:
@@ -25,8 +26,8 @@ class Event:
         self.fields = fields
 
     def __str__(self) -> str:
-        rest = ", ".join(f"{name} {value}" for name, value in self.fields.items())
-        return redact(f"{self.text} ({rest})" if rest else self.text)
+        rest = ", ".join(f"{name} {redacted_field(name, value)}" for name, value in self.fields.items())
+        return printable(redact(f"{self.text} ({rest})" if rest else self.text))
 
 
 class Logger:

@@ -13,10 +13,13 @@ RULE: Final = (
     "`schema.table`, both exactly as the database stores them, case included: `public.Orders` is the table "
     '"Orders". `*` stands for any characters, `?` for one. Blanks and Unicode need no quoting; a name that '
     'holds a dot, `*`, `?` or `"` goes in double quotes, where nothing is special and `""` is one quote: '
-    '`public."odd.name"`.'
+    '`public."odd.name"`. So does one that holds `\\`, `|`, `^` or `[`: they look like a regular expression, '
+    "which this is not."
 )
 
-_SPECIAL: Final = {*'."*?'}  # a name that holds one of these is quoted
+_EXPRESSION: Final = {*"\\|^["}  # nearly never in a name, nearly always in an expression
+_SPECIAL: Final = {*'."*?', *_EXPRESSION}  # a name that holds one of these is quoted
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
 _PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
@@ -31,7 +34,7 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Raises ValueError for anything but two parts."""
+        """Raises ValueError for anything but two parts, and for what looks like a regular expression."""
         parts: list[tuple[str, str | None]] = []
         offset = 0
         while found := _PART.match(text, offset):
@@ -39,8 +42,9 @@ class Pattern:
             offset = found.end() + 1
             if text[found.end() : offset] != ".":
                 break
-        if len(parts) != 2 or offset <= len(text):
-            hint = "; a name that holds a dot goes in double quotes" if len(parts) > 2 else ""
+        bare = _QUOTED.sub("", text)
+        if len(parts) != 2 or offset <= len(text) or _EXPRESSION & {*bare}:
+            hint = _hint(bare, len(parts))
             raise ValueError(f"{text!r} is not schema.table, as in public.orders or audit.*{hint}")
         (schema, in_schema), (table, name) = parts
         literal = None if in_schema is None or name is None else (in_schema, name)
@@ -55,6 +59,18 @@ class Pattern:
     def matches(self, schema: str, table: str) -> bool:
         """Whether it names this table."""
         return bool(self.schema.fullmatch(schema) and self.table.fullmatch(table))
+
+
+def _hint(bare: str, parts: int) -> str:
+    """What may be meant by a text that is no pattern, as a clause. `bare`: what of it stands in no quotes."""
+    if _EXPRESSION & {*bare} or ".." in bare or (parts > 2 and ".*" in bare):
+        return (
+            "; it is no regular expression: * alone stands for any characters, and several tables are "
+            "several patterns"
+        )
+    if "," in bare:
+        return "; several patterns are several items of the list"
+    return "; a name that holds a dot goes in double quotes" if parts > 2 else ""
 
 
 def _read(quoted: str | None, bare: str) -> tuple[str, str | None]:

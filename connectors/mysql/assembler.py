@@ -204,7 +204,9 @@ class Assembler:
             else:
                 self._begin(query.thread).frame = self.progress.begin
         elif what is Meaning.CHANGE and not self._repeats and may_change(query, self._tables.filter):
-            raise refusals.as_statement(query, self.progress.where)
+            reading = opened or self._announced
+            behind = None if reading is None or self.progress.by_file else reading.behind
+            raise refusals.as_statement(query, self.progress.where, behind)
         elif opened is None:
             return self._standalone(query, statement)
         elif what is Meaning.COMMIT or what is Meaning.ROLLBACK:

@@ -16,11 +16,12 @@ from typing import Final
 
 from connectors.mysql import refusals
 from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
+from connectors.mysql.rights import account, lacking
 from tailrace.arrival import Arrival
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, answer, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, fault
-from tailrace.errors import Diverged, Gap, Retry, TailraceError, code
+from tailrace.errors import Diverged, Gap, NotReady, Retry, TailraceError, code
 
 PURGED: Final = code(
     "TR-MY-330",
@@ -44,8 +45,9 @@ BEGIN_ANEW: Final = (
     "begin anew: tailrace offsets reset FILE, and run it again."
 )
 LOST_BY_SERVER: Final = (
-    "If it is another server, correct the URL. If the server has lost what was delivered, decide which of "
-    "both is right, then begin anew: tailrace offsets reset FILE, and run it again."
+    "If it is another server, correct the URL; if another pipeline of this name, for another server, writes "
+    "to the same target, give this one another name:. If the server has lost what was delivered, decide "
+    "which of both is right, then begin anew: tailrace offsets reset FILE, and run it again."
 )
 
 CHECKSUM: Final = (
@@ -106,10 +108,21 @@ def register(address: Address, reader: Reader) -> None:
     """Log in and register as a replica, and leave: whether the account may. Blocks."""
     connection = connect(address, reader.name)
     try:
-        command(connection, address, _REGISTER, reader.registration())
-        answer(connection, address)
+        _register(connection, address, reader)
     finally:
         abandon(connection)
+
+
+def _register(connection: Connection, address: Address, reader: Reader) -> None:
+    command(connection, address, _REGISTER, reader.registration())
+    try:
+        answer(connection, address)
+    except NotReady as error:
+        try:
+            ((user,),) = execute(connection, address, "SELECT CURRENT_USER()")
+        except TailraceError:
+            raise error from None
+        raise lacking(error, "REPLICATION SLAVE", account(str(user))) from None
 
 
 def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str]) -> Connection:
@@ -134,8 +147,7 @@ def begin(address: Address, reader: Reader, dump: Dump, expected: tuple[str, str
             *dump.statements,
         ):
             execute(connection, address, statement)
-        command(connection, address, _REGISTER, reader.registration())
-        answer(connection, address)
+        _register(connection, address, reader)
         command(connection, address, dump.command, dump.payload)
         stream(connection).setblocking(False)
     except BaseException:

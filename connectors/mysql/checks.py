@@ -12,11 +12,12 @@ from typing import Final
 from connectors.mysql import channel, hosts, table_checks
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
-from connectors.mysql.rights import account, lacking
+from connectors.mysql.rights import account_of, lacking
 from connectors.mysql.server import Catalogue, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
+from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
@@ -47,6 +48,7 @@ _PARTIAL: Final[Mapping[str, Mapping[str, str]]] = {
         "MINIMAL": "of updates and deletes the key and what changed are delivered, of inserts what they name",
     },
 }
+_OF_SESSIONS: Final = ("binlog_format", "binlog_row_image")
 _UPDATES: Final = ("log_replica_updates", "log_slave_updates")
 _REPLICA: Final = (
     "If it is a replica: let the URL lead to the server that it replicates from, or set that in its "
@@ -100,11 +102,13 @@ class Checks:
             yield await hosts.look(self._session.address, self._reader.name)
         server = await self._catalogue.server()
         yield self._version(server)
-        if not server.is_on("log_bin"):
+        has_log = server.is_on("log_bin")
+        if not has_log:
             yield fault("log_bin", self._catalogue.no_log())
-            return
-        for name, wanted in _WANTED.items():
+        for name, wanted in _WANTED.items():  # without a log too: one restart is to be enough
             yield self._setting(server, name, wanted)
+        if not has_log:
+            return
         if self._settings.include_query:
             yield _queries(server)
         yield _gtids(server)
@@ -112,8 +116,8 @@ class Checks:
             yield self._numbered_alone()
         for finding in await self._replicated(server):
             yield finding
-        user = await account(self._session)
-        yield await self._replication(user)
+        user = await account_of(self._session)
+        yield await self._replication()
         log = await self._log(server, user)
         yield log
         yield await self._reader_id(server)
@@ -143,15 +147,14 @@ class Checks:
 
     def _setting(self, server: Server, name: str, wanted: Sequence[str]) -> Finding:
         found = server.variables.get(name, "not there")
-        remedy = (
-            f"SET GLOBAL {name} = '{wanted[0]}'; and {name} = {wanted[0]} in the server's configuration. "
-            "Sessions that are open keep what they have: let them connect again."
-        )
+        remedy = server.kept(name, wanted[0])
+        if name in _OF_SESSIONS:
+            remedy += " Sessions that are open keep what they have: let them connect again."
         if what := _PARTIAL[self._settings.row_images].get(found):
             return Finding(name, f"{found}: {what}", warning=True, remedy=remedy)
         if found in wanted:
             return Finding(name, found)
-        if found == "MINIMAL":
+        if name == "binlog_row_image" and found == "MINIMAL":
             remedy += " To have rows that lack columns delivered: row_images: partial (under source:)."
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return fault(name, error)
@@ -188,7 +191,7 @@ class Checks:
             return fault(title, error)
         return Finding(title, found, warning=True, remedy=remedy)
 
-    async def _replication(self, user: str) -> Finding:
+    async def _replication(self) -> Finding:
         title = "replication"
         thread = WorkerThread("mysql-check")
         # Under a number of its own: a reader that runs would be taken out of the server's list.
@@ -196,7 +199,7 @@ class Checks:
         try:
             await thread.call(channel.register, await self._session.located(), reader)
         except TailraceError as error:
-            return fault(title, lacking(error, "REPLICATION SLAVE", user))
+            return fault(title, error)
         finally:
             thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
@@ -211,7 +214,7 @@ class Checks:
             return fault(title, lacking(error, "REPLICATION CLIENT", user))
         size = sum(file.size for file in files)
         count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
-        return Finding(title, f"{count} of {size / 1e6:.1f} MB in all, up to {place}")
+        return Finding(title, f"{count} of {show_bytes(size)} in all, up to {place}")
 
     async def _prepared(self) -> Finding | None:
         """XA transactions that are prepared for longer than a moment; none where that is not to be seen."""
@@ -298,7 +301,7 @@ def _queries(server: Server) -> Finding:
         title,
         f"{name} is OFF: include_query has nothing to deliver but of sessions that set it",
         warning=True,
-        remedy=f"SET GLOBAL {name} = ON, also in the server's configuration; or take include_query out.",
+        remedy=f"{server.kept(name, 'ON')} Or take include_query out.",
     )
 
 
@@ -311,8 +314,7 @@ def _gtids(server: Server) -> Finding:
             title,
             "gtid_strict_mode is OFF: the numbers of a domain may come out of order",
             warning=True,
-            remedy="SET GLOBAL gtid_strict_mode = ON, also in the server's configuration: the pipeline stops "
-            "where numbers go back.",
+            remedy=f"{server.kept('gtid_strict_mode', 'ON')} Where numbers go back the pipeline stops.",
         )
     if server.by_gtids:
         return Finding(title, "gtid_mode is ON")
@@ -321,8 +323,8 @@ def _gtids(server: Server) -> Finding:
         f"gtid_mode is {server.variables.get('gtid_mode', 'not there')}: positions are files and offsets of "
         "this one server",
         warning=True,
-        remedy="After a failover the pipeline cannot go on. With gtid_mode = ON and "
-        "enforce_gtid_consistency = ON it can.",
+        remedy="After a failover the pipeline cannot go on. With GTIDs it can, which are switched on step by "
+        "step: SET PERSIST enforce_gtid_consistency = ON; and gtid_mode = OFF_PERMISSIVE, ON_PERMISSIVE, ON.",
     )
 
 
@@ -340,5 +342,5 @@ def _retention(server: Server) -> Finding:
         title,
         f"the server keeps only {hours} of log: a pipeline that is further behind has a gap",
         warning=True,
-        remedy="SET GLOBAL binlog_expire_logs_seconds = 604800, also in the server's configuration.",
+        remedy=server.kept("binlog_expire_logs_seconds", "604800"),
     )

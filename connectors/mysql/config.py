@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.mysql.columns.type_options import TypeOptions
-from tailrace.abc import not_available
 from tailrace.clients.mysql.address import Address, SessionAttributes, Tls, TlsMode
 from tailrace.ordering import TellTransactions, TransactionTopic
 from tailrace.patterns import RULE, TablePatterns
@@ -17,18 +17,17 @@ from tailrace.snapshots import ChangesOnly
 
 Keyless: TypeAlias = Literal["refuse", "inserts_only", "all"]
 
-_ABSENT: Final = {
-    "include_schema_changes": "This version writes no topic of tables' versions. With format: {type: "
-    "debezium, schemas: true} each record has its schema.",
-}
-"""Settings that a person may look for here."""
-
 
 class BinlogSettings(TypeOptions):
     """Follows the changes of tables of one server in its binary log."""
 
     # Without it the library's own messages would show the password that stands beside what is wrong.
     model_config = ConfigDict(hide_input_in_errors=True)
+
+    absent: ClassVar[Mapping[str, str]] = {
+        "include_schema_changes": "No topic of tables' versions is written. With format: {type: debezium, "
+        "schemas: true} each record has its schema.",
+    }
 
     url: str = Field(
         repr=False,
@@ -147,15 +146,6 @@ class BinlogSettings(TypeOptions):
         if self.ssl_cert is not None and self.ssl_mode == "disabled":
             raise ValueError("ssl_cert is for another ssl_mode than disabled")
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_what_is_not_there(cls, given: object) -> object:
-        if isinstance(given, dict):
-            for name, why in _ABSENT.items():
-                if name in given:
-                    raise not_available(f"{name} is not available for this source", f"Take it out. {why}")
-        return given
 
 
 class MySqlSettings(BinlogSettings):

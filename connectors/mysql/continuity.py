@@ -40,6 +40,7 @@ _FILE_BEGIN: Final = 4  # where a file's first event stands
 
 _PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
 _POLL_SECONDS: Final = 0.1
+_BEGIN: Final = 4  # offset of the first event of a file
 
 FINGERPRINT: Final = "binlog ordinals=1"
 """Version of the rule by which the row events of a transaction are counted; it stands in `position.py`."""
@@ -114,7 +115,7 @@ def check_executed(
     asked = position.asked
     assert isinstance(asked, GtidSet)
     if lost := purged - asked:
-        raise _removed(position, lost.brief(), where, needed=bool(purged - executed))
+        raise _removed(position, lost.brief(), where, needed=bool(purged - executed), held=executed | purged)
 
 
 def check_file(position: BinlogPosition, place: FilePlace, files: Sequence[LogFile], where: str) -> None:
@@ -125,12 +126,14 @@ def check_file(position: BinlogPosition, place: FilePlace, files: Sequence[LogFi
         asked = position.asked
         assert isinstance(asked, FilePlace)
         if asked.file not in sizes:
-            raise _removed(position, f"{asked.file}", where, needed=False)
+            held = FilePlace(files[0].name, _BEGIN)
+            raise _removed(position, f"{asked.file}", where, needed=False, held=held)
     else:
         oldest = FilePlace(files[0].name, 0) if files else None
         if oldest is None or place.number < oldest.number:
             found = f"the checkpoint stands at {place}, the oldest file is {files[0].name if files else '-'}"
-            raise Gap(PURGED, found, BEGIN_ANEW, where=where)
+            remedy = _go_on(FilePlace(files[0].name, _BEGIN)) if files else BEGIN_ANEW
+            raise Gap(PURGED, found, remedy, where=where)
         raise _ahead(f"the checkpoint stands at {place}, the newest file is {files[-1].name}", where)
     if place.offset > size or (position.inside and place.offset >= size):
         raise _ahead(f"the checkpoint stands at {place}, the file ends at {size}", where)
@@ -145,19 +148,33 @@ async def _check_domains(
     if not now.covers(seen):
         raise _ahead(f"of what was delivered the server lacks {now.missing(seen)}", where)
     files = await catalogue.files()
-    begin = await catalogue.gtids_at(FilePlace(files[0].name, 4)) if files else None
+    begin = await catalogue.gtids_at(FilePlace(files[0].name, _BEGIN)) if files else None
     asked = position.asked
     assert isinstance(asked, GtidPosition)
     if begin is not None and not asked.covers(begin):
-        raise _removed(position, asked.missing(begin), where, needed=not executed.covers(begin))
+        held = executed
+        for domain, server_id, last in begin.domains():
+            gtid = f"{domain}-{server_id}-{last}"
+            held = held if gtid in held else held.add(gtid)
+        needed = not executed.covers(begin)
+        raise _removed(position, asked.missing(begin), where, needed=needed, held=held)
 
 
-def _removed(position: BinlogPosition, lost: str, where: str, *, needed: bool) -> Gap:
+def _go_on(held: Executed) -> str:
+    """What to do where the log has nothing before a position that follows on the checkpoint's."""
+    return (
+        "The changes in between are not in the log any more: bring them to the targets by other means. What "
+        f"the log still holds is delivered behind them: tailrace offsets set FILE --at '{held}'. To begin "
+        "with what changes from the next start on: tailrace offsets reset FILE, and run it again."
+    )
+
+
+def _removed(position: BinlogPosition, lost: str, where: str, *, needed: bool, held: Executed) -> Gap:
     """The error of transactions that the server's log has no more. `needed`: some of them were not read; else
-    they were, and have rows of XA transactions that are in doubt."""
+    they were, and have rows of XA transactions that are in doubt. `held`: behind which the log has all."""
     found = f"the server has removed {lost}"
     if needed:
-        return Gap(PURGED, f"{found}, which the checkpoint does not hold", BEGIN_ANEW, where=where)
+        return Gap(PURGED, f"{found}, which the checkpoint does not hold", _go_on(held), where=where)
     waiting = ", ".join(one.xid for one in position.in_doubt.with_rows)
     return Gap(
         PURGED,

@@ -12,6 +12,7 @@ from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.keys import HAS_KEY
 from connectors.mysql.server import Catalogue
 from connectors.mysql.tables import SYSTEM, keyless
+from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Session
 from tailrace.errors import ConfigurationError, code
@@ -51,7 +52,7 @@ async def discover(url: str, *, flavor: Flavor) -> Discovery:
         if address.password is None:
             address = replace(address, password=os.environ.get(_PASSWORD) or None)
     except ValueError as error:
-        remedy = f"Write it as {flavor}://user@host:3306/database."
+        remedy = f"Write it as {flavor}://user@host:3306/database, and export {_PASSWORD}=… for the password."
         raise ConfigurationError(BAD_URL, str(error), remedy) from None
     session = Session(address, _PROGRAM)
     try:
@@ -72,7 +73,7 @@ async def discover(url: str, *, flavor: Flavor) -> Discovery:
 
 
 def _table(schema: Any, name: Any, rows: Any, size: Any, primary: Any, has_key: Any) -> DiscoveredTable:
-    told = [f"{int(size) / 1e6:.1f} MB"]
+    told = [show_bytes(int(size))]
     if rows is not None:
         told.append(f"about {int(rows):,} rows")
     told.append(f"key {primary}" if primary else "a unique index as key" if has_key else "no key")

@@ -130,12 +130,19 @@ def anonymous(where: str) -> Stop:
     )
 
 
-def as_statement(query: Query, where: str) -> Stop:
-    """Rows were changed, and the log has the statement alone."""
+def as_statement(query: Query, where: str, behind: Executed | None) -> Stop:
+    """Rows were changed, and the log has the statement alone. `behind`: what is executed with its
+    transaction; None: that is not known before its end."""
+    remedy = _LEAVE_OUT
+    if behind is not None:
+        remedy = (
+            "What its transaction changed in captured tables is not delivered: bring that to the targets by "
+            f"other means, then go on behind it: tailrace offsets set FILE --at '{behind}'"
+        )
     return Stop(
         AS_STATEMENT,
         f"{shortened(query.sql)} in database {query.schema or '(none)'}",
-        f"Let no session change binlog_format. {_LEAVE_OUT}",
+        f"Let no session change binlog_format. {remedy}",
         where=where,
     )
 

@@ -17,6 +17,7 @@ from connectors.mysql.in_doubt import InDoubt
 from connectors.mysql.position import BinlogPosition, FilePlace
 from connectors.mysql.server import Catalogue, LogFile, Server
 from tailrace.abc import Retention
+from tailrace.amounts import show_bytes
 from tailrace.errors import Gap
 
 _NAME: Final = "binary log"
@@ -27,7 +28,7 @@ _ROTATE_BYTES: Final = 31  # of the event that ends a file, beside the next one'
 _RAISE: Final = (
     "Look at tailrace status FILE which sink holds the others back, and mend or remove it; if none does, let "
     "the pipeline run. In the meantime let the server keep more: SET GLOBAL {setting} = …, and the same in "
-    "its configuration."
+    "its configuration; in MySQL SET PERSIST {setting} = … does both."
 )
 _END_IT: Final = (
     "End XA transaction {xid}: XA COMMIT {xid} or XA ROLLBACK {xid}, whichever its coordinator has decided; "
@@ -125,7 +126,7 @@ class Headroom:
 def judge(needed: Needed, limits: Limits, age: float | None) -> Retention:
     """`age`: seconds since the oldest needed file was written last; None: it is being written."""
     oldest = needed.files[0].name
-    told = [f"{_size(needed.behind)} of log behind the acknowledged position, from {oldest} on"]
+    told = [f"{show_bytes(needed.behind)} of log behind the acknowledged position, from {oldest} on"]
     shares: list[tuple[float, str]] = []  # of each limit, what is left of it
     free = seconds = None
     if limits.seconds is not None and age is not None:
@@ -139,7 +140,7 @@ def judge(needed: Needed, limits: Limits, age: float | None) -> Retention:
         whole = sum(file.size for file in needed.files)
         free = max(limits.bytes - whole, 0)
         shares.append((free / limits.bytes, limits.bytes_by))
-        told.append(f"after {_size(free)} more the server may remove {oldest} ({limits.bytes_by})")
+        told.append(f"after {show_bytes(free)} more the server may remove {oldest} ({limits.bytes_by})")
     if limits.seconds is None and limits.bytes is None:
         told.append("the server removes none of it by itself")
     elif age is None:
@@ -176,10 +177,6 @@ def _place(position: BinlogPosition, server: Server) -> FilePlace | None:
         return None
     rows = [FilePlace(one.file, one.begin) for one in position.in_doubt.with_rows]
     return min([place, *rows], key=lambda one: one.number)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _time(seconds: float) -> str:

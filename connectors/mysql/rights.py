@@ -7,11 +7,16 @@ from tailrace.clients.mysql.faults import PERMISSION
 from tailrace.errors import NotReady, TailraceError
 
 
-async def account(session: Session) -> str:
-    """The account that the session has, as GRANT takes it: the host is the one that the account was made
-    with, which is seldom the one that is connected from."""
+async def account_of(session: Session) -> str:
+    """The account that the session has, as GRANT takes it."""
     ((text,),) = await session.query("SELECT CURRENT_USER()")
-    user, _, host = str(text).rpartition("@")
+    return account(str(text))
+
+
+def account(current_user: str) -> str:
+    """What CURRENT_USER() says as GRANT takes it: the host is the one that the account was made with, which
+    is seldom the one that is connected from."""
+    user, _, host = current_user.rpartition("@")
     return f"{_text(user)}@{_text(host)}"
 
 

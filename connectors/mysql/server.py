@@ -108,6 +108,13 @@ class Server:
         """Whether it keeps the names of tables in lower case."""
         return self.variables.get("lower_case_table_names") == "1"
 
+    def kept(self, name: str, value: str) -> str:
+        """What a person does to set one of its variables now and for its next starts, as a sentence."""
+        written = value if value.isdecimal() else f"'{value}'"
+        if self.flavor == "mysql":
+            return f"SET PERSIST {name} = {written};"
+        return f"SET GLOBAL {name} = {written}; and {name} = {value} in the server's configuration."
+
     def is_on(self, name: str) -> bool:
         return self.variables.get(name, "OFF") in ("ON", "1", "YES")
 

@@ -150,10 +150,18 @@ def look(
             "tables",
             "no table matches yet: those that are created later are captured",
             warning=True,
-            remedy="Look whether the patterns are meant so, and what the account may read.",
+            remedy=f"Look whether the patterns are meant so. {_unseen(tables, account)}",
         )
     elif not absent and not without and not unread:
         yield Finding("tables", listed([str(table) for table in captured]))
+
+
+def _unseen(tables: TableFilter, account: str) -> str:
+    """Tables that an account may not read are none to it."""
+    names = [pattern.text.partition(".")[0] for pattern in tables.include]
+    grants = [f"GRANT SELECT ON {quoted(one)}.* TO {account};" for one in names if not set(one) & {*'*?"'}]
+    told = " ".join(dict.fromkeys(grants)) or "grant SELECT on them."
+    return f"Or the account may not read the tables: {told}"
 
 
 def _capitals(tables: TableFilter, where: str) -> Iterator[Finding]:

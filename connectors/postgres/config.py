@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import (
     ByteSize,
@@ -30,7 +31,10 @@ _CHOICES: Final = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
 }
 
-_PROTOCOLS: Final = ("two_phase", "proto_version")  # of pgoutput: what is not up to a file
+_COMMITTED_ALONE: Final = (
+    "Committed transactions alone are delivered: one of any size in bounded pieces once it is committed, a "
+    "prepared one (two-phase commit) after its COMMIT PREPARED."
+)
 
 _Condition: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -122,6 +126,13 @@ class PublicationSettings(Declaration):
 
 class PostgresSettings(Declaration):
     """Follows the changes of tables of one PostgreSQL database (14 and later) in its write-ahead log."""
+
+    absent: ClassVar[Mapping[str, str]] = {
+        "two_phase": _COMMITTED_ALONE,
+        "proto_version": _COMMITTED_ALONE,
+        "include_schema_changes": "No topic of tables' versions is written. With format: {type: debezium, "
+        "schemas: true} each record has its schema.",
+    }
 
     # Without it the library's own messages would show the password that stands beside what is wrong.
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -251,26 +262,13 @@ class PostgresSettings(Declaration):
         _ = self.address
         return self
 
-    @model_validator(mode="before")
+    @field_validator("streaming", mode="before")
     @classmethod
-    def _refuse_what_is_not_there(cls, given: object) -> object:
-        for name in _PROTOCOLS:
-            if isinstance(given, dict) and name in given:
-                raise not_available(
-                    f"{name} is not available in this version, which delivers committed transactions alone",
-                    f"Take {name} out. A transaction of any size arrives in bounded pieces once it is "
-                    "committed, a prepared one (two-phase commit) after its COMMIT PREPARED.",
-                )
-        if isinstance(given, dict) and given.get("streaming") == "parallel":
+    def _refuse_parallel(cls, value: object) -> object:
+        if value == "parallel":
             raise not_available(
                 "streaming: parallel is not available in this version: it adds what those need who apply a "
                 "transaction while it is open, and this delivers none before its commit",
                 "Write streaming: on.",
             )
-        if isinstance(given, dict) and "include_schema_changes" in given:
-            raise not_available(
-                "include_schema_changes is not available in this version, which writes no topic of tables' "
-                "versions",
-                "Take it out. With format: {type: debezium, schemas: true} each record has its schema.",
-            )
-        return given
+        return value

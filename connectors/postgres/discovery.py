@@ -50,7 +50,7 @@ async def discover(url: str) -> Discovery:
         if "replication" in address.parameters:
             raise ValueError("the parameter replication is set by the source itself")
     except ValueError as error:
-        remedy = "Write it as postgresql://user@host:5432/database."
+        remedy = "Write it as postgresql://user@host:5432/database, and export PGPASSWORD=… for the password."
         raise ConfigurationError(BAD_URL, str(error), remedy) from None
     session = Session(address, _PROGRAM, SESSION_SETTINGS)
     try:

@@ -8,6 +8,7 @@ from psycopg.sql import SQL
 
 from connectors.postgres.config import SlotSettings
 from tailrace.abc import Retention
+from tailrace.amounts import show_bytes
 from tailrace.clients.postgres.connection import Session
 
 # safe_wal_size: how much may still be written before the slot can be lost; NULL where there is no limit.
@@ -40,18 +41,11 @@ async def look(session: Session, name: str, settings: SlotSettings) -> Retention
     if invalid is not None:
         return Retention(name, kept or 0, 0, "lost", f"slot {name} is lost ({invalid})", _LOST_REMEDY)
     kept = kept or 0
-    told = f"slot {name} keeps {_size(kept)} of log"
+    told = f"slot {name} keeps {show_bytes(kept)} of log"
     if free is not None:
-        told += f"; after {_size(free)} more the server throws it away (max_slot_wal_keep_size)"
+        told += f"; after {show_bytes(free)} more the server throws it away (max_slot_wal_keep_size)"
     if kept >= settings.error_at or (free is not None and free < (kept + free) // 10):
         return Retention(name, kept, free, "error", told, _REMEDY)
     if kept >= settings.warn_at or (free is not None and free < (kept + free) // 2):
         return Retention(name, kept, free, "warning", told, _REMEDY)
     return Retention(name, kept, free, "ok", told)
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"

@@ -60,7 +60,8 @@ class Oversize:
             raise Rejected(
                 RECORD_TOO_LARGE,
                 f"the {record.change.op!r} of {table} at {record.position} {found}",
-                f"Raise {setting}, then start again.",
+                f"Raise {setting}, then start again; a topic's max.message.bytes bounds it too. Or have such "
+                "records left out, which is told and counted: record_too_large: skip in the sink's block.",
                 where=f"topic {topic}",
             )
         # Before the commit: one that is written again is told again, and none is left out untold.

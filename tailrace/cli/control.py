@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from tailrace.config import load
+from tailrace.config import names
 from tailrace.service import control
 from tailrace.service.report import Report
 
@@ -22,6 +22,5 @@ def ask(pipeline: str, command: str) -> Report:
     """Tell a running pipeline something; its report. A word that is a name and no file is a name."""
     if _NAME.fullmatch(pipeline) and not Path(pipeline).is_file():
         return control.ask(control.find(pipeline), pipeline, command)
-    config = load(pipeline)
-    path = control.path_of(config.name, config.data_dir)
-    return control.ask(path, config.name, command, file=shlex.quote(pipeline))
+    name, data_dir = names(pipeline)
+    return control.ask(control.path_of(name, data_dir), name, command, file=shlex.quote(pipeline))

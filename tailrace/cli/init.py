@@ -80,6 +80,8 @@ def _source_for(url: str) -> tuple[str, Any]:
     if scheme is None or scheme[1].lower() not in known:
         found = f"its scheme is {scheme[1]}" if scheme else "it has no scheme"
         remedy = f"Write one that begins with {' or '.join(f'{one}://' for one in known) or 'nothing: none'}."
+        if url.lower().startswith("jdbc:"):
+            found, remedy = "it is one of JDBC", f"Leave jdbc: out, and write user@ before the host. {remedy}"
         raise ConfigurationError(UNKNOWN_SCHEME, found, remedy)
     name = known[scheme[1].lower()]
     return name, plugins.load("sources", name)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
+import select
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
-
-import msgspec
+from typing import Final, TextIO
 
 from tailrace.checkpoint import show_position
-from tailrace.cli.figures import Figures
+from tailrace.cli.records import as_json, as_logfmt, as_words
 from tailrace.engine.status import PipelineStatus, Standing
 from tailrace.errors import TailraceError
 from tailrace.logs import Event, Logger
 from tailrace.redact import redact
 
 _EVERY: Final = 10.0  # seconds between two lines of progress
-_UNSAFE: Final = re.compile(r'[\s="]')
+_PATIENCE: Final = 0.1  # seconds with a reader of the lines who is slow
 _OURS: Final = ("tailrace", "connectors", "sinks", "offsets")
 """Whose loggers tell how things take their course; others tell their warnings."""
 
@@ -33,27 +29,54 @@ _log: Final = Logger(__name__)
 def log_to_stderr(*, json: bool = False) -> None:
     """What any part of the pipeline logs becomes a line on stderr too; on a terminal, above the live view.
     `json`: each line is an object with timestamp, level, event and what else there is to say."""
-    _direct(_json if json else _logfmt)
+    _direct(as_json if json else as_logfmt)
 
 
 def log_as_words() -> None:
     """The same for a command that a person waits for: `warning: what happened (slot orders)`."""
-    _direct(_words)
+    _direct(as_words)
 
 
 class _Lines(logging.Handler):
-    """Writes to what is the standard error at that time. Lines that it does not take are left out: a full
-    disk under the log of what happens is no reason to stop delivering."""
+    """Writes to what is the standard error at that time. Lines that it does not take are left out,
+    whatever the reason (a full disk, a stream that somebody has closed, a pipe that nobody reads): none is
+    one to stop delivering. Those of a pipe are counted, and told when it is read again."""
 
     def __init__(self, line: Callable[[logging.LogRecord], str]) -> None:
         super().__init__()
         self._line = line
+        self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"{self._line(record)}\n")
-                sys.stderr.flush()
+        if (stream := sys.stderr) is None:
+            return
+        with contextlib.suppress(Exception):
+            if not _is_read(stream):
+                self._left_out += 1
+                return
+            if self._left_out:
+                told = Event(
+                    "lines are left out, as nobody read the standard error", {"lines": self._left_out}
+                )
+                stream.write(f"{self._line(_warning(told))}\n")
+                self._left_out = 0
+            stream.write(f"{self._line(record)}\n")
+            stream.flush()
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting for somebody: a full pipe would hold up everything."""
+    try:
+        file = stream.fileno()
+    except (OSError, ValueError):  # one of Python's own
+        return True
+    poll = select.poll()
+    poll.register(file, select.POLLOUT)
+    return bool(poll.poll(_PATIENCE * 1000))
+
+
+def _warning(event: Event) -> logging.LogRecord:
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, event, None, None)
 
 
 def _direct(line: Callable[[logging.LogRecord], str]) -> None:
@@ -66,62 +89,13 @@ def _direct(line: Callable[[logging.LogRecord], str]) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _words(record: logging.LogRecord) -> str:
-    return f"{record.levelname.lower()}: {redact(record.getMessage())}"
-
-
-def _json(record: logging.LogRecord) -> str:
-    line = _redacted(msgspec.to_builtins(_fields(record), enc_hook=str))
-    return msgspec.json.encode(line).decode()
-
-
-def _logfmt(record: logging.LogRecord) -> str:
-    return " ".join(f"{name}={_quoted(value)}" for name, value in _redacted(_fields(record)).items())
-
-
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """All that a record tells, in the order of a line."""
-    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-    first = {"timestamp": at.replace("+00:00", "Z"), "level": record.levelname.lower()}
-    if isinstance(record.msg, Event):
-        return {**first, "event": record.msg.text, **record.msg.fields}
-    found = {**first, "event": record.getMessage(), "logger": record.name}
-    if record.exc_info and record.exc_info[0] is not None:
-        found["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-    return found
-
-
-def _quoted(value: object) -> str:
-    """As logfmt has it: quoted where a blank, a quote or an equals sign is in it."""
-    if value is None:
-        return ""
-    text = str(value).lower() if isinstance(value, bool) else redact(str(value))
-    if not _UNSAFE.search(text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def _redacted(value: Any) -> Any:
-    """Text by text: what looks like an address in one must not reach into the next."""
-    match value:
-        case str():
-            return redact(value)
-        case dict():
-            return {name: _redacted(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_redacted(inner) for inner in value]
-        case _:
-            return value
-
-
 class StatusLines:
     """A line at the start, at each change of a state, every ten seconds in which something moved, and at the
     end, on stderr."""
 
     def __init__(self) -> None:
-        self._figures = Figures()
-        self._moved: dict[str, int] = {}
-        self._next = time.monotonic() + _EVERY
+        self._looked = time.monotonic()
+        self._seen: dict[str, tuple[int, int]] = {}  # of each sink, when that was: commits and events
 
     def begin(self, status: PipelineStatus) -> None:
         """The first look; each change of a state from now on is told when it happens."""
@@ -133,19 +107,20 @@ class StatusLines:
 
     def look(self, status: PipelineStatus) -> None:
         """Write what moved; called several times a second."""
-        figures = self._figures.of(status)
-        if time.monotonic() < self._next:
+        now = time.monotonic()
+        if (passed := now - self._looked) < _EVERY:
             return
-        self._next += _EVERY
+        self._looked = now
         for identity, sink in status.sinks.items():
-            if self._moved.get(identity, 0) != sink.commits:
-                self._moved[identity] = sink.commits
-                lag = figures[identity].lag_seconds
+            commits, events = self._seen.get(identity, (0, 0))
+            self._seen[identity] = sink.commits, sink.events
+            if sink.commits != commits:
+                lag = status.lag_seconds(sink, time.time())
                 _log.info(
                     "progress",
                     sink=identity,
                     events=sink.events,
-                    rows_per_second=round(figures[identity].rows_per_second),
+                    rows_per_second=_rate((sink.events - events) / passed),
                     lag_bytes=sink.lag_bytes,
                     lag_seconds=None if lag is None else round(lag, 1),
                     position=show_position(sink.position),
@@ -171,6 +146,11 @@ class StatusLines:
             _log.info(said, **names)
             return
         _log.warning(said, **names, **_told(error))
+
+
+def _rate(per_second: float) -> float:
+    """A few rows are not told as none."""
+    return round(per_second, None if per_second >= 10 else 1)
 
 
 def error_line(error: TailraceError) -> None:

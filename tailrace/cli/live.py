@@ -7,10 +7,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tailrace.amounts import show_bytes, show_seconds
 from tailrace.checkpoint import show_position
-from tailrace.cli.figures import Figures, SinkFigures, show_bytes, show_seconds
+from tailrace.cli.figures import Figures, SinkFigures
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
 from tailrace.errors import TailraceError
+from tailrace.printable import printable
 from tailrace.redact import redact
 
 _COLOURS = {State.STREAMING: "green", State.RETRYING: "yellow"}
@@ -65,7 +67,8 @@ def _state(state: State) -> Text:
 def _error(error: TailraceError | None) -> Text:
     if error is None:
         return Text()
-    return Text(redact(f"{error}\n→ {error.remedy}" if error.remedy else str(error)), "yellow")
+    told = redact(f"{error}\n→ {error.remedy}" if error.remedy else str(error))
+    return Text(printable(told, lines=True), "yellow")
 
 
 def _sink(sink: SinkStatus, figures: SinkFigures, ended: bool) -> Text:

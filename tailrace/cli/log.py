@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import click
 
+from tailrace.amounts import show_bytes
 from tailrace.cli.events import decoded, event_json, event_line, show_time
-from tailrace.cli.figures import show_bytes
 from tailrace.cli.output import json_option, write, write_json
 from tailrace.config import load
 from tailrace.errors import ConfigurationError, Stop, code

@@ -72,7 +72,11 @@ def show(file: str, name: str | None, as_json: bool) -> None:
 @file_argument
 @_sink_option
 @click.option(
-    "--at", "text", metavar="POSITION", required=True, help="In the source's own notation: 0/16B3748."
+    "--at",
+    "text",
+    metavar="POSITION",
+    required=True,
+    help="As the database writes it: 0/16B3748; a GTID set; binlog.000003:1234.",
 )
 @_dry_run_option
 @json_option

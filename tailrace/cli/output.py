@@ -9,6 +9,8 @@ from typing import Any
 import click
 import msgspec
 
+from tailrace.printable import printable
+
 
 class _Stderr(io.FileIO):
     """Standard error that never fails: a disk that is full or a reader that left must not end what writes
@@ -37,11 +39,12 @@ def write_json(data: Any) -> None:
 
 
 def write(*parts: str | tuple[str, str], err: bool = False) -> None:
-    """One line for people; a part is a text, or a text with its style."""
+    """One line for people; a part is a text, or a text with its style. Nothing in it commands a terminal."""
     from rich.console import Console  # takes its time, and most commands say nothing here
     from rich.text import Text
 
-    line = Text.assemble(*parts)
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    line = Text.assemble(*[(printable(text, lines=True), style) for text, style in styled])
     Console(file=sys.stderr if err else sys.stdout, highlight=False).print(line, soft_wrap=True)
 
 

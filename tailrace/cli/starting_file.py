@@ -56,7 +56,7 @@ def _lines(
     yield ""
     yield "sinks:"
     yield "  - type: log               # an embedded event log: one file, nothing else to run"
-    yield f"    path: data/{name}.db  # relative to this file"
+    yield f"    {f'path: data/{name}.db':<23} # relative to this file"
     yield "    format: plain           # numbers to read; without this line, Debezium's envelope and Base64"
     yield "  # - type: kafka           # or a topic per table; all settings: docs/settings.md"
     yield "  #   bootstrap_servers: 127.0.0.1:9092"

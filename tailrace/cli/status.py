@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from tailrace.amounts import show_bytes, show_seconds
 from tailrace.checkpoint import show_position
 from tailrace.cli.control import ask, pipeline_argument
-from tailrace.cli.figures import show_bytes, show_seconds
 from tailrace.cli.output import json_option, write, write_json
 from tailrace.service.report import Report, Trouble
 

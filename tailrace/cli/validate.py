@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,15 @@ SAME_PIPELINE = code(
 )
 
 
-@click.command(short_help="Check a file, or all files of a folder, offline.")
-@click.argument("path", metavar="FILE|DIR", type=click.Path(path_type=Path))
+@click.command(short_help="Check files, or all files of a folder, offline.")
+@click.argument("paths", metavar="FILE|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
-def validate(path: Path, as_json: bool) -> None:
-    """Check a pipeline's file, or every *.yaml and *.yml of a folder, without connecting to anything.
+def validate(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check pipelines' files, or every *.yaml and *.yml of a folder, without connecting to anything.
 
     Tells every fault at once: its place, its code, and what to do. Exit code 2 if there is one.
     """
-    results = _validate(path)
+    results = _validate(paths)
     if as_json:
         write_json([_as_json(file, result) for file, result in results])
     for file, result in results:
@@ -48,23 +49,31 @@ def validate(path: Path, as_json: bool) -> None:
         click.get_current_context().exit(WRONG_USAGE)
 
 
-def _validate(path: Path) -> list[tuple[Path, PipelineConfig | ConfigurationError]]:
+def _validate(paths: Sequence[Path]) -> list[tuple[Path, PipelineConfig | ConfigurationError]]:
+    """Each file once, in the order in which they are named."""
+    files = {file.absolute(): file for path in paths for file in _files(path)}
+    results: list[tuple[Path, PipelineConfig | ConfigurationError]] = []
+    first: dict[tuple[Path, str], Path] = {}  # of a folder and a name
+    for place, file in files.items():
+        result = _load(file)
+        if isinstance(result, PipelineConfig):
+            other = first.setdefault((place.parent, result.name), file)
+            if other is not file:
+                found = f"{other} declares {result.name} too"
+                result = ConfigurationError(SAME_PIPELINE, found, "Rename one of them.", where=str(file))
+        results.append((file, result))
+    return results
+
+
+def _files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
-        return [(path, _load(path))]
+        return [path]
     files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
     if not files:
         raise ConfigurationError(
             NO_FILES, "no *.yaml and no *.yml", "Name a file, or a folder with some.", where=str(path)
         )
-    results: list[tuple[Path, PipelineConfig | ConfigurationError]] = []
-    first: dict[str, Path] = {}
-    for file in files:
-        result = _load(file)
-        if isinstance(result, PipelineConfig) and first.setdefault(result.name, file) != file:
-            found = f"{first[result.name]} declares {result.name} too"
-            result = ConfigurationError(SAME_PIPELINE, found, "Rename one of them.", where=str(file))
-        results.append((file, result))
-    return results
+    return files
 
 
 def _load(file: Path) -> PipelineConfig | ConfigurationError:

@@ -1,7 +1,7 @@
 """Configuration: a YAML file becomes a `PipelineConfig`, and that becomes a pipeline that can run."""
 
 from tailrace.config.build import build
-from tailrace.config.load import load, loads
+from tailrace.config.load import load, loads, names
 from tailrace.config.model import Block, PipelineConfig, SinkConfig, TransformConfig
 from tailrace.config.parts import make_sinks, make_source
 
@@ -15,4 +15,5 @@ __all__ = [
     "loads",
     "make_sinks",
     "make_source",
+    "names",
 ]

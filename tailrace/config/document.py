@@ -162,6 +162,8 @@ class Document:
             remedy = (
                 'Quote patterns that begin with *: "*.orders". An alias needs its anchor (&name) before it.'
             )
+        if "escape character" in found:
+            remedy = "In double quotes a \\ begins an escape: put the text in single quotes."
         if "${" in line and ("{" in line.replace("${", "") or "[" in line):
             remedy = 'Inside of { } and [ ] a reference stands in quotes: "${NAME}".'
         self._fault((), place, NOT_YAML, found, remedy)

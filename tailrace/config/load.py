@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tailrace import plugins
 from tailrace.abc import Declaration, Guarantee
 from tailrace.config.document import Document, KeyPath
 from tailrace.config.faults import Faults
+from tailrace.config.hints import did_you_mean
 from tailrace.config.model import (
     Block,
     PipelineConfig,
@@ -21,7 +22,7 @@ from tailrace.config.model import (
     TransformKeys,
 )
 from tailrace.config.parts import make_sink
-from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check, did_you_mean
+from tailrace.config.validation import MISSING_KEY, WRONG_VALUE, check
 from tailrace.errors import Code, ConfigurationError, TailraceError, code
 from tailrace.patterns import Pattern
 
@@ -30,6 +31,8 @@ NOT_EXACTLY_ONCE = code(
     "the sink cannot deliver exactly once",
     "exactly_once needs a target that stores the checkpoint in one atomic step with the data.",
 )
+_NAMES: Final = ("name", "data_dir")
+
 NAME_TAKEN = code(
     "TR-CONF-013",
     "name is used twice",
@@ -57,6 +60,22 @@ def loads(text: str, path: str | Path, environment: Mapping[str, str]) -> Pipeli
     """The same for a text that is to stand in the file `path`, which need not exist."""
     faults = Faults()
     return _checked(Document(str(path), text, environment, faults), faults)
+
+
+def names(path: str | Path, environment: Mapping[str, str] | None = None) -> tuple[str, Path]:
+    """What tells a pipeline from others on its machine: the name and the data_dir of a file. Who asks for a
+    pipeline that runs need not have the passwords of its file in the environment, nor need the rest of it be
+    right. Raises ConfigurationError as `load` does where these two are not."""
+    path = Path(path)
+    faults = Faults()
+    document = Document.read(path, os.environ if environment is None else environment, faults)
+    if isinstance(document.data, dict) and not any(document.is_faulty((key,)) for key in _NAMES):
+        given = {key: document.data[key] for key in _NAMES if key in document.data}
+        keys = check(document, faults, PipelineKeys, {**given, "source": {}, "sinks": [{}]}, ())
+        if keys is not None:
+            return keys.name, path.absolute().parent / keys.data_dir
+    config = load(path, environment)
+    return config.name, config.data_dir
 
 
 def _checked(document: Document, faults: Faults) -> PipelineConfig:

@@ -19,8 +19,12 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
+        near = re.sub(r"[^a-z0-9_]+", "_", name.lower())
+        hint = f": write {near}" if _NAME.fullmatch(near) else ""
         raise PydanticCustomError(
-            "name", "A name has a-z, 0-9 and _, begins with a letter and is at most 50 characters long"
+            "name",
+            "A name has a-z, 0-9 and _, begins with a letter and is at most 50 characters long{hint}",
+            {"hint": hint},
         )
     return name
 

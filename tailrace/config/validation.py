@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar, get_args
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 from tailrace.abc import Declaration
 from tailrace.config.document import Document, KeyPath
 from tailrace.config.faults import Faults
+from tailrace.config.hints import OF_DEBEZIUM, brief, did_you_mean, first_sentence, named_otherwise
 from tailrace.errors import code
 from tailrace.redact import redact
 
@@ -41,21 +41,10 @@ _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "a valid tuple": "a list",
     "a valid string": "text",
 }
-_SENTENCE_ENDS: Final = re.compile(r"(?<=[.]) (?=[A-Z`])")
 _TOGETHER: Final = "Correct that; docs/settings.md says of each key what it goes with."
 _INSTANCE: Final = re.compile(r" or instance of \w+")  # which nobody can write into a file
 
 D = TypeVar("D", bound=Declaration)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`Did you mean …? ` if one of the known words is close, else nothing. A dot stands for an underscore, or
-    for a key inside of a block: `heartbeat.interval.ms`."""
-    words = list(known)
-    near = difflib.get_close_matches(word.replace(".", "_"), words, n=1)
-    if (block := word.partition(".")[0]) in words:
-        near = [block]
-    return f"Did you mean {near[0]}? " if near else ""
 
 
 def check(
@@ -103,15 +92,9 @@ class _Translation:
             return
         key = str(loc[-1]) if loc else ""
         if kind == "extra_forbidden":
-            known = self._known if len(loc) == 1 else _fields(self._declaration, loc[:-1])
-            remedy = (
-                f"{did_you_mean(key, known)}Known here: {', '.join(sorted(known))}."
-                if known
-                else "Remove it."
-            )
-            self._faults.add(self._document.key_place(path), UNKNOWN_KEY, key, remedy)
+            self._unknown(key, loc, path)
         elif kind == "missing":
-            remedy = self._description(loc) or f"Write {key}: …"
+            remedy = brief(self._description(loc) or f"Write {key}: …")
             self._faults.add(self._document.place(path), MISSING_KEY, key, remedy)
         elif kind == "not_available":
             self._faults.add(
@@ -120,6 +103,25 @@ class _Translation:
         else:
             found, remedy = self._wrong(detail, path)
             self._faults.add(self._document.place(path), WRONG_VALUE, found, remedy)
+
+    def _unknown(self, key: str, loc: Sequence[str | int], path: KeyPath) -> None:
+        place = self._document.key_place(path)
+        if len(loc) > 1:
+            known: Sequence[str] = _fields(self._declaration, loc[:-1])
+            hint = did_you_mean(key, known)
+        elif (why := self._declaration.absent.get(key.replace(".", "_"))) is not None:
+            found = f"{key} is not available in this version"
+            self._faults.add(place, NOT_AVAILABLE, found, f"Take it out. {why}")
+            return
+        else:
+            known = self._known
+            beside_a_format = self._path[:1] in (("source",), ("sinks",)) and len(self._path) <= 2
+            if place_of := named_otherwise(key, self._declaration, of_format=beside_a_format):
+                self._faults.add(place, UNKNOWN_KEY, key, place_of)
+                return
+            hint = did_you_mean(key, known) or ("." in key and OF_DEBEZIUM) or ""
+        remedy = f"{hint}Known here: {', '.join(sorted(known))}." if known else f"{hint}Remove it."
+        self._faults.add(place, UNKNOWN_KEY, key, remedy)
 
     def _wrong(self, detail: ErrorDetails, path: KeyPath) -> tuple[str, str]:
         context = detail.get("ctx", {})
@@ -134,7 +136,7 @@ class _Translation:
         shown = self._shown(path, written)
         if written is None and detail["type"] == "value_error":  # the words say what of it is wrong
             description = self._description(detail["loc"][:1])
-            remedy = _SENTENCE_ENDS.split(description)[0] if description else _TOGETHER
+            remedy = first_sentence(description) if description else _TOGETHER
             return f"{where}: {text}", remedy
         hint = ""
         if detail["type"] == "literal_error" and written is not None:

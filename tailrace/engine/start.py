@@ -199,8 +199,9 @@ def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) ->
     raise Stop(
         OTHER_DATABASE,
         f"{sink.identity} was filled from {stored.identity}, the source now reaches {identity}",
-        "Correct the source's url. If the database was really replaced, begin anew under another pipeline "
-        "name, or forget the old positions first: tailrace offsets reset FILE.",
+        "Correct the source's url. Where another pipeline of this name writes to the same target, give this "
+        "one another name:. If the database was really replaced, begin anew under another pipeline name, or "
+        "forget the old positions first: tailrace offsets reset FILE.",
     )
 
 

@@ -29,7 +29,7 @@ from tailrace.events import (
 from tailrace.formats.boundaries import boundary
 from tailrace.formats.connect_values import json_string
 from tailrace.formats.plain_values import field_encoder, field_expression, value_encoder
-from tailrace.formats.rows import CONVERSION_ERRORS, UNAVAILABLE_VALUE, UNCONVERTIBLE
+from tailrace.formats.rows import CONVERSION_ERRORS, UNAVAILABLE_VALUE, UNCONVERTIBLE, unconvertible
 from tailrace.types import Kind, LogicalType
 from tailrace.versions import PerVersion
 
@@ -163,7 +163,7 @@ class _TableEncoder:
             raise Malformed(
                 UNCONVERTIBLE,
                 f"column {column.name} ({column.type.native}): {error}; the field is {shown}",
-                "Leave the column or the table out of the pipeline, or correct what wrote the value.",
+                unconvertible(column),
                 where=self._where(change),
             ) from error
 

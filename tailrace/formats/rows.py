@@ -42,6 +42,16 @@ UpdateEncoder: TypeAlias = Callable[[Row, Row | None, bytes, bytes, bytes], byte
 _SHOWN: Final = 60  # of a field, in an error
 
 
+def unconvertible(column: Column) -> str:
+    """What to do where a format cannot express a value of the column."""
+    if column.type.native == "bigint unsigned":  # of MySQL, whose source may map it to another type
+        return (
+            "Write bigint_unsigned_handling_mode: precise under source:, and start again. Or leave the "
+            "column out of the pipeline."
+        )
+    return "Leave the column or the table out of the pipeline, or correct what wrote the value."
+
+
 class Rows(Protocol):
     """The encoders of a table version's rows."""
 
@@ -254,7 +264,7 @@ class ReferenceRows:
             raise Malformed(
                 UNCONVERTIBLE,
                 f"column {column.name} ({column.type.native}): {error}; the field is {shown}",
-                "Leave the column or the table out of the pipeline, or correct what wrote the value.",
+                unconvertible(column),
                 where=self._where,
             ) from error
 

@@ -4,6 +4,7 @@ cannot be read: each one error on the command line, with its code and what to do
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
@@ -212,6 +213,31 @@ def test_files_that_were_purged(pipeline: MySqlPipeline) -> None:
     assert pipeline.ids() == [1, 4]
 
 
+def test_what_the_log_holds_behind_files_that_were_purged(
+    every_mysql: MySql, make_database: Callable[[MySql], str], tmp_path: Path
+) -> None:
+    """It is delivered once a person has said so: of what follows the gap nothing is left out."""
+    pipeline = MySqlPipeline(tmp_path, every_mysql, make_database(every_mysql))
+    pipeline.follow(1)
+    pipeline.insert(2)
+    pipeline.sql("FLUSH BINARY LOGS")
+    pipeline.insert(3)
+
+    def purged() -> bool:
+        """In MariaDB once no crash would need the files."""
+        files = pipeline.sql("SHOW BINARY LOGS")
+        pipeline.sql(f"PURGE BINARY LOGS TO '{files[-1][0]}'")
+        return len(files) == 1
+
+    wait_until(purged, "the files to be removed", 20)
+    problem = _refused(pipeline, "TR-MY-330")
+    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    assert position is not None
+    assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 3]
+
+
 def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: Path) -> None:
     """The server has another history than the one that was delivered: it diverged."""
     server = make_mysql("mariadb10")
@@ -220,6 +246,7 @@ def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: 
     server.execute("RESET MASTER")
     pipeline.insert(2)
     problem = _refused(pipeline, "TR-MY-331")
+    assert "another pipeline of this name" in str(problem.remedy)
     assert "offsets reset FILE" in str(problem.remedy)
     assert pipeline.ids() == [1]
 
@@ -279,7 +306,7 @@ def test_a_pipeline_started_twice(pipeline: MySqlPipeline) -> None:
 
 
 def test_changes_that_were_logged_as_a_statement(pipeline: MySqlPipeline) -> None:
-    """What stands before it arrives, once; nothing behind it until a person has decided."""
+    """What stands before it arrives, once; nothing behind it until a person has decided, then all of that."""
     pipeline.follow(1)
     pipeline.insert(2)
     with pipeline.server.connect(pipeline.database) as connection, connection.cursor() as cursor:
@@ -291,6 +318,11 @@ def test_changes_that_were_logged_as_a_statement(pipeline: MySqlPipeline) -> Non
         assert "a secret" not in problem.found
         assert "Let no session change binlog_format" in str(problem.remedy)
         assert pipeline.ids() == [1, 2]
+    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    assert position is not None
+    assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2, 4]
 
 
 def _event(packet: bytes, type: int, body: bytes) -> bytes:

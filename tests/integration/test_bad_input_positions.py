@@ -172,6 +172,7 @@ def test_another_database_system(
         problem = pipeline.refused("TR-ENG-010")
         (there,) = pipeline.sql("SELECT system_identifier::text FROM pg_control_system()")[0]
         assert f"system {there}" in problem.found
+        assert "another pipeline of this name" in str(problem.remedy)
         slots = "SELECT FROM pg_replication_slots WHERE database = current_database()"
         assert postgres16.execute(slots, database=pipeline.database) == []
         assert pipeline.ids() == [1]

@@ -104,6 +104,13 @@ def test_every_example_is_right_as_it_stands(config: Path) -> None:
     assert tailrace("validate", config, environment={}).startswith(f"✓ {config}")
 
 
+def test_the_examples_can_run_side_by_side() -> None:
+    """On one machine: names, which are those of locks, transactional ids and topics, are different."""
+    told = tailrace("validate", *CONFIGS, environment={}).splitlines()
+    assert len(told) >= len(CONFIGS)
+    assert tailrace("validate", CONFIGS[0].parent, environment={}).splitlines() == told
+
+
 def test_every_example_is_run_here() -> None:
     assert [config.name for config in CONFIGS] == [
         "mariadb-to-kafka.yaml",

@@ -71,6 +71,11 @@ def codes(found: Sequence[Finding]) -> list[object]:
     return [finding.error.code for finding in found if finding.error is not None]
 
 
+def remedy(finding: Finding) -> str:
+    assert finding.error is not None
+    return finding.error.remedy
+
+
 async def test_nothing_is_at_fault(every_mysql: MySql, database: str) -> None:
     found = await findings(every_mysql, database)
     assert codes(found) == []
@@ -88,7 +93,14 @@ async def test_a_log_without_what_is_needed(every_mysql: MySql, database: str, n
     [finding] = [one for one in found if one.error is not None]
     assert finding.error is not None
     assert (finding.title, finding.error.code) == (name, SETTING)
-    assert f"SET GLOBAL {name}" in finding.error.remedy
+    assert ("Sessions that are open" in finding.error.remedy) == (name != "binlog_row_metadata")
+    assert ("row_images: partial" in finding.error.remedy) == (name == "binlog_row_image")
+    wanted = {"binlog_format": "ROW"}.get(name, "FULL")
+    if every_mysql.flavor == "mysql":
+        assert finding.error.remedy.startswith(f"SET PERSIST {name} = '{wanted}';")
+    else:
+        said = f"SET GLOBAL {name} = '{wanted}'; and {name} = {wanted} in the server's configuration."
+        assert finding.error.remedy.startswith(said)
 
 
 async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., MySqlServer]) -> None:
@@ -208,12 +220,40 @@ async def test_the_certificate_of_a_server_is_asked_for(mysql: MySql, mysql_data
     found = await findings(mysql, mysql_database, ssl_mode="verify_identity")
     assert codes(found) == [TLS]
     assert "self-signed" in found[-1].found
+    assert "ssl_ca: /…/ca.pem" in remedy(found[-1])
     if isinstance(mysql, MySqlServer):
         authority = str(mysql.data / "ca.pem")
         assert codes(await findings(mysql, mysql_database, ssl_mode="verify_ca", ssl_ca=authority)) == []
         found = await findings(mysql, mysql_database, ssl_mode="verify_identity", ssl_ca=authority)
         assert codes(found) == [TLS]
         assert "127.0.0.1" in found[-1].found
+        assert "ssl_mode: verify_ca" in remedy(found[-1])
+
+
+async def test_a_server_without_tls(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"ssl": "OFF"})
+    [finding] = await findings(server, "shop", ssl_mode="required")
+    assert codes([finding]) == [TLS]
+    assert finding.found == "the server offers no TLS"
+    assert "ssl_mode: preferred" in remedy(finding)
+
+
+async def test_what_is_to_be_set_is_told_at_once(make_mysql: Callable[..., MySqlServer]) -> None:
+    """A server without a log has to be started anew: once, with all that is missing."""
+    bare = dict.fromkeys(("log_bin", "binlog_format", "binlog_row_metadata"))
+    found = await findings(make_mysql("mariadb10", bare), "shop")
+    assert [one.title for one in found if one.error is not None] == [
+        "log_bin",
+        "binlog_format",
+        "binlog_row_metadata",
+    ]
+
+
+async def test_tables_that_the_account_may_not_see_come_with_the_grant(every_mysql: MySql) -> None:
+    found = await findings(every_mysql, "none_of_that_name")
+    [finding] = [one for one in found if one.title == "tables"]
+    assert finding.warning
+    assert "GRANT SELECT ON `none_of_that_name`.* TO 'root'@'" in finding.remedy
 
 
 async def test_a_certificate_of_the_client(mysql: MySql, mysql_database: str) -> None:
@@ -322,6 +362,21 @@ async def test_what_grants_the_rights_that_are_missing(
             assert "password" not in finding.found
             every_mysql.execute(finding.error.remedy[finding.error.remedy.index("GRANT") :])
     assert codes(await findings(every_mysql, database, url=url, tables=[f"{database}.t"])) == []
+
+
+async def test_a_right_that_is_taken_away_is_named_where_the_log_is_read_again(
+    every_mysql: MySql, database: str, account: Callable[[str], str]
+) -> None:
+    """The server's own words for it are those of a wrong password."""
+    url = account("REPLICATION SLAVE, REPLICATION CLIENT")
+    async with Follower(every_mysql, database, url=url) as follower:
+        position = await follower.start()
+        user = Address.parse(url).user
+        every_mysql.execute(f"REVOKE REPLICATION SLAVE ON *.* FROM {user}@'%'")
+        with pytest.raises(NotReady) as raised:
+            await follower.resume(position)
+    assert raised.value.found == "the account lacks REPLICATION SLAVE"
+    assert raised.value.remedy == f"GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%';"
 
 
 async def test_a_server_id_is_one_readers_alone(

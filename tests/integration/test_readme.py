@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.commandline import tailrace
 from tests.pipelines import PipelineProcess
-from tests.servers import Postgres
+from tests.servers import MySql, Postgres
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -65,25 +65,56 @@ def test_the_first_pipeline(
             "CREATE TABLE orders (id int PRIMARY KEY, total numeric(10,2))",
             database=database,
         )
-        (statements,) = _blocks("sql")
+        statements, _ = _blocks("sql")
         for statement in statements.replace("'…'", "'geheim'").splitlines():
             said = re.sub(r"\bapp\b", role, statement.partition("  --")[0])
             said = said.replace("DATABASE shop", f"DATABASE {database}").replace("owner_of_the_tables", owner)
             if "ALTER SYSTEM" not in said:  # so it is already
                 postgres18.execute(said, database=database)
-        (text,) = _blocks("yaml")
+        text, _ = _blocks("yaml")
         url = postgres18.url(database, role)
         (tmp_path / "shop.yaml").write_text(text.replace("postgresql://app@127.0.0.1:5432/shop", url))
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("PGPASSWORD", "geheim")
-        _type_the_commands(postgres18, database, tmp_path)
+        _type_the_commands(postgres18, database, tmp_path, "public")
     finally:
         postgres18.execute(f"DROP OWNED BY {role}, {owner}", database=database)
         postgres18.execute(f"DROP OWNED BY {role}, {owner}; DROP ROLE {role}, {owner}")
 
 
-def _type_the_commands(server: Postgres, database: str, folder: Path) -> None:
+def test_the_same_of_mysql_and_mariadb(
+    every_mysql: MySql,
+    make_database: Callable[[MySql], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The account of the page, and its file with the other source."""
+    database = make_database(every_mysql)
+    every_mysql.execute("CREATE TABLE orders (id int PRIMARY KEY, total decimal(10,2))", database=database)
+    account = f"app_{database.rpartition('_')[2]}"
+    _, statements = _blocks("sql")
+    try:
+        for statement in statements.replace("'…'", "'geheim'").splitlines():
+            if "SET PERSIST" not in statement:  # so it is already
+                said = re.sub(r"\bapp\b", account, statement).replace("shop.", f"{database}.")
+                every_mysql.execute(said)
+        whole, source = _blocks("yaml")
+        text = re.sub(r"^source:\n(?:  .*\n)+", lambda _: source, whole, flags=re.MULTILINE)
+        text = text.replace("mysql://app@127.0.0.1:3306/", every_mysql.url(user=account))
+        text = text.replace("type: mysql", f"type: {every_mysql.flavor}")
+        (tmp_path / "shop.yaml").write_text(text.replace("[shop.*]", f"[{database}.*]"))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MYSQL_PWD", "geheim")
+        _type_the_commands(every_mysql, database, tmp_path, database)
+    finally:
+        every_mysql.execute(f"DROP USER {account}")
+
+
+def _type_the_commands(server: Postgres | MySql, database: str, folder: Path, schema: str) -> None:
+    """With the schema that a table of the server is in."""
     validate, doctor, run, topics, read = _commands("tailrace")
+    assert read[2] == "shop.public.orders"
+    topic = read[2] = f"shop.{schema}.orders"
     for words in (validate, doctor):
         said = tailrace(*words)
         assert said.code == 0, said.out + said.err
@@ -96,6 +127,6 @@ def _type_the_commands(server: Postgres, database: str, folder: Path) -> None:
     with running:
         wait_until(lambda: "pipeline streaming" in running.stderr, "the pipeline to stream")
         server.execute("INSERT INTO orders VALUES (1, 12.50)", database=database)
-        wait_until(lambda: "shop.public.orders" in tailrace(*topics).out, "the row to arrive")
+        wait_until(lambda: topic in tailrace(*topics).out, "the row to arrive")
         assert read[-1] == "--follow"
         assert "id=1" in tailrace(*read[:-1]).out

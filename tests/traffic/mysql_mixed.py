@@ -277,7 +277,8 @@ class MixedTraffic:
         beside_rate: float = 8,
         survives: bool = False,
     ) -> None:
-        server.execute("SET GLOBAL local_infile = ON")
+        # Also behind a restart of the server; to MariaDB it is on by default.
+        server.execute(f"SET {'PERSIST' if server.flavor == 'mysql' else 'GLOBAL'} local_infile = ON")
         self._survives = survives
         self._clients = [Client(server, database, number, seed) for number in range(clients)]
         self._stopping = threading.Event()

@@ -17,6 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.expressions": set(),
     "tailrace.failpoints": set(),
     "tailrace.redact": set(),
+    "tailrace.printable": set(),
+    "tailrace.amounts": set(),
     "tailrace.secrets": {"tailrace.abc", "tailrace.errors"},
     "tailrace.folders": set(),
     "tailrace.clients": {
@@ -53,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.topics",
         "tailrace.types",
     },
-    "tailrace.logs": {"tailrace.redact"},
+    "tailrace.logs": {"tailrace.printable", "tailrace.redact"},
     "tailrace.plugins": {"tailrace.errors"},
     "tailrace.formats": {
         "tailrace",

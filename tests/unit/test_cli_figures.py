@@ -1,4 +1,4 @@
-"""Rates and lags out of a status, and how they are written."""
+"""Rates and lags out of a status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tailrace.cli.figures import Figures, show_bytes, show_seconds
+from tailrace.cli.figures import Figures
 from tailrace.engine.status import PipelineStatus, SinkStatus
 
 
@@ -70,25 +70,3 @@ def test_the_lag_in_seconds(
     clock[0] += 1
     now.source.read_at = time.time() - (0 if reading else 60)
     assert seen.of(now)["orders/log"].lag_seconds == (lag if not lag else pytest.approx(lag, abs=5))
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (None, "?"),
-        (0, "0 B"),
-        (999, "999 B"),
-        (1500, "1.5 kB"),
-        (16_000_000, "16.0 MB"),
-        (10**13, "10000.0 GB"),
-    ],
-)
-def test_bytes_are_written_short(count: int | None, text: str) -> None:
-    assert show_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "?"), (0.04, "0.0 s"), (99, "99.0 s"), (600, "10 min"), (7200, "2.0 h")]
-)
-def test_seconds_are_written_short(seconds: float | None, text: str) -> None:
-    assert show_seconds(seconds) == text

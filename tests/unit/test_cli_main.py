@@ -16,7 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from tailrace import __version__
+from tailrace.cli.failure import report
 from tailrace.cli.main import COMMANDS, main
+from tailrace.errors import Code, TailraceError
 from tests.plugins import environment
 from tests.waiting import wait_until
 
@@ -133,3 +135,12 @@ def test_an_interrupt_is_exit_code_130(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in errors
+
+
+def test_nothing_in_an_error_commands_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may show a row, or what a peer says. Its lines stay lines."""
+    title = Code("TR-TST-001", "it went wrong", "")
+    error = TailraceError(title, "the row is \x1b[2J\rx\nand more", "Mend \x07it.", where="t\x9b1m")
+    assert report(error, debug=False) == 1
+    told = capsys.readouterr().err
+    assert told.endswith("t\\u009b1m\n  the row is \\u001b[2J\\rx\nand more\n  → Mend \\u0007it.\n")

@@ -84,6 +84,28 @@ def test_a_folder_with_one_pipeline_twice(pipeline_file: Path) -> None:
     assert f"error TR-CONF-014: two pipelines of one name\n  at {second}\n  {pipeline_file}" in result.stderr
 
 
+def test_several_files(pipeline_file: Path) -> None:
+    """Each once, in the order in which they are named; those of one folder as if the folder was named."""
+    folder = pipeline_file.parent
+    second, twin = folder / "q.yml", folder / "r.yaml"
+    second.write_text(pipeline_file.read_text().replace("orders", "payments"))
+    twin.write_text(pipeline_file.read_text())
+    result = validate(second, pipeline_file, folder / "none.yaml", folder, folder / "q.yml")
+    assert result.exit_code == 2
+    assert [line.split()[1] for line in result.stdout.splitlines()] == [f"{second}:", f"{pipeline_file}:"]
+    assert f"error TR-CONF-014: two pipelines of one name\n  at {twin}\n  {pipeline_file}" in result.stderr
+    assert f"at {folder}/none.yaml" in result.stderr
+    assert result.stderr.count("error ") == 2
+
+
+def test_files_of_one_name_in_different_folders(pipeline_file: Path) -> None:
+    """They may be for two places."""
+    other = pipeline_file.parent / "staging"
+    other.mkdir()
+    (other / "p.yaml").write_text(pipeline_file.read_text())
+    assert validate(pipeline_file, other / "p.yaml").exit_code == 0
+
+
 def test_a_folder_without_files(tmp_path: Path) -> None:
     result = validate(tmp_path)
     assert result.exit_code == 2

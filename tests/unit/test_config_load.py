@@ -115,6 +115,7 @@ def test_relative_paths_do_not_depend_on_where_the_command_runs(
 REFUSED: list[tuple[str, Code, str, str, str]] = [
     # what replaces what in the valid file, and what is told: code, place, found, remedy
     ("name: orders => name: Orders", WRONG_VALUE, "1:7", "name is 'Orders'", "begins with a letter"),
+    ("name: orders => name: Orders-EU 2", WRONG_VALUE, "1:7", "'Orders-EU 2'", "long: write orders_eu_2."),
     ("name: orders => name: 1orders", WRONG_VALUE, "1:7", "'1orders'", "begins with a letter"),
     (f"name: orders => name: {'a' * 51}", WRONG_VALUE, "1:7", "aaa", "50 characters"),
     ("name: orders => name: 12", WRONG_VALUE, "1:7", "name is '12'", "Put it in quotes"),

@@ -231,6 +231,17 @@ def test_a_value_that_does_not_fit_is_refused(type: LogicalType, value: Any) -> 
         after(column, value)
 
 
+def test_a_number_without_a_sign_that_is_too_large_names_the_setting_for_it() -> None:
+    """Of MySQL, whose source can map it to a type that has room for it."""
+    column = Column("c", LogicalType(Kind.INT64, "bigint unsigned"), True, int, text=False)
+    with pytest.raises(Malformed, match="TR-FMT-001") as raised:
+        after(column, 2**63)
+    assert raised.value.remedy.startswith("Write bigint_unsigned_handling_mode: precise under source:, ")
+    with pytest.raises(Malformed, match="TR-FMT-001") as raised:
+        after(Column("c", INT64, True, int, text=False), 2**63)
+    assert "bigint_unsigned_handling_mode" not in raised.value.remedy
+
+
 def test_the_error_shows_the_field_but_not_all_of_it() -> None:
     column = Column("c", INT32, True, int, text=False)
     with pytest.raises(Malformed) as raised:

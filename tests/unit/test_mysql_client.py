@@ -115,6 +115,23 @@ def test_a_connection_that_does_not_come_about(number: int, kind: type[TailraceE
     assert "the server's words" in " ".join(raised.value.found.split())
 
 
+@pytest.mark.parametrize(
+    ("number", "words", "remedy"),
+    [
+        (3118, "Account is locked", "ALTER USER app ACCOUNT UNLOCK;"),
+        (4151, "Access denied, this account is locked", "ALTER USER app ACCOUNT UNLOCK;"),
+        (1862, "Your password has expired", "ALTER USER app IDENTIFIED BY '…';"),
+        (1044, "Access denied for user to database 'shop'", "or GRANT SELECT ON shop.* TO app;"),
+        (2026, "SSL is required but the server doesn't support it", "ssl_mode: preferred"),
+        (2026, "SSL connection error", "Correct ssl_mode, ssl_ca"),
+    ],
+)
+def test_a_refused_login_says_what_to_run(number: int, words: str, remedy: str) -> None:
+    with pytest.raises(NotReady) as raised, connecting(ADDRESS):
+        raise pymysql.err.OperationalError(number, words)
+    assert remedy in raised.value.remedy
+
+
 def test_a_login_without_a_password_says_so() -> None:
     for password, told in ((None, True), ("wrong", False)):
         address = replace(ADDRESS, password=password)

@@ -158,7 +158,9 @@ def test_what_the_log_does_not_tell_is_refused(told: MappedColumn) -> None:
         shape = replace(shape, columns=(told,))
     with pytest.raises(NotReady, match="TR-MY-204") as raised:
         columns(shape, TypeOptions())
-    assert "binlog_row_metadata = FULL" in raised.value.remedy
+    assert "SET PERSIST binlog_row_metadata = FULL;" in raised.value.remedy
+    assert "SET GLOBAL binlog_row_metadata = FULL; and binlog_row_metadata = FULL in" in raised.value.remedy
+    assert "tailrace offsets reset FILE, and run it again." in raised.value.remedy
 
 
 def test_an_unknown_collation_is_refused_by_its_number() -> None:

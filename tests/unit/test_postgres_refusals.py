@@ -119,3 +119,11 @@ def test_several_hosts_are_told_one_by_one() -> None:
     with pytest.raises(Retry) as refused, connecting(_ADDRESS):
         raise psycopg.OperationalError(told)
     assert refused.value.found == "a:5432: server is in hot standby mode; b:5432: Connection refused"
+
+
+def test_a_url_without_a_database_is_told_as_such() -> None:
+    for url, told in (("postgresql://app@db", "names no database"), ("postgresql://app@db/shop", "Correct")):
+        with pytest.raises(NotReady) as refused, connecting(Address.parse(url)):
+            raise psycopg.OperationalError('FATAL:  database "app" does not exist')
+        assert refused.value.code.id == "TR-PG-011"
+        assert told in refused.value.remedy

@@ -41,8 +41,6 @@ def _refusal(**given: Any) -> str:
         ({"snapshot": "nonsense"}, "Input should be 'never'"),
         ({"streaming": "parallel"}, "streaming: parallel is not available in this version"),
         ({"streaming": "maybe"}, "Input should be 'off' or 'on'"),
-        ({"two_phase": True}, "two_phase is not available in this version"),
-        ({"include_schema_changes": True}, "include_schema_changes is not available in this version"),
         ({"transaction_topic": "{topic}"}, "fields are {pipeline}"),
         ({"columns": {"t": ["id"]}}, "'t' is not schema.table"),
         ({"columns": {"public.t": []}}, "at least 1 item"),

@@ -23,7 +23,7 @@ from tailrace.cli.control import ask
 from tailrace.cli.status import lines
 from tailrace.engine.retention import RetentionWatch
 from tailrace.engine.status import PipelineStatus, SinkStatus, State
-from tailrace.errors import Retry, Stop, code
+from tailrace.errors import ConfigurationError, Retry, Stop, code
 from tailrace.service import control, http
 from tailrace.service.metrics import DECLARED, render
 from tailrace.service.report import Report, report
@@ -153,6 +153,22 @@ async def listening(path: Path, answer: Callable[[str], Report]) -> AsyncIterato
             yield
     finally:
         await offered.close()
+
+
+async def test_who_asks_by_a_file_needs_none_of_its_secrets(runtime: Path, tmp_path: Path) -> None:
+    """Name and data_dir say which pipeline it is; nothing else in the file matters to it."""
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "name: orders\ndata_dir: kept\nsource: {type: mysql, password: '${NOT_SET_HERE}', colour: red}\n"
+        "sinks: [{type: log, path: a.db}]\n"
+    )
+    path = control.path_of("orders", tmp_path / "kept")
+    async with listening(path, lambda command: told(status())):
+        assert (await asyncio.to_thread(ask, str(file), "status")).name == "orders"
+    for wrong in (("name: orders", "name: Orders"), ("data_dir: kept", "data_dir: '${NOT_SET_HERE}'")):
+        file.write_text(file.read_text().replace(*wrong))
+        with pytest.raises(ConfigurationError):
+            ask(str(file), "status")
 
 
 def test_pipelines_of_one_name_are_told_apart(runtime: Path, tmp_path: Path) -> None:

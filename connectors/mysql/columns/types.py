@@ -86,8 +86,10 @@ def _untold(table: str) -> NotReady:
     return NotReady(
         NO_METADATA,
         "the log does not tell the names and signs of the table's columns",
-        "SET GLOBAL binlog_row_metadata = FULL, also in the server's configuration, and see that no session "
-        "sets it otherwise. What is in the log already can only be left out: start at a position behind it.",
+        "SET GLOBAL binlog_row_metadata = FULL; and binlog_row_metadata = FULL in the server's configuration "
+        "(in MySQL SET PERSIST binlog_row_metadata = FULL; does both). Rows that are in the log already stay "
+        "without names: bring the targets up to date by other means, then begin anew behind them: tailrace "
+        "offsets reset FILE, and run it again.",
         where=table,
     )
 

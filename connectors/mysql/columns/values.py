@@ -26,6 +26,11 @@ _MOST_KEPT: Final = 4096
 _unpack_micros: Final = struct.Struct(">5sBH").unpack
 
 
+_REFUSED: Final = (
+    "zero_dates: refuse; outside of a key zero_dates: null or epoch under source: say what it becomes"
+)
+
+
 class NoDate(ValueError):
     """A date that no calendar has: 0000-00-00, 2026-01-00, 2026-02-31."""
 
@@ -133,7 +138,7 @@ def _days(year: int, month: int, day: int) -> int:
     try:
         return date(year or 400, month, day).toordinal() - _EPOCH_DAY - (0 if year else _CYCLE)
     except ValueError:
-        raise NoDate(f"{year:04}-{month:02}-{day:02} is no date (zero_dates: refuse)") from None
+        raise NoDate(f"{year:04}-{month:02}-{day:02} is no date ({_REFUSED})") from None
 
 
 def _fraction(raw: bytes, at: int) -> int:
@@ -174,7 +179,7 @@ def instant(raw: bytes) -> int:
     if len(raw) > 4:
         micros += _fraction(raw, 4)
     if not micros:
-        raise NoDate("0000-00-00 00:00:00 is no date (zero_dates: refuse)")
+        raise NoDate(f"0000-00-00 00:00:00 is no date ({_REFUSED})")
     return micros
 
 

@@ -98,7 +98,10 @@ class _Verdict(NamedTuple):
 
 
 _UNREACHABLE = _Verdict(
-    UNREACHABLE, Retry, "Check bootstrap_servers, that the broker runs, and the way to it."
+    UNREACHABLE,
+    Retry,
+    "Check bootstrap_servers, that the broker runs (one whose disk is full ends by itself), and the way to "
+    "it.",
 )
 _NOT_NOW = _Verdict(NOT_NOW, Retry, "Nothing, if it passes. Else look at the broker's log.")
 _FENCED = _Verdict(
@@ -111,7 +114,9 @@ _NOT_AUTHORISED = _Verdict(
     "transactional id. `tailrace doctor FILE` tells what is missing, with the commands.",
 )
 _TOO_LARGE = _Verdict(
-    REFUSED, Stop, "Lower the sink's max_request_size, or raise the topic's max.message.bytes."
+    REFUSED,
+    Stop,
+    "Lower the sink's max_request_size, or raise the topic's max.message.bytes and segment.bytes.",
 )
 _NOT_SUPPORTED = _Verdict(NOT_SUPPORTED, NotReady, "Use Apache Kafka 2.4 or later.")
 _REFUSED = _Verdict(REFUSED, Stop, "Look at the broker's log for the reason, and mend it there.")

@@ -29,6 +29,12 @@ TlsMode: TypeAlias = Literal["disabled", "preferred", "required", "verify_ca", "
 _SCHEMES: Final = ("mysql", "mariadb")
 _PORT: Final = 3306
 
+_LOOKS: Final = "a MySQL URL looks like mysql://user@host:3306/database"
+_QUOTE: Final = (
+    "in user and password write every character but letters, digits and -._~ as %XX (/ is %2F, @ is %40), or "
+    "keep the password out of it: password: ${MYSQL_PWD} beside the URL"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -90,27 +96,30 @@ class Address:
         """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
         of them. Where `attributes` are not said, of several hosts the primary is wanted, one alone is not
         asked."""
-        looks = "a MySQL URL looks like mysql://user@host:3306/database"
+        _check_scheme(url)
+        if "@" in re.sub(r"^[^/]*//[^/?#]*", "", url):
+            raise ValueError(f"{_LOOKS}; an @ stands behind the host, where a /, ? or # ended it: {_QUOTE}")
         first, *others = _servers(url)
         try:
             parts = urlsplit(first)
             host, port = parts.hostname, parts.port or _PORT
             behind = tuple([_server(one) for one in others])
         except ValueError:
-            raise ValueError(f"{looks}; the port is a number up to 65535") from None
-        if parts.scheme not in _SCHEMES or not host or not all(name for name, _ in behind):
-            raise ValueError(looks)
+            raise ValueError(f"{_LOOKS}; the port is a number up to 65535; {_QUOTE}") from None
+        if not host or not all(name for name, _ in behind):
+            raise ValueError(f"{_LOOKS}; a host is missing in it")
+        if not parts.username:
+            raise ValueError(f"{_LOOKS}; the user is missing in it")
         if parts.query or parts.fragment:
             raise ValueError(
                 "nothing stands behind the database in a MySQL URL: TLS is said beside it, as in "
-                "ssl_mode: verify_identity, and so is target_session_attrs; in user and password write "
-                "every character but letters, digits and -._~ as %XX, or keep the password out of it"
+                f"ssl_mode: verify_identity, and so is target_session_attrs; {_QUOTE}"
             )
         if re.search(r"\s", ",".join([host, *[name for name, _ in behind]])):
-            raise ValueError(f"{looks}; no blank stands in it, nor between several hosts: db1:3306,db2:3306")
+            raise ValueError(f"{_LOOKS}; no blank stands in it, nor between several hosts: db1:3306,db2:3306")
         database = unquote(parts.path.removeprefix("/"))
-        if "/" in database or not parts.username:
-            raise ValueError(looks)
+        if "/" in database:
+            raise ValueError(f"{_LOOKS}; one database stands behind the host, or none")
         inside = None if parts.password is None else unquote(parts.password)
         if inside is not None and password is not None:
             raise ValueError("a password stands inside the URL and beside it")
@@ -133,6 +142,17 @@ class Address:
         """host:port, of several servers parted by commas; fit to be shown."""
         servers = ((self.host, self.port), *self.others)
         return ",".join([f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in servers])
+
+
+def _check_scheme(url: str) -> None:
+    """Raises ValueError, which shows of the URL what stands before ://, if that can be no password."""
+    scheme, colon, _ = url.partition("://")
+    if scheme.lower() in _SCHEMES and colon:
+        return
+    if scheme.lower().startswith("jdbc:"):
+        raise ValueError(f"{_LOOKS}; this is one of JDBC: leave jdbc: out, and write user@ before the host")
+    shown = f"; it begins with {scheme}://" if colon and re.fullmatch(r"[a-z][a-z+]{1,20}", scheme) else ""
+    raise ValueError(f"{_LOOKS}{shown or '; it begins with something else'}")
 
 
 def _servers(url: str) -> Sequence[str]:

@@ -93,18 +93,35 @@ _ENCRYPT: Final = (
     "an authority in ssl_ca and, with verify_identity, name the host of the URL.",
 )
 
+_NO_TLS: Final = (
+    "Let the server offer TLS (ssl_cert, ssl_key and ssl_ca in its configuration), or do without: ssl_mode: "
+    "preferred, which encrypts where it can."
+)
+_NOT_TRUSTED: Final = (
+    "Name the file, in PEM, with the authority that has signed the certificate: ssl_ca: /…/ca.pem (of one "
+    "that a MySQL has made by itself, ca.pem in the server's data folder). Or correct ssl_mode: required "
+    "encrypts without asking who the server is."
+)
+_OTHER_NAME: Final = (
+    "Write into the URL a name for which the certificate was made; or ssl_mode: verify_ca, with which any "
+    "server will do whose certificate the authority has signed."
+)
+
 _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
     **dict.fromkeys((1152, 1158, 1159, 1160, 1161, 1184, 1927, 2006, 2013, 2014, 2027, 2055, 4031), _LOST),
     **dict.fromkeys((1021, 1037, 1041, 1205, 1213, 1317, 1028, 3024, 1969), _BUSY),
     **dict.fromkeys((1053, 1077, 1079, 3032, 3169), _ENDING),
     **dict.fromkeys((1040, 1203, 1226), _FULL),
-    # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked.
-    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 1820, 1862, 3118, 4151, 2059, 2061), _LOGIN),
+    # 1698: the account logs in by the operating system; 4151: MariaDB, locked; 3118: MySQL, locked; 1820 and
+    # 1862: the password has expired.
+    **dict.fromkeys((1698, 1130, 1129, 1251, 1275, 2059, 2061), _LOGIN),
+    **dict.fromkeys((3118, 4151), (NotReady, PASSWORD, "ALTER USER {user} ACCOUNT UNLOCK;")),
+    **dict.fromkeys((1820, 1862), (NotReady, PASSWORD, "ALTER USER {user} IDENTIFIED BY '…';")),
     **dict.fromkeys((1045, 1142, 1143, 1227, 1370, 1419), _GRANT),
     1044: (
         NotReady,
         PERMISSION,
-        "Correct the database in the URL, or leave it out; or grant the account {user} SELECT on its tables.",
+        "Correct the database in the URL, or leave it out; or GRANT SELECT ON {database}.* TO {user};",
     ),
     1049: (NotReady, NO_DATABASE, "Correct the database in the URL, or leave it out."),
     1146: (NotReady, ABSENT, "Nothing, if it was meant to go; else bring it back."),
@@ -112,6 +129,7 @@ _MEANINGS: Final[Mapping[int, tuple[type[TailraceError], Code, str]]] = {
     2026: _ENCRYPT,
 }
 
+_OF_THE_NAME: Final = (62, 64)  # OpenSSL's: of a host, of an address
 _DENIED: Final = 1045  # of a login, or of a command of the protocol
 _CANNOT_CONNECT: Final = (2002, 2003, 2005)
 
@@ -152,7 +170,8 @@ def fault(number: int, text: str, address: Address) -> TailraceError:
     if meaning is None:
         return Stop(REFUSED, words, "Mend what the server says, then start again.", where=where)
     kind, code, remedy = meaning
-    return kind(code, words, remedy.format(user=address.user), where=where)
+    names = {"user": address.user, "database": address.database}
+    return kind(code, words, remedy.format(**names), where=where)
 
 
 def read_only(address: Address) -> Retry:
@@ -183,7 +202,8 @@ def numbered(error: BaseException) -> tuple[int, str]:
 def _refusal(error: pymysql.err.MySQLError, address: Address) -> TailraceError:
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        kind, code, remedy = _ENCRYPT
+        kind, code, _ = _ENCRYPT
+        remedy = _OTHER_NAME if cause.verify_code in _OF_THE_NAME else _NOT_TRUSTED
         return kind(code, f"the server's certificate: {cause.verify_message}", remedy, where=str(address))
     if isinstance(cause, ssl.SSLError):
         # An end of the line in the middle of the handshake is a server that starts or ends.
@@ -196,5 +216,8 @@ def _refusal(error: pymysql.err.MySQLError, address: Address) -> TailraceError:
         if address.password is None:
             remedy = f"{_NO_PASSWORD} {remedy}"
         return kind(code, f"{text} (error {number})", remedy, where=str(address))
+    if number == 2026 and "doesn't support" in text:  # PyMySQL's own words
+        kind, code, _ = _ENCRYPT
+        return kind(code, "the server offers no TLS", _NO_TLS, where=str(address))
     # Before the login a line that ends is a server that starts, or a proxy without one.
     return fault(2003 if number in (2006, 2013) else number, text, address)

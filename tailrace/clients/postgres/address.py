@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tailrace.secrets import SecretFile, reveal
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
+_PATH: Final = re.compile(r"[a-z]+://[^/?]*/([^?]*)")
+_LOOKS: Final = "a PostgreSQL URL looks like postgresql://user@host:5432/database"
+_QUOTE: Final = (
+    "in user, password and database write every character but letters, digits and -._~ as %XX (/ is %2F, @ "
+    "is %40), or keep the password out of it: password: ${PGPASSWORD} beside the URL"
+)
 _CONNECT_SECONDS: Final = 10
 _SILENT_SECONDS: Final = 30  # of a line on which nothing is acknowledged, after which the system ends it
 
@@ -33,15 +40,22 @@ class Address:
         """Read a URL; `password` stands in for one inside it. ValueError says what is wrong and shows neither
         of them."""
         if not url.startswith(_SCHEMES):
-            raise ValueError("a PostgreSQL URL looks like postgresql://user@host:5432/database")
+            is_jdbc = url.lower().startswith("jdbc:")
+            hint = (
+                "; this is one of JDBC: leave jdbc: out, and write user@ before the host" if is_jdbc else ""
+            )
+            raise ValueError(f"{_LOOKS}{hint}")
+        # libpq would take the rest of a password that holds a / for a database, and show its begin as a port.
+        path = _PATH.match(url)
+        if path is not None and "@" in path[1]:
+            raise ValueError(f"{_LOOKS}; an @ stands behind the host, where a / ended it: {_QUOTE}")
         try:
             parsed = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
         except psycopg.ProgrammingError:
             # libpq's message shows the part that it cannot read, which may be the password.
-            raise ValueError(
-                "libpq cannot read the URL; in user, password and database write every character but "
-                "letters, digits and -._~ as %XX, or keep the password out of it"
-            ) from None
+            raise ValueError(f"libpq cannot read the URL; {_QUOTE}") from None
+        if not all(port.isdecimal() for port in parsed.get("port", "").split(",") if port):
+            raise ValueError(f"{_LOOKS}; the port is a number; {_QUOTE}")
         inside = parsed.pop("password", None)
         if inside is not None and password is not None:
             raise ValueError("a password stands inside the URL and beside it")

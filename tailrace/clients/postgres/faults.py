@@ -233,6 +233,10 @@ _REFUSALS: Final[tuple[tuple[str, type[TailraceError], Code, str], ...]] = (
 )
 
 _ATTEMPT: Final = re.compile(r" ?- host: ")
+_UNNAMED: Final = (
+    "The URL names no database, which means the one that is called like the user: write one behind the host, "
+    "postgresql://user@host:5432/database."
+)
 _LOST_STATES: Final = re.compile(r"08...|57P0[1-5]")
 _BUSY_STATES: Final = re.compile(r"40...|53...|55006|57014|58030")
 
@@ -247,6 +251,8 @@ def connecting(address: Address) -> Iterator[None]:
         for pattern, kind, code, remedy in _REFUSALS:
             if re.search(pattern, text, re.I):
                 names = {"user": address.user, "database": address.database}
+                if code is NO_DATABASE and "dbname" not in address.parameters:
+                    remedy = _UNNAMED
                 filled = remedy.format(**{key: _quoted(name) for key, name in names.items()})
                 raise kind(code, text, filled, where=str(address)) from None
         raise Retry(

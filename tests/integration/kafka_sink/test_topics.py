@@ -112,6 +112,7 @@ async def test_a_record_larger_than_a_request_is_refused(kafka: Kafka, make_sink
     assert "'c' of public.orders at 0000000000000001:1:0" in refused.value.found
     assert "60077 bytes, the sink's max_request_size is 50000" in refused.value.found
     assert "Raise the sink's max_request_size" in refused.value.remedy
+    assert "record_too_large: skip" in refused.value.remedy
     await make_sink(kafka).open()
     assert await read_committed(kafka, make_sink.prefix + "orders") == []
     await deliver(make_sink, kafka, batch, max_request_size=70_000)

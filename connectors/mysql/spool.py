@@ -36,8 +36,8 @@ class Spool:
     """Entries in their order. The file has no name: nothing is left of it whatever happens."""
 
     def __init__(self, memory: int, least: int = 0) -> None:
-        """`memory`: bytes that are kept there. The first event is,
-        whatever its size, unless there is to be nothing; `least` bytes are in any case."""
+        """`memory`: bytes that are kept there. The first event is, whatever its size, unless there is to be
+        nothing; `least` bytes are in any case."""
         self._bound = max(memory, least)
         self._any_first = memory > 0
         self._entries: list[Entry] = []

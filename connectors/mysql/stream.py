@@ -55,8 +55,8 @@ class Stream:
 
     @property
     def place(self) -> FilePlace | None:
-        """See `Assembler.place`."""
-        return self._assembler.place
+        """See `Progress.place`."""
+        return self._assembler.progress.place
 
     def wake(self) -> None:
         """Let it look at its goal."""

@@ -86,10 +86,10 @@ def test_memory_that_others_have_is_not_taken() -> None:
 
 def test_a_little_is_kept_in_memory_in_any_case() -> None:
     """No large event, and no file for small ones."""
-    spool = Spool(0, 250)
+    spool = Spool(0, 1250)
     for ordinal in (1, 2, 3):
         spool.append(entry(ordinal))
-        assert spool.memory == min(200, ordinal * 100)
+        assert spool.memory == min(1000, ordinal * 500)
     assert len(list(spool)) == 3
     spool.clear()
     spool.append(entry(4, 1000))

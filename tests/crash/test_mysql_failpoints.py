@@ -14,6 +14,7 @@ from tests.crash import failpoints, kills
 from tests.crash.mysql_rig import MySqlRig
 from tests.crash.test_offset_stores import settings
 from tests.servers import Kafka, MySql, Postgres
+from tests.waiting import wait_until
 
 
 def _without_source(points: Mapping[str, int]) -> dict[str, int]:
@@ -67,6 +68,8 @@ def test_killed_in_its_first_start(
     rig = make_mysql_rig(mysql_server, stdout=False)
     kills.at_failpoint(rig, name, nth, seed=nth)
     with rig.traffic(seed=3), rig.pipeline.start() as process:
+        # What is committed before it has begun is not due.
+        wait_until(lambda: "pipeline streaming" in process.stderr, "the start", 60)
         rig.wait_for_progress(process)
         process.kill()
     rig.pipeline.run_until_current()

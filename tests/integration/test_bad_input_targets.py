@@ -167,10 +167,18 @@ def test_a_record_that_is_too_large(kafka_pipeline: Pipeline, kafka: Kafka) -> N
     assert "the 'c' of public.t" in problem.found
     assert "the sink's max_request_size is 2000" in problem.found
     assert long not in problem.found
-    assert problem.remedy == "Raise the sink's max_request_size, then start again."
+    assert problem.remedy == (
+        "Raise the sink's max_request_size, then start again"
+        "; a topic's max.message.bytes bounds it too. Or have such records left out, which is told and "
+        "counted: record_too_large: skip in the sink's block."
+    )
     pipeline.sinks[0]["max_request_size"] = 1_000_000
     problem = pipeline.refused("TR-KAFKA-011")
-    assert problem.remedy == f"Raise max.message.bytes of topic {_topic(pipeline)}, then start again."
+    assert problem.remedy == (
+        f"Raise max.message.bytes of topic {_topic(pipeline)}, then start again"
+        "; a topic's max.message.bytes bounds it too. Or have such records left out, which is told and "
+        "counted: record_too_large: skip in the sink's block."
+    )
     assert set(_ids(kafka, pipeline)) <= {1}
     settings = ConfigResource(ConfigResourceType.TOPIC, _topic(pipeline), {"max.message.bytes": "100000"})
     asyncio.run(_administer(kafka, lambda admin: admin.alter_configs([settings])))

@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 from tailrace.events import Missing, Row, Table
 from tailrace.formats.connect_types import Mapping
 from tailrace.formats.rows import ObjectEncoder, Rows
+from tailrace.tally import Tally
 
 _FEW_SETS: Final = 32  # that get encoders at once
 _SEEN_OFTEN: Final = 32  # rows, after which others get some
 _MOST_SETS: Final = 1000  # whose encoders are kept
-_MOST_SEEN: Final = 10_000  # sets that are counted
 
 _AFTER: Final[Callable[[Rows], ObjectEncoder]] = attrgetter("after")
 _BEFORE: Final[Callable[[Rows], ObjectEncoder]] = attrgetter("before")
@@ -40,7 +40,7 @@ class HeldRows:
         self._make = make
         self._whole = make(table)
         self._by_columns: dict[tuple[int, ...], Rows] = {}
-        self._seen: dict[tuple[int, ...], int] = {}  # rows of sets without encoders of their own
+        self._seen = Tally[tuple[int, ...]](_SEEN_OFTEN)  # rows of sets without encoders of their own
         self._of_one: dict[int, Rows] = {}  # encoders of each column alone
 
     @property
@@ -84,18 +84,12 @@ class HeldRows:
         """The encoders of a set of columns; None for one that comes seldom, where there are many."""
         rows = self._by_columns.get(present)
         if rows is None:
-            if len(self._by_columns) >= _FEW_SETS and not self._comes_often(present):
+            if len(self._by_columns) >= _FEW_SETS and not self._seen.comes_often(present):
                 return None
             if len(self._by_columns) >= _MOST_SETS:
                 self._by_columns.clear()
             rows = self._by_columns[present] = self._of_columns(present)
         return rows
-
-    def _comes_often(self, present: tuple[int, ...]) -> bool:
-        if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
-        seen = self._seen[present] = self._seen.get(present, 0) + 1
-        return seen >= _SEEN_OFTEN
 
     def _each(self, present: Iterable[int]) -> Sequence[Rows]:
         """The encoders of columns alone."""

@@ -17,13 +17,13 @@ from typing import Any, Final, TypeAlias
 from connectors.mysql.columns.images import patched
 from connectors.mysql.columns.layouts import LENGTHS, Layout
 from tailrace.events import ABSENT, UNCHANGED, Row
+from tailrace.tally import Tally
 
 _Image: TypeAlias = Callable[[bytes, int, Any], tuple[Row, int]]
 """(data, where the fields begin, the old row) → the row, where it ends."""
 
 _MOST_FUNCTIONS: Final = 256  # of one set of columns
 _SEEN_OFTEN: Final = 32  # images, after which a set of NULLs gets a function
-_MOST_SEEN: Final = 10_000  # sets that are counted
 _NAMES: Final = {"ABSENT": ABSENT, "UNCHANGED": UNCHANGED, "patched": patched}
 
 
@@ -40,7 +40,7 @@ class Images(dict[bytes, _Image]):
         self._lacking = lacking
         self._json = [i for i, layout in enumerate(layouts) if layout.is_json]
         self._columns = (1 << len(present)) - 1  # the bits that stand for some
-        self._seen: dict[bytes, int] = {}
+        self._seen = Tally[bytes](_SEEN_OFTEN)
         self.size = (len(present) + 7) // 8  # of the bitmap of NULLs
         self.diffed_size = (len(self._json) + 7) // 8  # of the bitmap of JSON columns before it, if there is
 
@@ -64,12 +64,7 @@ class Images(dict[bytes, _Image]):
         return function
 
     def _is_often(self, bitmaps: bytes) -> bool:
-        if len(self) >= _MOST_FUNCTIONS:
-            return False
-        if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
-        seen = self._seen[bitmaps] = self._seen.get(bitmaps, 0) + 1
-        return seen >= _SEEN_OFTEN
+        return len(self) < _MOST_FUNCTIONS and self._seen.comes_often(bitmaps)
 
     @cached_property
     def _branching(self) -> _Image:

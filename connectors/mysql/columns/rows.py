@@ -21,6 +21,7 @@ from connectors.mysql.columns.layouts import layout
 from connectors.mysql.columns.type_options import TypeOptions, by_column
 from tailrace.errors import Malformed, code
 from tailrace.events import ABSENT, UNCHANGED, Row
+from tailrace.tally import Tally
 
 UNREADABLE: Final = code(
     "TR-MY-202",
@@ -47,9 +48,6 @@ _OFTEN_BYTES: Final = 16 * 1024
 _MOST_SHAPES: Final = 256
 """Sets of which functions are kept: each statement may have its own."""
 
-_MOST_SEEN: Final = 10_000
-"""Sets whose bytes are counted."""
-
 _Shape: TypeAlias = tuple[int, bytes | None, bytes | None, bool]
 
 _READING_ERRORS: Final = (IndexError, KeyError, TypeError, ValueError, struct.error)
@@ -68,7 +66,7 @@ class RowReader:
         names = [column.name or f"number {i + 1}" for i, column in enumerate(table.columns)]
         self._walker = Walker(names, self._layouts, self._unlogged)
         self._functions: dict[_Shape, Callable[[bytes], list[Pair]]] = {}
-        self._seen: dict[_Shape, int] = {}  # bytes of rows without a function
+        self._seen = Tally[_Shape](_OFTEN_BYTES)  # bytes of rows without a function
 
     def read(self, rows: Rows) -> list[Pair]:
         """The event's rows in order: (None, new), (old, new) or (old, None). Raises Malformed.
@@ -81,7 +79,7 @@ class RowReader:
         function = self._functions.get(shape)
         if function is None:
             self._check(rows)
-            if len(self._functions) >= _FEW_SHAPES and not self._comes_often(shape, len(rows.data)):
+            if len(self._functions) >= _FEW_SHAPES and not self._seen.comes_often(shape, len(rows.data)):
                 return self._walk(rows)
             if len(self._functions) >= _MOST_SHAPES:
                 self._functions.clear()
@@ -90,12 +88,6 @@ class RowReader:
             return function(rows.data)
         except _READING_ERRORS:
             return self._walk(rows)
-
-    def _comes_often(self, shape: _Shape, size: int) -> bool:
-        if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
-        seen = self._seen[shape] = self._seen.get(shape, 0) + size
-        return seen >= _OFTEN_BYTES
 
     def _function(self, rows: Rows) -> Callable[[bytes], list[Pair]]:
         width = len(self._layouts)

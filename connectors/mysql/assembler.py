@@ -229,7 +229,7 @@ class Assembler:
         progress, what = self.progress, statement.meaning
         if self._announced is None:
             if not progress.by_file:
-                raise self.progress.out_of_order(f"{shortened(query.sql)} outside of a transaction")
+                raise progress.out_of_order(f"{shortened(query.sql)} outside of a transaction")
             self._rest(query)  # without GTIDs, and from a server that announces nothing
             return None
         if what is Meaning.UNTOLD and not self._announced.repeated:
@@ -321,7 +321,7 @@ class Assembler:
         """The transaction has ended: its changes are delivered, unless it is prepared."""
         opened, progress, place = self._open, self.progress, end.place
         if opened is None:
-            raise self.progress.out_of_order("a commit outside of a transaction")
+            raise progress.out_of_order("a commit outside of a transaction")
         if progress.by_file and not place.end:  # compressed: where the next one begins is not known yet
             self._ending = end
             return None

@@ -36,8 +36,6 @@ OTHER_ORDER: Final = code(
     "another order than the log from which they were delivered. What a sink has cannot be told by counting.",
 )
 
-_FILE_BEGIN: Final = 4  # where a file's first event stands
-
 _PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
 _POLL_SECONDS: Final = 0.1
 _BEGIN: Final = 4  # offset of the first event of a file
@@ -213,7 +211,7 @@ def was_reset(read: FilePlace | None, files: Sequence[LogFile], where: str) -> D
     The server tells a reader nothing of that until the new log is as long."""
     if read is None or not files:
         return None
-    newest = FilePlace(files[-1].name, max(files[-1].size, _FILE_BEGIN))
+    newest = FilePlace(files[-1].name, max(files[-1].size, _BEGIN))
     if read.number <= newest.number:
         return None
     return _ahead(f"the log was read to {read} and ends at {newest}", where)

@@ -87,8 +87,7 @@ class Waiting:
     def commit(self, opened: OpenTransaction, file: str, offset: int, behind: Executed) -> None:
         """The transaction, of which an event stands at this place, commits one that was prepared: it has that
         one's rows. PreparedBefore where these stand before all that was read, or were read while other tables
-        were captured, Gap where they did not come
-        again. `behind`: what is executed with it."""
+        were captured, Gap where they did not come again. `behind`: what is executed with it."""
         xid = opened.ends
         if (prepared := self._take(xid)) is not None:
             opened.take(prepared, offset)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.commandline import tailrace
 from tests.pipelines import Pipeline
 from tests.servers import MySql
 from tests.targets import LogTarget
@@ -102,3 +103,25 @@ def test_killed_between_prepare_and_commit_and_inside(
     rig.pipeline.run_until_current()
     expected = [3, 1, *range(10_000, 10_000 + _ROWS), 4]
     assert rig.read() == dict.fromkeys(_SINKS, expected)
+
+
+@pytest.mark.parametrize("every_mysql", ["mysql9", "mariadb11"], indirect=True)
+@pytest.mark.parametrize("back", ["before the prepare", "behind the prepare"])
+def test_of_two_sinks_one_is_put_back(
+    every_mysql: MySql, make_database: Callable[[MySql], str], tmp_path: Path, back: str
+) -> None:
+    """To a place that a person names, at which nothing is known of what is prepared."""
+    rig = Rig(every_mysql, make_database(every_mysql), tmp_path)
+    rig.pipeline.run_until_current()
+    before = every_mysql.gtids()
+    rig.prepare("waiting", one(1))
+    behind = every_mysql.gtids()
+    rig.sql(one(2))
+    rig.pipeline.run_until_current()
+    at = before if back == "before the prepare" else behind
+    said = tailrace("offsets", "set", rig.pipeline.file, "--sink", "one", "--at", at)
+    assert said.code == 0, said.err
+    rig.commit("waiting")
+    rig.sql(one(3))
+    rig.pipeline.run_until_current()
+    assert rig.read() == {"one": [2, 2, 1, 3], "two": [2, 1, 3]}

@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "tailrace.topics": {"tailrace.errors", "tailrace.events"},
     "tailrace.patterns": set(),
     "tailrace.versions": {"tailrace.events"},
+    "tailrace.tally": set(),
     "tailrace.transforms": {
         "tailrace.abc",
         "tailrace.errors",
@@ -63,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "tailrace.errors",
         "tailrace.events",
         "tailrace.expressions",
+        "tailrace.tally",
         "tailrace.topics",
         "tailrace.types",
         "tailrace.versions",

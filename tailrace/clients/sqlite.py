@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from tailrace.folders import make_folder, sync_folder
 
 _PATIENCE: Final = 2.0  # seconds to wait for the write lock before it is told as locked
 _WAL_BYTES: Final = 16 * 1024 * 1024  # the WAL's size at which it is copied into the file and begun anew
+_SWITCH_SECONDS: Final = 0.01  # between two tries to switch to the WAL mode
 _WAL_PATIENCE: Final = 0.1  # seconds that readers get to leave the WAL; else it grows by as much again
 
 
@@ -185,8 +187,7 @@ class SqliteFile:
         """Make the layout in one transaction. Somebody else may be about to do the same."""
         self.connection.execute(f"PRAGMA page_size = {self.kind.page_size}")
         self.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        mode = self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
+        if self._switch_to_wal() != "wal":
             raise Stop(
                 NOT_WRITABLE,
                 "its file system does not support the WAL mode of SQLite",
@@ -203,6 +204,18 @@ class SqliteFile:
         self.connection.execute(f"PRAGMA application_id = {self.kind.application_id}")
         self.connection.execute(f"PRAGMA user_version = {self.kind.version}")
         self.connection.execute("COMMIT")
+
+    def _switch_to_wal(self) -> str:
+        """The mode that the file has then. Of two that switch at once each would wait for the other to end
+        its read: SQLite tells one of them so without waiting at all."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_SWITCH_SECONDS)
 
     def _bound_wal(self) -> None:
         """Copy the WAL into the file once it has grown.

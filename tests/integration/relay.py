@@ -134,6 +134,7 @@ class Relay:
         self._connections.add(connection)
         await asyncio.gather(connection, return_exceptions=True)
         self._connections.discard(connection)
+        writer.close()  # for one that was cancelled before it began
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far = None
@@ -162,8 +163,10 @@ class Relay:
                 await asyncio.gather(*directions, return_exceptions=True)
         finally:
             self._ways.discard(ways)
-            for end in filter(None, (writer, far)):
+            ends = [end for end in (writer, far) if end]
+            for end in ends:  # all of them before any is waited for: this wait can be cancelled
                 end.close()
+            for end in ends:
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 

@@ -9,16 +9,22 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator
 
+WRITTEN: Final = (
+    "`*` stands for any characters, `?` for one. Blanks and Unicode need no quoting; a name that "
+    'holds a dot, `*`, `?` or `"` goes in double quotes, where nothing is special and `""` is one quote: '
+    '`public."odd.name"`. So does one that holds a backquote, which is SQL\'s, or `\\`, `|`, `^` or `[`: '
+    "they look like a regular expression, which this is not."
+)
+"""How a pattern is written, whatever the two names before and behind the dot are called."""
+
 RULE: Final = (
     "`schema.table`, both exactly as the database stores them, case included: `public.Orders` is the table "
-    '"Orders". `*` stands for any characters, `?` for one. Blanks and Unicode need no quoting; a name that '
-    'holds a dot, `*`, `?` or `"` goes in double quotes, where nothing is special and `""` is one quote: '
-    '`public."odd.name"`. So does one that holds `\\`, `|`, `^` or `[`: they look like a regular expression, '
-    "which this is not."
+    f'"Orders". {WRITTEN}'
 )
 
 _EXPRESSION: Final = {*"\\|^["}  # nearly never in a name, nearly always in an expression
-_SPECIAL: Final = {*'."*?', *_EXPRESSION}  # a name that holds one of these is quoted
+_FOREIGN: Final = {*_EXPRESSION, "`"}  # the last one is how MySQL quotes
+_SPECIAL: Final = {*'."*?', *_FOREIGN}  # a name that holds one of these is quoted
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
 _PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -43,7 +49,7 @@ class Pattern:
             if text[found.end() : offset] != ".":
                 break
         bare = _QUOTED.sub("", text)
-        if len(parts) != 2 or offset <= len(text) or _EXPRESSION & {*bare}:
+        if len(parts) != 2 or offset <= len(text) or _FOREIGN & {*bare}:
             hint = _hint(bare, len(parts))
             raise ValueError(f"{text!r} is not schema.table, as in public.orders or audit.*{hint}")
         (schema, in_schema), (table, name) = parts
@@ -63,6 +69,8 @@ class Pattern:
 
 def _hint(bare: str, parts: int) -> str:
     """What may be meant by a text that is no pattern, as a clause. `bare`: what of it stands in no quotes."""
+    if "`" in bare:
+        return "; it is no SQL: names stand without backquotes"
     if _EXPRESSION & {*bare} or ".." in bare or (parts > 2 and ".*" in bare):
         return (
             "; it is no regular expression: * alone stands for any characters, and several tables are "

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from connectors.mysql.columns.type_options import TypeOptions
 from tailrace.clients.mysql.address import Address, SessionAttributes, Tls, TlsMode
 from tailrace.ordering import TellTransactions, TransactionTopic
-from tailrace.patterns import RULE, TablePatterns
+from tailrace.patterns import WRITTEN, TablePatterns
 from tailrace.secrets import SecretFile
 from tailrace.snapshots import ChangesOnly
+
+_MODES_ELSEWHERE: Final = {
+    "disable": "disabled",
+    "prefer": "preferred",
+    "require": "required",
+    "trust": "required",
+    "verify_full": "verify_identity",
+}
+"""What MariaDB's and PostgreSQL's clients call the modes of TLS."""
 
 Keyless: TypeAlias = Literal["refuse", "inserts_only", "all"]
 
@@ -64,8 +74,9 @@ class BinlogSettings(TypeOptions):
     )
     tables: TablePatterns = Field(
         min_length=1,
-        description=f"The tables to capture, as patterns: {RULE} The schema is the database: `shop.orders`. "
-        "A table that is created later is captured as soon as rows of it come.",
+        description="The tables to capture, as patterns: `database.table`, both exactly as the server stores "
+        f"them, as in `shop.orders` or `audit.*`. {WRITTEN} A table that is created "
+        "later is captured as soon as rows of it come.",
     )
     exclude: TablePatterns = Field(
         (), description="Patterns of tables that are not captured although `tables` names them."
@@ -127,6 +138,23 @@ class BinlogSettings(TypeOptions):
     def _check_url(cls, url: str) -> str:
         Address.parse(url)
         return url
+
+    @field_validator("ssl_mode", mode="before")
+    @classmethod
+    def _as_others_write_it(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        word = value.lower().replace("-", "_")
+        if ours := _MODES_ELSEWHERE.get(word):
+            raise PydanticCustomError(
+                "elsewhere",
+                "{found}",
+                {
+                    "found": f"{value!r} is a word of other clients",
+                    "remedy": f"Write ssl_mode: {ours}.",
+                },
+            )
+        return word
 
     @field_validator("ssl_ca", "ssl_cert", "ssl_key")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Final
 from tailrace.abc import Finding
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Session
-from tailrace.errors import TailraceError
+from tailrace.errors import Stop, TailraceError
 
 _TITLE: Final = "hosts"
 
@@ -17,12 +17,15 @@ async def look(address: Address, program: str) -> Finding:
     """Ask each of them, whichever is wanted."""
     told: list[str] = []
     away = primaries = 0
+    refused = ""
     for one in address.each():
         session = Session(replace(one, primary=False), program)
         try:
             writes = await session.takes_writes()
         except TailraceError as error:
             away += 1
+            if isinstance(error, Stop):
+                refused = f"A pipeline that comes to {one} stops there. {error.remedy}"
             told.append(f"{one}: {error.found}")
         else:
             primaries += writes
@@ -34,6 +37,9 @@ async def look(address: Address, program: str) -> Finding:
         remedy = "The first of them is read. SET GLOBAL read_only = ON on those that are replicas."
         return Finding(_TITLE, found, warning=True, remedy=remedy)
     if away:
-        remedy = "Bring them up, or correct the URL: while they are away a failover ends at none of them."
+        remedy = (
+            refused
+            or "Bring them up, or correct the URL: while they are away a failover ends at none of them."
+        )
         return Finding(_TITLE, found, warning=True, remedy=remedy)
     return Finding(_TITLE, found)

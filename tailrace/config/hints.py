@@ -48,22 +48,26 @@ _DEBEZIUM: Final = {
 }
 """Settings of Debezium's connectors, and the key that has what they say."""
 
+_OF_URLS: Final = ("host", "hosts", "hostname", "port", "user", "username", "dbname", "database")
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean …? ` if one of the known words is close, else nothing. A dot stands for an underscore, or
     for a key inside of a block: `heartbeat.interval.ms`."""
-    words = list(known)
-    near = difflib.get_close_matches(word.replace(".", "_"), words, n=1)
+    words = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold().replace(".", "_"), words, n=1)
     if (block := word.partition(".")[0]) in words:
         near = [block]
-    return f"Did you mean {near[0]}? " if near else ""
+    return f"Did you mean {words[near[0]]}? " if near else ""
 
 
 def named_otherwise(key: str, declaration: type[Declaration], *, of_format: bool) -> str | None:
     """What says here, or in the format of a sink (`of_format`), what a key of another name or place says."""
-    name = _DEBEZIUM.get(key, "")
+    name = _DEBEZIUM.get(key.replace("_", ".")) or ("url" if key in _OF_URLS else "")
     if (field := declaration.model_fields.get(name)) is not None:
         return f"Here that is {name}: {first_sentence(field.description or '')}"
+    if name and "source" in declaration.model_fields:
+        return f"That is {name}, in the block source."
     if of_format and key in ("tables", "exclude") and key not in declaration.model_fields:
         return (
             "The source's block says which tables are captured. For one sink alone: transforms: [{type: "

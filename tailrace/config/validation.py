@@ -40,6 +40,12 @@ _WORDS: Final = {  # the library's, and those of a person who writes YAML
     "a valid list": "a list",
     "a valid tuple": "a list",
     "a valid string": "text",
+    "a valid integer, unable to parse string as an integer": "an integer",
+    "a valid integer": "an integer",
+    "a valid number, unable to parse string as a number": "a number",
+    "a valid number": "a number",
+    "a valid boolean, unable to interpret input": "true or false",
+    "a valid boolean": "true or false",
 }
 _TOGETHER: Final = "Correct that; docs/settings.md says of each key what it goes with."
 _INSTANCE: Final = re.compile(r" or instance of \w+")  # which nobody can write into a file
@@ -129,11 +135,13 @@ class _Translation:
         text = _INSTANCE.sub("", redact(self._document.substitution.conceal(text)))
         for theirs, ours in _WORDS.items():
             text = text.replace(theirs, ours)
+        if detail["type"] == "too_short" and context.get("actual_length") == 0:
+            text = "it must have at least 1 item"
         written = self._document.written(path)
         where = ".".join(str(part) for part in path[len(self._path) :]) or next(
             (part for part in reversed(path) if isinstance(part, str)), "the file"
         )
-        shown = self._shown(path, written)
+        shown = _kind(detail["input"]) if written is None else self._shown(path, written)
         if written is None and detail["type"] == "value_error":  # the words say what of it is wrong
             description = self._description(detail["loc"][:1])
             remedy = first_sentence(description) if description else _TOGETHER
@@ -145,16 +153,18 @@ class _Translation:
             hint = "Put it in quotes. "
         elif written and (block := _as_block(path, detail["type"], written)):
             hint = block
-        elif detail["type"] in ("tuple_type", "list_type") and written:
-            hint = "Put it in brackets, [ and ]. "
+        elif detail["type"] in ("tuple_type", "list_type"):
+            hint = "Put it in brackets, [ and ]. " if written else ""
+            if written is None and path[-1:] in (("sinks",), ("transforms",)):
+                hint = "Begin each item with a dash: - type: … "
         remedy = context.get("remedy") or f"{hint}{text[:1].upper()}{text[1:]}."
         return (f"{where}: {text}" if "remedy" in context else f"{where} is {shown}"), remedy
 
-    def _shown(self, path: KeyPath, written: str | None) -> str:
+    def _shown(self, path: KeyPath, written: str) -> str:
         """What stands there, fit to be seen: a reference and not what it leads to, and nothing of what is a
         secret or may hold one, as a URL does: in a broken one, nobody can tell where the password ends."""
         if not written:
-            return "a mapping or a list" if written is None else "empty"
+            return "empty"
         names = ".".join(str(part) for part in path)
         fields = [self._declaration.model_fields.get(str(part)) for part in path]
         if (
@@ -176,6 +186,13 @@ class _Translation:
     def _description(self, loc: Sequence[str | int]) -> str | None:
         field = self._declaration.model_fields.get(str(loc[0])) if len(loc) == 1 else None
         return field.description if field else None
+
+
+def _kind(value: object) -> str:
+    """What a value is that has items of its own."""
+    if not value:
+        return "empty"
+    return "a list" if isinstance(value, list | tuple) else "a mapping"
 
 
 def _as_block(path: KeyPath, kind: str, written: str) -> str | None:

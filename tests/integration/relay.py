@@ -163,7 +163,7 @@ class Relay:
                 await asyncio.gather(*directions, return_exceptions=True)
         finally:
             self._ways.discard(ways)
-            ends = [end for end in (writer, far) if end]
+            ends = [end for end in (writer, far) if end is not None]
             for end in ends:  # all of them before any is waited for: this wait can be cancelled
                 end.close()
             for end in ends:

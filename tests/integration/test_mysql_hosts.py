@@ -16,7 +16,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from connectors.mysql import source
+from connectors.mysql import hosts, source
+from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.faults import LOST, READ_ONLY, UNREACHABLE
 from tailrace.errors import Retry, TailraceError
 from tailrace.log import Reader
@@ -99,14 +100,22 @@ async def test_which_of_them_is_read(every_mysql: MySql) -> None:
             await follower.start()
             follower.sql("INSERT INTO t VALUES (1)")
             assert [op for op, *_ in await follower.told()] == ["c"]
-            (hosts,) = [one for one in await follower.source.check() if one.title == "hosts"]
-            assert (hosts.warning, f"{every_mysql.port} takes writes" in hosts.found) == (True, True)
+            (finding,) = [one for one in await follower.source.check() if one.title == "hosts"]
+            assert (finding.warning, f"{every_mysql.port} takes writes" in finding.found) == (True, True)
         async with Follower(every_mysql, database, url=url(nobody(), nobody())) as away:
             with pytest.raises(Retry) as unreachable:
                 await away.source.identify()
             assert unreachable.value.code is UNREACHABLE
     finally:
         every_mysql.drop_database(database)
+
+
+async def test_a_host_that_knows_no_such_account(every_mysql: MySql) -> None:
+    """It is not away: a pipeline that comes to it stops, and what mends the login is told."""
+    there = f"{every_mysql.host}:{every_mysql.port}"
+    found = await hosts.look(Address.parse(f"mysql://stranger@{nobody()},{there}/"), "test")
+    assert found.warning
+    assert found.remedy.startswith(f"A pipeline that comes to {there} stops there. None was given: write")
 
 
 async def test_a_primary_that_is_to_follow_is_left(
@@ -132,8 +141,8 @@ async def test_a_primary_that_is_to_follow_is_left(
     async with Follower(server, "shop", **wanting, target_session_attrs="any") as reading:
         await reading.resume(position)
         assert len(await reading.told()) == 1
-        (hosts,) = [one for one in await reading.source.check() if one.title == "hosts"]
-        assert "is read_only" in hosts.found
+        (finding,) = [one for one in await reading.source.check() if one.title == "hosts"]
+        assert "is read_only" in finding.found
     alone: dict[str, Any] = {"url": url(server), "target_session_attrs": "primary"}
     async with Follower(server, "shop", **alone) as waiting:
         with pytest.raises(Retry) as refused:

@@ -84,6 +84,9 @@ def test_what_is_not_there_of_postgres(key: str) -> None:
         ("postgres", "heartbeat.interval.ms", "Did you mean heartbeat? "),
         ("mysql", "bigint.unsigned.handling.mode", "Did you mean bigint_unsigned_handling_mode? "),
         ("mysql", "gtid.source.includes", "Of Debezium's settings docs/from-debezium.md says"),
+        ("mysql", "table_include_list", "Here that is tables: "),
+        ("mysql", "hostname", "Here that is url: "),
+        ("postgres", "database", "Here that is url: "),
         ("mysql", "colour", "Known here: "),
     ],
 )
@@ -92,6 +95,49 @@ def test_a_setting_of_debezium(kind: str, key: str, told: str) -> None:
     assert code == "TR-CONF-006"
     assert remedy.startswith(told)
     assert ("Known here: " in remedy) != told.startswith("Here that is")
+
+
+def test_debeziums_settings_beside_the_blocks() -> None:
+    lines = ["database.hostname: db", "table.include.list: a.b", "schema.history.internal.x: y"]
+    with pytest.raises(ConfigurationError) as caught:
+        loads("\n".join(["name: shop", *lines]), "shop.yaml", {})
+    told = {fault.found: fault.remedy for fault in caught.value.faults}
+    assert told["database.hostname"] == "That is url, in the block source."
+    assert told["table.include.list"] == "That is tables, in the block source."
+    assert told["schema.history.internal.x"].startswith("Of Debezium's settings ")
+
+
+def test_an_empty_list_is_called_so() -> None:
+    assert faults("mysql", tables="[]")["tables is empty"][1] == "It must have at least 1 item."
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_tables_are_told_in_the_words_of_the_server(kind: str) -> None:
+    (told,) = faults(kind, tables="[orders]").values()
+    assert "`database.table`" in told[1]
+    assert "public" not in told[1]
+
+
+def test_backquotes_are_sqls() -> None:
+    """As a part of the names they would match nothing, and a pipeline would deliver nothing."""
+    (found,) = faults("mysql", tables="['`shop`.*']")
+    assert found.endswith("; it is no SQL: names stand without backquotes")
+    assert not faults("mysql", tables="""['"`odd`".orders']""")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("VERIFY_CA", ""),
+        ("verify-identity", ""),
+        ("verify-full", "Write ssl_mode: verify_identity."),
+        ("Require", "Write ssl_mode: required."),
+        ("always", "It must be 'disabled', "),
+    ],
+)
+def test_modes_of_tls_as_others_write_them(written: str, told: str) -> None:
+    found = faults("mysql", [f"ssl_mode: {written}"])
+    assert [remedy.startswith(told) for _, remedy in found.values()] == [True] * bool(told)
 
 
 @pytest.mark.parametrize("where", ["source", "sink"])

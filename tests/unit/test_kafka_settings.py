@@ -70,6 +70,7 @@ def test_topic_settings_become_kafkas_text() -> None:
         ({"bootstrap_servers": "a:9092,b:99999"}, "expected host:port, found 'b:99999'"),
         ({"bootstrap_servers": "a:9092,"}, "expected host:port, found ''"),
         ({"bootstrap_servers": "app:hunt,er2@a:9092"}, "without a login"),
+        ({"bootstrap_servers": "http://a:9092/"}, "host:port, without http://: write a:9092"),
         ({"topic": "{pipeline}.{tabel}"}, "fields are"),
         ({"topic": ""}, "at least 1 character"),
         ({"partitions": 0}, "greater than or equal to 1"),

@@ -84,6 +84,11 @@ class KafkaAccess(Declaration):
                 "a broker is written as host:port, without a login: that is sasl_username and sasl_password"
             )
         for server in value.split(","):
+            scheme, is_url, rest = server.strip().partition("://")
+            if is_url:
+                raise ValueError(
+                    f"a broker is written as host:port, without {scheme}://: write {rest.rstrip('/')}"
+                )
             host, colon, port = server.strip().rpartition(":")
             if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
                 lacks_port = server.strip() and not colon

@@ -122,7 +122,7 @@ class Address:
             raise ValueError(f"{_LOOKS}; one database stands behind the host, or none")
         inside = None if parts.password is None else unquote(parts.password)
         if inside is not None and password is not None:
-            raise ValueError("a password stands inside the URL and beside it")
+            raise ValueError("a password stands inside the URL and beside it: leave one of them out")
         primary = bool(behind) if attributes is None else attributes == "primary"
         user = unquote(parts.username)
         return cls(host, port, user, database, inside or password, tls, behind, primary)

@@ -58,7 +58,7 @@ class Address:
             raise ValueError(f"{_LOOKS}; the port is a number; {_QUOTE}")
         inside = parsed.pop("password", None)
         if inside is not None and password is not None:
-            raise ValueError("a password stands inside the URL and beside it")
+            raise ValueError("a password stands inside the URL and beside it: leave one of them out")
         return cls(parsed, password if inside is None else inside)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -77,6 +77,8 @@ async def start(
         refuse_foreign(stored, sink, identity)
         if sink is sinks[0]:
             arbiter.admit(stored)
+    if not isinstance(source, Anchors):
+        await _refuse_unread(source, sinks)
     for finding in (weighed(finding, goes_on=goes_on) for finding in findings if finding.beginning):
         if finding.error is not None:
             raise finding.error
@@ -119,25 +121,51 @@ async def _resume(
     return started
 
 
+async def _refuse_unread(source: Source, sinks: Sequence[Sink]) -> None:
+    """Raise what `verify` would of the positions that the sinks hold now, while nobody is fenced yet. A
+    source that has no anchor may be of one identity with servers that have another history."""
+
+    async def judge(stored: Sequence[Checkpoint]) -> None:
+        for checkpoint in stored:
+            if checkpoint.position is not None:
+                await source.verify(checkpoint)
+
+    await _judged(sinks, judge)
+
+
 async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> bool:
     """Raise what a start would raise for the positions that the sinks hold now; whether there are any. Claims
     and changes nothing: the pipeline may run beside it."""
     identity = await source.identify()
+
+    async def judge(stored: Sequence[Checkpoint]) -> None:
+        for sink, checkpoint in zip(sinks, stored, strict=True):
+            refuse_foreign(checkpoint, sink, identity)
+        _refuse_states(source, sinks, stored, await source.anchored(), mark)
+        for checkpoint in stored:
+            if checkpoint.position is not None:
+                await source.verify(checkpoint)
+
+    stored = await _judged(sinks, judge)
+    return any(checkpoint.position is not None for checkpoint in stored)
+
+
+async def _judged(
+    sinks: Sequence[Sink], judge: Callable[[Sequence[Checkpoint]], Awaitable[None]]
+) -> Sequence[Checkpoint]:
+    """What the sinks hold, when nothing stands against it; else raise what does, if they hold that still: a
+    process that runs has moved on meanwhile."""
     nothing = Checkpoint(Owner.this_process())
     stored = [await sink.peek() or nothing for sink in sinks]
     while True:
         try:
-            for sink, checkpoint in zip(sinks, stored, strict=True):
-                refuse_foreign(checkpoint, sink, identity)
-            _refuse_states(source, sinks, stored, await source.anchored(), mark)
-            for checkpoint in stored:
-                if checkpoint.position is not None:
-                    await source.verify(checkpoint)
-            return any(checkpoint.position is not None for checkpoint in stored)
+            await judge(stored)
         except Stop:
             found, stored = stored, [await sink.peek() or nothing for sink in sinks]
-            if found == stored:  # else the pipeline runs, and has moved on since
+            if found == stored:
                 raise
+        else:
+            return stored
 
 
 def _refuse_states(

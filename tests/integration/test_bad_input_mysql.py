@@ -251,6 +251,25 @@ def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: 
     assert pipeline.ids() == [1]
 
 
+def test_another_server_fences_nobody(
+    pipeline: MySqlPipeline, make_mysql: Callable[..., MySqlServer], tmp_path: Path
+) -> None:
+    """A pipeline of the same name, for another server, with the same target: which of both goes on is the one
+    that ran."""
+    server = make_mysql("mysql9")
+    server.execute(f"CREATE DATABASE {pipeline.database}")
+    (tmp_path / "other").mkdir()
+    other = MySqlPipeline(tmp_path / "other", server, pipeline.database)
+    other.sinks[0]["path"] = str(pipeline.folder / "log.db")
+    with pipeline.running() as first:
+        pipeline.insert(1)
+        pipeline.wait_for(1)
+        assert "another pipeline of this name" in str(other.refused("TR-MY-331").remedy)
+        pipeline.insert(2)
+        pipeline.wait_for(1, 2)
+        pipeline.stop(first)
+
+
 def test_a_server_that_lacks_what_was_delivered(pipeline: MySqlPipeline) -> None:
     """As a replica that is behind does: the position is one that it has not come to."""
     pipeline.follow(1)

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.abc import Anchors, Finding, Sink, Source
+from tailrace.abc import Anchors, Finding, NamesServers, Sink, Source
 from tailrace.checkpoint import Checkpoint, Identity, Owner, show_position
 from tailrace.engine.fencing import Arbiter, undecided
 from tailrace.engine.started import StartedMark
@@ -74,7 +74,7 @@ async def start(
     for sink in sinks:
         stored = await sink.peek()
         goes_on = goes_on or (stored is not None and stored.position is not None)
-        refuse_foreign(stored, sink, identity)
+        refuse_foreign(source, stored, sink, identity)
         if sink is sinks[0]:
             arbiter.admit(stored)
     if not isinstance(source, Anchors):
@@ -84,7 +84,7 @@ async def start(
             raise finding.error
         _log.warning(finding.found, check=finding.title, remedy=finding.remedy)
     with undecided():
-        claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
+        claims = [await _claim(source, sink, arbiter.owner, identity) for sink in sinks]
         _all_claimed()
         await arbiter.confirm()  # a process held between two claims may have claimed after a newer one did
         started = await _resume(source, sinks, claims, identity, arbiter, mark)
@@ -140,7 +140,7 @@ async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> 
 
     async def judge(stored: Sequence[Checkpoint]) -> None:
         for sink, checkpoint in zip(sinks, stored, strict=True):
-            refuse_foreign(checkpoint, sink, identity)
+            refuse_foreign(source, checkpoint, sink, identity)
         _refuse_states(source, sinks, stored, await source.anchored(), mark)
         for checkpoint in stored:
             if checkpoint.position is not None:
@@ -211,18 +211,20 @@ def _refuse_states(
             )
 
 
-async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
+async def _claim(source: Source, sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
     stored = await sink.open()
-    refuse_foreign(stored, sink, identity)
+    refuse_foreign(source, stored, sink, identity)
     claim = Checkpoint(owner) if stored is None else replace(stored, owner=owner)
     await sink.commit(claim)
     _claimed()
     return claim
 
 
-def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) -> None:
+def refuse_foreign(source: Source, stored: Checkpoint | None, sink: Sink, identity: Identity) -> None:
     """Stop unless the checkpoint belongs to this database system, or to none yet."""
     if stored is None or stored.identity is None or stored.identity.same_system(identity):
+        return
+    if isinstance(source, NamesServers) and source.is_named_otherwise(stored.identity, identity):
         return
     raise Stop(
         OTHER_DATABASE,

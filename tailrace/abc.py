@@ -116,6 +116,15 @@ class Anchors(Protocol):
         still be read. None: not known. No I/O."""
 
 
+@runtime_checkable
+class NamesServers(Protocol):
+    """A source whose server may come to be named in another way, as its positions are."""
+
+    def is_named_otherwise(self, stored: Identity, found: Identity) -> bool:
+        """Whether these differ in the way alone in which they name a server: `verify` tells more than that
+        they do. No I/O."""
+
+
 class Explains(Protocol):
     """A source, sink or offset store that `tailrace explain` can ask."""
 

@@ -255,6 +255,8 @@ def ended(error: ServerError, address: Address) -> TailraceError:
         return fault(error.number, words, address)
     if "truncated in the middle of event" in text:
         return refusals.cut_off(words, where)
+    if "anonymous transaction" in text:
+        return refusals.anonymous(where, words)
     if any(part in text for part in _PURGED):
         return Gap(PURGED, words, BEGIN_ANEW, where=where)
     if any(part in text for part in _AHEAD):

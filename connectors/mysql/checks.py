@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from connectors.mysql import channel, hosts, table_checks
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.rights import account_of, lacking
-from connectors.mysql.server import Catalogue, Server
+from connectors.mysql.server import Catalogue, LoggedDatabases, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
@@ -64,9 +64,11 @@ _CASCADE: Final = re.compile(
 
 
 _GENERATED: Final = """
-    SELECT table_schema, table_name, column_name FROM information_schema.columns
+    SELECT table_schema, table_name, column_name, generation_expression, data_type
+    FROM information_schema.columns
     WHERE extra LIKE '%GENERATED%'
     """
+_OF_VERSIONS: Final = ("ROW START", "ROW END")  # expressions, of tables with system versioning
 _GENERATED_LEFT_OUT: Final = (11, 0)  # from that version of MariaDB on
 
 
@@ -132,9 +134,9 @@ class Checks:
             yield finding
         databases = {table.schema for table in captured}
         databases |= {pattern.database for pattern in self._tables.include if pattern.database} - {*SYSTEM}
-        for database in sorted(databases if log.error is None else ()):
-            if not await self._catalogue.logs(server, database):
-                yield fault("logged databases", self._not_logged(database))
+        if log.error is None:
+            for finding in self._logged(await self._catalogue.logged(server), databases):
+                yield finding
         async for finding in self._warnings(server, captured):
             yield finding
 
@@ -249,14 +251,28 @@ class Checks:
             return fault(title, channel.taken(own, holder, self._where))
         return Finding(title, f"{own}: this pipeline reads under it now")
 
-    def _not_logged(self, database: str) -> NotReady:
-        return NotReady(
-            SETTING,
-            f"nothing that happens in database {database} is in the log",
-            "Take it out of binlog_ignore_db or into binlog_do_db in the server's configuration and restart "
-            "it, or leave its tables out.",
-            where=self._where,
-        )
+    def _logged(self, logged: LoggedDatabases, databases: Set[str]) -> Iterator[Finding]:
+        """Whether these are in the log, and what it lacks of them all the same."""
+        title = "logged databases"
+        if str(logged):
+            yield Finding(
+                title,
+                f"{logged}: of sessions whose default database is kept out the log lacks TRUNCATE of tables "
+                "elsewhere, and in MySQL XA COMMIT",
+                warning=True,
+                remedy="Take the setting out of the server's configuration and restart it: a replica leaves "
+                "databases out by itself (replicate_ignore_db). Until then let no such session do that.",
+            )
+        for database in sorted(databases):
+            if not logged.hold(database):
+                error = NotReady(
+                    SETTING,
+                    f"nothing that happens in database {database} is in the log",
+                    "Take it out of binlog_ignore_db or into binlog_do_db in the server's configuration and "
+                    "restart it, or leave its tables out.",
+                    where=self._where,
+                )
+                yield fault(title, error)
 
     async def _cascades(self, captured: Sequence[Existing]) -> Finding | None:
         changed: list[str] = []
@@ -281,16 +297,37 @@ class Checks:
         """What the log lacks of captured tables."""
         if not server.logs_cascades and (cascades := await self._cascades(captured)):
             yield cascades
-        if server.flavor == "mariadb" and server.number >= _GENERATED_LEFT_OUT:
-            found = await self._session.query(_GENERATED)
-            columns = [f"{s}.{t}.{c}" for s, t, c in found if self._tables.captured(str(s), str(t))]
-            if columns:
-                yield Finding(
-                    "generated columns",
-                    f"{listed(columns)}: the log of updates lacks them, so that formats stop there",
-                    warning=True,
-                    remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
-                )
+        if server.flavor == "mariadb":
+            for finding in self._generated(server, await self._session.query(_GENERATED)):
+                yield finding
+
+    def _generated(self, server: Server, found: Sequence[tuple[Any, ...]]) -> Iterator[Finding]:
+        """MariaDB: what the log lacks of tables with such columns."""
+        columns: list[str] = []
+        for schema, table, column, expression, type in found:
+            captured = self._tables.captured(str(schema), str(table))
+            if expression not in _OF_VERSIONS:
+                columns += [f"{schema}.{table}.{column}"] * captured
+            elif expression == _OF_VERSIONS[0] and type != "timestamp":
+                yield self._by_transactions(f"{schema}.{table}", captured=captured)
+        if columns and server.number >= _GENERATED_LEFT_OUT:
+            yield Finding(
+                "generated columns",
+                f"{listed(columns)}: the log of updates lacks them, so that formats stop there",
+                warning=True,
+                remedy="Leave them out: {type: columns, tables: […], exclude: […]} under transforms:.",
+            )
+
+    def _by_transactions(self, table: str, *, captured: bool) -> Finding:
+        title = "system versioning"
+        found = (
+            f"{table} is versioned by transactions: its changes are logged as statements, whatever "
+            "binlog_format says, and each of them stops the pipeline (TR-MY-312)"
+        )
+        remedy = "Let its ROW START and ROW END be of timestamp(6)."
+        if captured:
+            return fault(title, NotReady(SETTING, found, remedy, where=self._where))
+        return Finding(title, found, warning=True, remedy=remedy)
 
 
 def _queries(server: Server) -> Finding:

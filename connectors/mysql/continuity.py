@@ -20,7 +20,7 @@ OTHER_FORM: Final = code(
     "TR-MY-333",
     "a checkpoint of another form",
     "The checkpoint was written while the server named transactions in another way: by GTIDs, or by file and "
-    "offset. The one cannot be turned into the other.",
+    "offset. Where to go on in the new form is said with tailrace offsets set.",
 )
 INSIDE_TRANSACTION: Final = code(
     "TR-MY-335",
@@ -35,6 +35,8 @@ OTHER_ORDER: Final = code(
     "Several sinks stand at different places, and between these the server's log has its transactions in "
     "another order than the log from which they were delivered. What a sink has cannot be told by counting.",
 )
+
+_OF_GTIDS, _OF_SERVER = "GTIDs of ", "server "
 
 _PATIENCE: Final = 2.0  # seconds for a server to execute what it has sent
 _POLL_SECONDS: Final = 0.1
@@ -55,8 +57,14 @@ def identity(server: Server) -> Identity:
     """Whose positions are comparable: with GTIDs those of all servers that replicate from each other, of
     which only the log tells; without them those of one server."""
     if server.by_gtids:
-        return Identity(f"GTIDs of {server.flavor}", "")
-    return Identity(f"server {server.name}", "")
+        return Identity(f"{_OF_GTIDS}{server.flavor}", "")
+    return Identity(f"{_OF_SERVER}{server.name}", "")
+
+
+def is_other_form(stored: Identity, found: Identity) -> bool:
+    """Whether one is of positions by GTIDs and the other one of positions in a server's files."""
+    systems = stored.system, found.system
+    return any(one.startswith(_OF_SERVER) for one in systems) and f"{_OF_GTIDS}mysql" in systems
 
 
 async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, where: str) -> None:
@@ -67,8 +75,7 @@ async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, 
         raise NotReady(
             OTHER_FORM,
             f"the checkpoint is {position}, the server has gtid_mode = {server.variables.get('gtid_mode')}",
-            "Set gtid_mode back. Else give each sink the same place in the new form: tailrace offsets set "
-            "FILE --sink NAME --at POSITION.",
+            f"Set gtid_mode back. Else go on in the new form: {_in_files(position, server)}",
             where=where,
         )
     if isinstance(executed, GtidSet):
@@ -86,6 +93,15 @@ async def check(position: BinlogPosition, catalogue: Catalogue, server: Server, 
     else:
         check_file(position, executed, await catalogue.files(), where)
     await _check_proof(position, catalogue, server, where)
+
+
+def _in_files(position: BinlogPosition, server: Server) -> str:
+    """What to do where the server names places in another way than a position does."""
+    proof = position.proof
+    if server.by_gtids or proof is None or proof.server != server.name:
+        return "give each sink the same place in it: tailrace offsets set FILE --sink NAME --at POSITION."
+    again = ", and the part of a transaction that was delivered comes twice" if position.inside else ""
+    return f"tailrace offsets set FILE --at {proof.place}. Nothing is left out by that{again}."
 
 
 async def _executed(

@@ -20,15 +20,16 @@ from tailrace.patterns import TableFilter
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<blank> \s+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!)(?:.*?\*/|.*) | /\*M?!\d* | \*/ )
+    (?P<blank> [\t-\r\ \xa0]+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!)(?:.*?\*/|.*) | /\*M?!\d* | \*/ )
   | (?P<name> `(?:[^`]+|``)*+` )
   | (?P<text> '(?:[^'\\]+|\\.|'')*+' | "(?:[^"\\]+|\\.|"")*+" )
-  | (?P<word> [\w$]+ )
+  | (?P<word> [\w$\x80-\x9f\xa1-\uffff]+ )
   | (?P<sign> \\. | . )
     """,
     re.X | re.S,
 )
-"""Each takes time in proportion to the statement, closed or not: what is open is tried once."""
+"""Each takes time in proportion to the statement, closed or not: what is open is tried once. Any sign beyond
+ASCII may stand in a name without quotes; the blank among them is one to clients of single bytes."""
 
 
 class Meaning(enum.Enum):

@@ -119,13 +119,13 @@ def repeated(gtid: str, where: str, *, mariadb: bool) -> Stop:
     return Stop(OUT_OF_ORDER, f"{gtid} comes although it came before", hint, where=where)
 
 
-def anonymous(where: str) -> Stop:
-    """A transaction without a GTID in a log that is read by GTIDs."""
+def anonymous(where: str, words: str = "") -> Stop:
+    """A transaction without a GTID in a log that is read by GTIDs; `words` are the server's."""
     return Stop(
         OUT_OF_ORDER,
-        "a transaction without a GTID, in a log that is read by GTIDs",
-        "Let gtid_mode be ON on this server and on those that it replicates from, then begin anew: tailrace "
-        "offsets reset FILE.",
+        words or "a transaction without a GTID, in a log that is read by GTIDs",
+        "Let gtid_mode be ON on this server and on those that it replicates from. What is logged meanwhile "
+        "is read by file and offset while gtid_mode is not ON: the next start names the place.",
         where=where,
     )
 

@@ -46,6 +46,14 @@ _LIMITS: Final = (
 )  # fmt: skip
 
 
+def kept(flavor: Flavor, name: str, value: str) -> str:
+    """What a person does to set a server's variable now and for its next starts, as a sentence."""
+    written = value if value.isdecimal() else f"'{value}'"
+    if flavor == "mysql":
+        return f"SET PERSIST {name} = {written};"
+    return f"SET GLOBAL {name} = {written}; and {name} = {value} in the server's configuration."
+
+
 @dataclass(frozen=True, slots=True)
 class LogFile:
     """A file of the log, as the server lists it."""
@@ -109,14 +117,28 @@ class Server:
         return self.variables.get("lower_case_table_names") == "1"
 
     def kept(self, name: str, value: str) -> str:
-        """What a person does to set one of its variables now and for its next starts, as a sentence."""
-        written = value if value.isdecimal() else f"'{value}'"
-        if self.flavor == "mysql":
-            return f"SET PERSIST {name} = {written};"
-        return f"SET GLOBAL {name} = {written}; and {name} = {value} in the server's configuration."
+        """See `kept`."""
+        return kept(self.flavor, name, value)
 
     def is_on(self, name: str) -> bool:
         return self.variables.get(name, "OFF") in ("ON", "1", "YES")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDatabases:
+    """What `binlog_do_db` and `binlog_ignore_db` say of what is in the log."""
+
+    alone: Sequence[str]  # empty: all
+    never: Sequence[str]
+
+    def hold(self, database: str) -> bool:
+        """Whether the log has what happens in this one."""
+        return (not self.alone or database in self.alone) and database not in self.never
+
+    def __str__(self) -> str:
+        """Empty where they say nothing."""
+        names = {"binlog_do_db": self.alone, "binlog_ignore_db": self.never}
+        return ", ".join([f"{name} = {','.join(said)}" for name, said in names.items() if said])
 
 
 class Catalogue:
@@ -154,11 +176,10 @@ class Catalogue:
         ((text,),) = await self._session.query("SELECT @@global.gtid_executed")
         return GtidSet.parse(text), place
 
-    async def logs(self, server: Server, database: str) -> bool:
-        """Whether the log holds what happens in a database: binlog_do_db and binlog_ignore_db say so."""
+    async def logged(self, server: Server) -> LoggedDatabases:
+        """Of which databases the log holds what happens."""
         _, _, alone, never, *_ = await self._status(server)
-        within = str(alone).split(",") if alone else [database]
-        return database in within and database not in str(never or "").split(",")
+        return LoggedDatabases(*(str(said).split(",") if said else [] for said in (alone, never)))
 
     async def _status(self, server: Server) -> tuple[Any, ...]:
         statement = "SHOW MASTER STATUS"

@@ -110,6 +110,10 @@ class BinlogSource:
         self._server = await self._catalogue.server()
         return continuity.identity(self._server)
 
+    def is_named_otherwise(self, stored: Identity, found: Identity) -> bool:
+        """See `continuity.is_other_form`."""
+        return continuity.is_other_form(stored, found)
+
     async def anchored(self) -> None:
         """A server keeps its log as long as it likes, for nobody."""
         return

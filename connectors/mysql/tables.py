@@ -12,6 +12,7 @@ from connectors.mysql.columns import types
 from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.config import Keyless
+from connectors.mysql.server import kept
 from tailrace.errors import NotReady, code
 from tailrace.events import Origin, Row, Table, differ
 from tailrace.logs import Logger
@@ -80,6 +81,7 @@ class Version:
         """(number, ordinal) where its schema change stands."""
         self._read = read
         self._partial = partial
+        self._flavor = _flavor(table.origin)
         self._whole = -(-len(table.columns) // 8) * b"\xff"
         if rest := len(table.columns) % 8:
             self._whole = self._whole[:-1] + bytes(((1 << rest) - 1,))
@@ -91,10 +93,10 @@ class Version:
             raise NotReady(
                 ROW_IMAGE,
                 f"inserted rows of {self.table} lack columns",
-                "SET GLOBAL binlog_row_image = FULL, and let no session change it. What the log lacks is "
-                "nowhere else: bring the targets up to date by other means, then begin anew behind it: "
-                "tailrace offsets reset FILE, and run it again. Or have such rows delivered without these "
-                "columns: row_images: partial (under source:).",
+                f"{kept(self._flavor, 'binlog_row_image', 'FULL')} Let no session change it. What the log "
+                "lacks is nowhere else: bring the targets up to date by other means, then begin anew behind "
+                "it: tailrace offsets reset FILE, and run it again. Or have such rows delivered without "
+                "these columns: row_images: partial (under source:).",
                 where=str(self.table),
             )
         return self._read(rows)
@@ -123,7 +125,7 @@ class Tables:
         self._keyless = keyless
         self._partial = partial
         self._origin = origin
-        self._flavor: Flavor = "mariadb" if origin.connector == "mariadb" else "mysql"
+        self._flavor = _flavor(origin)
         self._options = options
         self._versions: dict[tuple[str, str], Version | None] = {}  # the newest of each; None: not captured
 
@@ -175,6 +177,10 @@ class Tables:
         if name not in self._versions and len(self._versions) >= _MOST:
             del self._versions[next(iter(self._versions))]
         self._versions[name] = version
+
+
+def _flavor(origin: Origin) -> Flavor:
+    return "mariadb" if origin.connector == "mariadb" else "mysql"
 
 
 def _is_sequence(map: TableMap) -> bool:

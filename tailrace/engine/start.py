@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
-from tailrace.abc import Anchors, Finding, Sink, Source
+from tailrace.abc import Anchors, Finding, NamesServers, Sink, Source
 from tailrace.checkpoint import Checkpoint, Identity, Owner, show_position
 from tailrace.engine.fencing import Arbiter, undecided
 from tailrace.engine.started import StartedMark
@@ -74,15 +74,17 @@ async def start(
     for sink in sinks:
         stored = await sink.peek()
         goes_on = goes_on or (stored is not None and stored.position is not None)
-        refuse_foreign(stored, sink, identity)
+        refuse_foreign(source, stored, sink, identity)
         if sink is sinks[0]:
             arbiter.admit(stored)
+    if not isinstance(source, Anchors):
+        await _refuse_unread(source, sinks)
     for finding in (weighed(finding, goes_on=goes_on) for finding in findings if finding.beginning):
         if finding.error is not None:
             raise finding.error
         _log.warning(finding.found, check=finding.title, remedy=finding.remedy)
     with undecided():
-        claims = [await _claim(sink, arbiter.owner, identity) for sink in sinks]
+        claims = [await _claim(source, sink, arbiter.owner, identity) for sink in sinks]
         _all_claimed()
         await arbiter.confirm()  # a process held between two claims may have claimed after a newer one did
         started = await _resume(source, sinks, claims, identity, arbiter, mark)
@@ -119,25 +121,51 @@ async def _resume(
     return started
 
 
+async def _refuse_unread(source: Source, sinks: Sequence[Sink]) -> None:
+    """Raise what `verify` would of the positions that the sinks hold now, while nobody is fenced yet. A
+    source that has no anchor may be of one identity with servers that have another history."""
+
+    async def judge(stored: Sequence[Checkpoint]) -> None:
+        for checkpoint in stored:
+            if checkpoint.position is not None:
+                await source.verify(checkpoint)
+
+    await _judged(sinks, judge)
+
+
 async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> bool:
     """Raise what a start would raise for the positions that the sinks hold now; whether there are any. Claims
     and changes nothing: the pipeline may run beside it."""
     identity = await source.identify()
+
+    async def judge(stored: Sequence[Checkpoint]) -> None:
+        for sink, checkpoint in zip(sinks, stored, strict=True):
+            refuse_foreign(source, checkpoint, sink, identity)
+        _refuse_states(source, sinks, stored, await source.anchored(), mark)
+        for checkpoint in stored:
+            if checkpoint.position is not None:
+                await source.verify(checkpoint)
+
+    stored = await _judged(sinks, judge)
+    return any(checkpoint.position is not None for checkpoint in stored)
+
+
+async def _judged(
+    sinks: Sequence[Sink], judge: Callable[[Sequence[Checkpoint]], Awaitable[None]]
+) -> Sequence[Checkpoint]:
+    """What the sinks hold, when nothing stands against it; else raise what does, if they hold that still: a
+    process that runs has moved on meanwhile."""
     nothing = Checkpoint(Owner.this_process())
     stored = [await sink.peek() or nothing for sink in sinks]
     while True:
         try:
-            for sink, checkpoint in zip(sinks, stored, strict=True):
-                refuse_foreign(checkpoint, sink, identity)
-            _refuse_states(source, sinks, stored, await source.anchored(), mark)
-            for checkpoint in stored:
-                if checkpoint.position is not None:
-                    await source.verify(checkpoint)
-            return any(checkpoint.position is not None for checkpoint in stored)
+            await judge(stored)
         except Stop:
             found, stored = stored, [await sink.peek() or nothing for sink in sinks]
-            if found == stored:  # else the pipeline runs, and has moved on since
+            if found == stored:
                 raise
+        else:
+            return stored
 
 
 def _refuse_states(
@@ -183,18 +211,20 @@ def _refuse_states(
             )
 
 
-async def _claim(sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
+async def _claim(source: Source, sink: Sink, owner: Owner, identity: Identity) -> Checkpoint:
     stored = await sink.open()
-    refuse_foreign(stored, sink, identity)
+    refuse_foreign(source, stored, sink, identity)
     claim = Checkpoint(owner) if stored is None else replace(stored, owner=owner)
     await sink.commit(claim)
     _claimed()
     return claim
 
 
-def refuse_foreign(stored: Checkpoint | None, sink: Sink, identity: Identity) -> None:
+def refuse_foreign(source: Source, stored: Checkpoint | None, sink: Sink, identity: Identity) -> None:
     """Stop unless the checkpoint belongs to this database system, or to none yet."""
     if stored is None or stored.identity is None or stored.identity.same_system(identity):
+        return
+    if isinstance(source, NamesServers) and source.is_named_otherwise(stored.identity, identity):
         return
     raise Stop(
         OTHER_DATABASE,

@@ -139,7 +139,7 @@ class Stream:
         """Every check of a start, for every checkpoint and for the position after what was read."""
         identity = await self._source.identify()
         for writer, sink in zip(self._writers, self._sinks, strict=True):
-            refuse_foreign(writer.checkpoint, sink, identity)
+            refuse_foreign(self._source, writer.checkpoint, sink, identity)
             await self._source.verify(writer.checkpoint)
         newest = replace(
             self._writers[0].checkpoint,

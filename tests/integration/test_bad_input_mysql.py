@@ -251,6 +251,51 @@ def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: 
     assert pipeline.ids() == [1]
 
 
+def test_gtids_are_switched_off_and_on(make_mysql: Callable[..., MySqlServer], tmp_path: Path) -> None:
+    """Under the pipeline; what the log has then is read by file and offset, nothing twice, and back again."""
+    server = make_mysql("mysql9")
+    pipeline = MySqlPipeline(tmp_path, server, server.create_database())
+    with pipeline.running() as process:
+        pipeline.insert(1)
+        pipeline.wait_for(1)
+        for mode in ("ON_PERMISSIVE", "OFF_PERMISSIVE"):
+            server.execute(f"SET GLOBAL gtid_mode = {mode}")
+        pipeline.insert(2)
+        process.wait(30, expected=1)
+        assert "anonymous" in the_problem(process.stderr, "TR-MY-311").found
+    problem = _refused(pipeline, "TR-MY-333")
+    (place,) = re.findall(r"--at (\S+)\.", str(problem.remedy))
+    assert tailrace("offsets", "set", pipeline.file, "--at", place).code == 0
+    pipeline.deliver()
+    assert pipeline.ids() == [1, 2]
+    for mode in ("ON_PERMISSIVE", "ON"):
+        server.execute(f"SET GLOBAL gtid_mode = {mode}")
+    pipeline.insert(3)
+    pipeline.refused("TR-MY-333")
+    assert tailrace("offsets", "set", pipeline.file, "--at", server.gtids()).code == 0
+    pipeline.follow(4)
+    assert pipeline.ids() == [1, 2, 4]
+
+
+def test_another_server_fences_nobody(
+    pipeline: MySqlPipeline, make_mysql: Callable[..., MySqlServer], tmp_path: Path
+) -> None:
+    """A pipeline of the same name, for another server, with the same target: which of both goes on is the one
+    that ran."""
+    server = make_mysql("mysql9")
+    server.execute(f"CREATE DATABASE {pipeline.database}")
+    (tmp_path / "other").mkdir()
+    other = MySqlPipeline(tmp_path / "other", server, pipeline.database)
+    other.sinks[0]["path"] = str(pipeline.folder / "log.db")
+    with pipeline.running() as first:
+        pipeline.insert(1)
+        pipeline.wait_for(1)
+        assert "another pipeline of this name" in str(other.refused("TR-MY-331").remedy)
+        pipeline.insert(2)
+        pipeline.wait_for(1, 2)
+        pipeline.stop(first)
+
+
 def test_a_server_that_lacks_what_was_delivered(pipeline: MySqlPipeline) -> None:
     """As a replica that is behind does: the position is one that it has not come to."""
     pipeline.follow(1)

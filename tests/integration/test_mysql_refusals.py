@@ -14,6 +14,7 @@ import pytest
 from connectors.mysql import continuity
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN
 from connectors.mysql.checks import SETTING
+from connectors.mysql.refusals import AS_STATEMENT
 from connectors.mysql.server import OTHER_FLAVOR
 from connectors.mysql.source import MariaDbSource, MySqlSource
 from connectors.mysql.table_checks import NO_TABLE
@@ -130,6 +131,8 @@ async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: st
             with pytest.raises(NotReady) as raised:
                 await follower.batch()
     assert raised.value.code is ROW_IMAGE
+    kept = {"mysql": "SET PERSIST ", "mariadb": "SET GLOBAL "}[every_mysql.flavor]
+    assert raised.value.remedy.startswith(f"{kept}binlog_row_image = 'FULL'; ")
 
 
 async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
@@ -145,6 +148,36 @@ async def test_what_the_log_lacks(every_mysql: MySql, database: str) -> None:
     assert list(found) == titles
     assert f"{database}.child" in found.get("foreign keys", f"{database}.child")
     assert f"{database}.made.twice" in found.get("generated columns", f"{database}.made.twice")
+
+
+BY_TRANSACTIONS = """
+CREATE TABLE v (
+    id int PRIMARY KEY, s bigint unsigned AS ROW START, e bigint unsigned AS ROW END,
+    PERIOD FOR SYSTEM_TIME (s, e)
+) WITH SYSTEM VERSIONING
+"""
+
+
+async def test_tables_whose_changes_are_always_statements(
+    mariadb: MySql, make_database: Callable[[MySql], str]
+) -> None:
+    """MariaDB logs those so that are versioned by transactions, and does not tell whose a statement is."""
+    database = make_database(mariadb)
+    by_time = BY_TRANSACTIONS.replace("bigint unsigned", "timestamp(6)").replace("TABLE v", "TABLE t")
+    mariadb.script(f"{BY_TRANSACTIONS};\n{by_time}", database=database)
+    [error] = [one.error for one in await findings(mariadb, database) if one.error is not None]
+    assert (error.code, f"{database}.v" in error.found) == (SETTING, True)
+    found = await findings(mariadb, database, exclude=[f"{database}.v"])
+    assert codes(found) == []
+    assert [one.title for one in found if one.warning] == ["system versioning"]
+    async with Follower(mariadb, database, exclude=[f"{database}.v"]) as follower:
+        await follower.start()
+        follower.sql("INSERT INTO t (id) VALUES (1)")
+        assert [one[:2] for one in await follower.told()] == [("c", "t")]
+        follower.sql("INSERT INTO v (id) VALUES (1)")
+        with pytest.raises(Stop) as raised:
+            await follower.until()
+    assert raised.value.code is AS_STATEMENT
 
 
 async def test_tables(every_mysql: MySql, database: str) -> None:

@@ -102,6 +102,43 @@ async def test_a_truncate_is_that_of_a_captured_table(follower: Follower) -> Non
         assert await follower.told() == emptied
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "session", "charset"),
+    [
+        ("größe", "größe", "", "latin1"),
+        ("ソ", "`ソ`", "", "sjis"),  # of its bytes the second is a backslash
+        ("preis_€", "preis_€", "", "utf8mb4"),  # no letter, and needs no quotes
+        ("a\\", '"a\\"', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
+        ("a.b'c\"`", '"a.b\'c""`"', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
+        ("a.b'c\"`", "/* it's */ `a.b'c\"``` -- `", "", "utf8mb4"),
+    ],
+)
+async def test_a_truncate_names_its_table_as_its_session_does(
+    follower: Follower, name: str, written: str, session: str, charset: str
+) -> None:
+    quoted = "`" + name.replace("`", "``") + "`"
+    follower.sql(f"CREATE TABLE {quoted} (id int PRIMARY KEY)")
+    async with follower:
+        await follower.start()
+        connecting = follower.server.connect(follower.database, charset=charset)
+        with connecting as connection, connection.cursor() as cursor:
+            for statement in (session or "DO 0", f"TRUNCATE TABLE {written}"):
+                cursor.execute(statement)
+        assert await follower.told() == [("t", name, None, None)]
+
+
+async def test_backslashes_that_escape_nothing(follower: Follower) -> None:
+    """Where a text ends is a matter of the session's mode: words of a comment fill no table."""
+    literal = "SET sql_mode = 'NO_BACKSLASH_ESCAPES'"
+    commented = "CREATE TABLE u (id int PRIMARY KEY COMMENT 'x\\', v int COMMENT 'SELECT') COMMENT 'y'"
+    filled = "CREATE TABLE w (id int PRIMARY KEY COMMENT 'x\\') SELECT 1 AS id, 'y' AS v"
+    async with follower:
+        await follower.start()
+        follower.sql(literal, commented, "INSERT INTO u VALUES (1, 2)")
+        assert await follower.told() == [("c", "u", None, {"id": 1, "v": 2})]
+        assert await stops(follower, follower.database, literal, filled)
+
+
 async def test_rows_that_go_with_a_partition_are_told_of(follower: Follower) -> None:
     """Of captured tables: an event of them there is not."""
     follower.sql(

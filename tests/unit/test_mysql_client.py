@@ -11,6 +11,7 @@ import pytest
 
 from connectors.mysql.binlog.framing import ServerError
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN, ended
+from connectors.mysql.refusals import OUT_OF_ORDER
 from tailrace.clients.mysql import faults
 from tailrace.clients.mysql.address import TLS, Address, Tls
 from tailrace.clients.mysql.faults import connecting, talking
@@ -192,6 +193,7 @@ def test_an_open_connection(error: Exception, kind: type[TailraceError], code: C
             Retry,
             TAKEN,
         ),
+        (1236, "Cannot replicate anonymous transaction when AUTO_POSITION = 1, at …", Stop, OUT_OF_ORDER),
         (4052, "A slave with the same server_id is already connected", Retry, TAKEN),
         (1236, "bogus data in log event; the first event …", Stop, faults.REFUSED),
         (1053, "Server shutdown in progress", Retry, faults.UNAVAILABLE),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 
 from connectors.mysql.binlog import statements
 from connectors.mysql.binlog.messages import Place
+from connectors.mysql.binlog.quotes import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, plain
 from connectors.mysql.refusals import shortened
 
 FLAGS = b"\x00\x01\x02\x03\x04"
@@ -34,6 +36,49 @@ def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | No
     head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
     query = statements.query(head + status + b"db\0" + b"UPDATE t SET a = 1", Place(0, 0, 0, 0))
     assert (query.schema, query.sql, query.databases) == ("db", "UPDATE t SET a = 1", databases)
+
+
+@pytest.mark.parametrize(
+    ("client", "sql", "read"),
+    [
+        (8, b"TRUNCATE gr\xf6\xdfe", "TRUNCATE größe"),  # latin1
+        (45, b"TRUNCATE gr\xf6e", "TRUNCATE gr\\xf6e"),  # utf8mb4, and no text of it
+        (28, b"TRUNCATE \x81", "TRUNCATE \\x81"),  # gbk, and no text of it
+        (9999, b"TRUNCATE \xc3\xb6", "TRUNCATE ö"),  # not known
+    ],
+)
+def test_a_statement_is_in_the_clients_character_set(client: int, sql: bytes, read: str) -> None:
+    status = FLAGS + MODE + CATALOG + b"\x04" + struct.pack("<HHH", client, 45, 8)
+    head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
+    assert statements.query(head + status + b"db\0" + sql, Place(0, 0, 0, 0)).sql == read
+
+
+BOTH = ANSI_QUOTES | NO_BACKSLASH_ESCAPES
+
+
+@pytest.mark.parametrize(
+    ("mode", "sql", "written"),
+    [
+        (0, "\"a\\\"\" 'b\\''", "\"a\\\"\" 'b\\''"),
+        (ANSI_QUOTES, '"a""b`c\\" \'d"\\\'e"\'', "`a\"b``c\\` 'd\"\\'e\"'"),
+        (NO_BACKSLASH_ESCAPES, "'a\\' \"b\\\" `c\\`", "'a\\\\' \"b\\\\\" `c\\`"),
+        (BOTH, "'a\\' \"b\\\" `c\\`", "'a\\\\' `b\\` `c\\`"),
+        (BOTH, "/* ' */ \"a\" -- \"\n# '\n'b\\'", "/* ' */ `a` -- \"\n# '\n'b\\\\'"),
+        (BOTH, '/*! "a" */', "/*! `a` */"),
+        (BOTH, "'open \\ \"", "'open \\ \""),
+    ],
+)
+def test_a_statement_without_the_modes_of_its_session(mode: int, sql: str, written: str) -> None:
+    assert plain(sql, mode) == written
+
+
+def test_a_long_statement_takes_a_moment() -> None:
+    """In proportion to its length, closed or not."""
+    begin = time.perf_counter()
+    for part in ("'", '"', "`", "/* ", "''", "\\", "'\\", "# "):
+        plain(part * 200_000, BOTH)
+        plain(part * 200_000, NO_BACKSLASH_ESCAPES)
+    assert time.perf_counter() - begin < 20
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
     place: Place
     schema: str
-    sql: str  # bytes that are not UTF-8, from a client of another character set, stand there as \xe9
+    sql: str  # as with an empty sql_mode; bytes that are not of the client's character set: as \xe9
     thread: int
     error: int
     databases: tuple[str, ...] | None = None  # of all tables that it opens; None: not told (never in MariaDB)

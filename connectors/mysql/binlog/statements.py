@@ -12,10 +12,15 @@ from typing import Final
 from connectors.mysql.binlog import compressed
 from connectors.mysql.binlog.event import Reader, text
 from connectors.mysql.binlog.messages import Place, Query, RowsQuery
+from connectors.mysql.binlog.quotes import plain
+from connectors.mysql.columns.charsets import charset
 
 _unpack_query: Final = Struct("<I4xBHH").unpack_from
 _QUERY: Final = 13
-_DATABASES: Final = 12  # of what a session had set: the databases of the tables that the statement opens
+# Of what a session had set: its sql_mode, its character sets (of the client first), and the databases of the
+# tables that the statement opens.
+_MODE, _CHARSETS, _DATABASES = 1, 4, 12
+_UTF8: Final = 45  # a collation of utf8mb4
 _TOO_MANY: Final = 254  # databases: they are not told then
 # What may stand before them, with its bytes behind the number; in 6 and 5 as many as the first of them says.
 _FIXED: Final = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4}
@@ -24,7 +29,7 @@ _LOAD: Final = 26  # EXECUTE_LOAD_QUERY: behind the same fields, which part of t
 
 
 def query(body: bytes, place: Place) -> Query:
-    """A statement as it was run; of what the session had set for it, the databases alone."""
+    """A statement, written as it would be in a session that has set nothing."""
     thread, length, error, status = _unpack_query(body)
     schema_at = _QUERY + status
     sql_at = schema_at + length + 1
@@ -33,27 +38,45 @@ def query(body: bytes, place: Place) -> Query:
     schema, sql = body[schema_at : sql_at - 1].decode(), body[sql_at:]
     if sql == b"BEGIN":
         return Query(place, schema, "BEGIN", thread, error)
-    return Query(place, schema, text(sql), thread, error, _databases(body[_QUERY:schema_at]))
+    mode, client, databases = _settings(body[_QUERY:schema_at])
+    return Query(place, schema, plain(_decoded(sql, client), mode), thread, error, databases)
 
 
-def _databases(status: bytes) -> tuple[str, ...] | None:
-    """None where they are not told, and where something stands before them that is not known."""
+def _settings(status: bytes) -> tuple[int, int, tuple[str, ...] | None]:
+    """sql_mode, a collation of the client's character set, and the databases; what is not told, or stands
+    behind something that is not known, is 0, that of UTF-8, None."""
+    mode, client = 0, _UTF8
     reader = Reader(status)
     while reader.left:
         variable = reader.byte()
         if variable == _DATABASES:
             count = reader.byte()
             if count == _TOO_MANY:
-                return None
+                return mode, client, None
             names = reader.rest().split(b"\0", count)[:count]
             # One name that is empty: a foreign key leads to tables of which the server does not tell.
-            return tuple([name.decode() for name in names]) if all(names) else None
-        reader.take(_FIXED.get(variable, 0))
+            return mode, client, tuple([name.decode() for name in names]) if all(names) else None
+        fixed = reader.take(_FIXED.get(variable, 0))
+        if variable == _MODE:
+            mode = int.from_bytes(fixed, "little")
+        elif variable == _CHARSETS:
+            client = int.from_bytes(fixed[:2], "little")
         for _ in range(_PREFIXED.get(variable, 0)):
             reader.take(reader.byte())
         if variable not in _FIXED and variable not in _PREFIXED:
-            return None
-    return None
+            break
+    return mode, client, None
+
+
+def _decoded(sql: bytes, client: int) -> str:
+    """A statement in the character set of its client: names are written in it too."""
+    known = charset(client)
+    if known is None or known.is_utf8 or sql.isascii():
+        return text(sql)
+    try:
+        return known.decode(sql)
+    except ValueError:
+        return text(sql)
 
 
 def load_query(body: bytes, place: Place) -> Query:

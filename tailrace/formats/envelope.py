@@ -6,9 +6,10 @@ log.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cached_property, lru_cache
-from typing import Final
+import re
+from collections.abc import Callable, Collection
+from functools import cached_property
+from typing import Any, Final
 
 import msgspec
 
@@ -44,6 +45,11 @@ _ROW: Final = "\3"
 ROW: Final = _ROW.encode()
 _MARKS: Final = {OFFSET_PLACEHOLDER: _OFFSET, INDEX_PLACEHOLDER: _INDEX, ROW_PLACEHOLDER: _ROW}
 """Of fields of the source block that are nothing else."""
+
+
+_SLOT: Final = re.compile("\4(.*?)\4")
+_FIELD: Final = "text({f}) if {f}.__class__ is str else {f} if {f}.__class__ is int else value({f})"
+"""Python source of what `source_value` makes of a field, nearly always without a call of it."""
 
 
 class Surroundings:
@@ -101,71 +107,75 @@ class Envelope:
         self.created = value + b'{"before":null,"after":'
         self.changed = value + b'{"before":'
         self.truncated = value + b'{"before":null,"after":null'
-        self._own = [field.name for field in table.origin.fields if field.name != "sequence"]
-        self._templates: dict[Op, str] = {}
+        self._wholes: dict[Op, Callable[[Transaction], bytes]] = {}
 
     def surroundings(self, transaction: Transaction, op: Op) -> Surroundings:
         """For the changes of one kind in one transaction."""
-        template = self._templates.get(op)
-        if template is None:
-            template = self._templates[op] = self._template(op)
-        source = transaction.source
-        microseconds = transaction.timestamp
-        committed = (str(microseconds // 1000), str(microseconds), str(microseconds * 1000))
-        milliseconds = committed[0]
-        own = [
-            _template_text(value) if type(value) is str else source_value(value)
-            for value in map(source.get, self._own)
-        ]
-        sequence, block_of = source.get("sequence"), transaction.block
-        block = (
-            milliseconds,
-            "null" if sequence is None else source_value(sequence),
-            *committed[1:],
-            *own,
-            "null" if block_of is None else _block(block_of),
-        )
-        whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return Surroundings(whole.encode(), ordered=block_of is not None)
+        whole = self._wholes.get(op) or self._wholes.setdefault(op, self._generated(op))
+        return Surroundings(whole(transaction), ordered=transaction.block is not None)
 
     @cached_property
     def message_key(self) -> bytes:
         """What stands before a logical message's key."""
         return self._schema(message_key_schema(self._table, self._mapping))
 
-    def _template(self, op: Op) -> str:
-        """The surroundings with `%s` for what differs from transaction to transaction."""
+    def _generated(self, op: Op) -> Callable[[Transaction], bytes]:
+        """Makes the surroundings of a transaction's changes of this kind."""
+        own = {field.name: f"field{i}" for i, field in enumerate(self._table.origin.fields)}
+        fields = "".join([f"    {field} = get({name!r})\n" for name, field in own.items()])
+        template = self._template(op, {name: _slot(_FIELD.format(f=field)) for name, field in own.items()})
+        whole = _SLOT.sub(r"{\1}", template.replace("{", "{{").replace("}", "}}"))
+        source = (
+            "def whole(transaction):\n"
+            "    get, block, us = transaction.source.get, transaction.block, transaction.timestamp\n"
+            "    ms, ns = us // 1000, us * 1000\n"
+            f"{fields}"
+            f"    return f{whole!r}.encode()\n"
+        )
+        names: dict[str, Any] = {"text": _template_text, "value": source_value, "told": _block}
+        exec(compile(source, f"<surroundings of {self._table}>", "exec"), names)
+        made: Callable[[Transaction], bytes] = names["whole"]
+        return made
+
+    def _template(self, op: Op, own: dict[str, str]) -> str:
+        """The surroundings with slots for what differs from transaction to transaction. `own`: those of the
+        source's own fields."""
         table = self._table
         origin = table.origin
         # Debezium names no table in the source block of a logical message.
         schema, name = ("", "") if op == "m" else (table.schema, table.name)
         named = f'"schema":{_text(schema)},' if origin.database is not None else ""
-        own = "".join(f",{_text(field)}:%s" for field in self._own)
+        fields = "".join([f",{_text(field)}:{slot}" for field, slot in own.items() if field != "sequence"])
+        ms, us, ns = map(_slot, ("ms", "us", "ns"))
         source = (
             f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
-            f'"name":{_text(origin.pipeline)},"ts_ms":%s,"snapshot":"{"true" if op == "r" else "false"}",'
-            f'"db":{_text(table.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
-            f'{named}"table":{_text(name)}{own}}},"transaction":%s'
+            f'"name":{_text(origin.pipeline)},"ts_ms":{ms},"snapshot":"{"true" if op == "r" else "false"}",'
+            f'"db":{_text(table.database)},"sequence":{own.get("sequence", "null")},"ts_us":{us},"ts_ns":{ns},'
+            f'{named}"table":{_text(name)}{fields}}},"transaction":{_slot("told(block)")}'
         )
         if op == "m":
-            head = self._schema(message_schema(table, self._mapping)).decode().replace("%", "%%")
-            return f'{head}{{"op":"m","ts_ms":%s,{source},"message":'
+            head = self._schema(message_schema(table, self._mapping)).decode()
+            return f'{head}{{"op":"m","ts_ms":{ms},{source},"message":'
         after = ',"after":null' if op == "d" else ""
-        return f'{after},{source},"op":"{op}","ts_ms":%s,"ts_us":%s,"ts_ns":%s}}{self.end.decode()}'
+        return f'{after},{source},"op":"{op}","ts_ms":{ms},"ts_us":{us},"ts_ns":{ns}}}{self.end.decode()}'
 
     def _schema(self, schema: Schema) -> bytes:
         """The beginning of a record, up to its payload."""
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
 
 
-def _block(id: str) -> str:
+def _block(id: str | None) -> str:
     """The block `transaction` with this id."""
-    return f'{{"id":{source_value(id)},{ORDER.decode()}}}'
+    return "null" if id is None else f'{{"id":{source_value(id)},{ORDER.decode()}}}'
 
 
 def _text(text: str) -> str:
-    """A JSON string for a template."""
-    return json_string(text).decode().replace("%", "%%")
+    return json_string(text).decode()
+
+
+def _slot(source: str) -> str:
+    """Stands in a template where the value of a Python expression goes."""
+    return f"\4{source}\4"
 
 
 def source_value(value: int | str | None) -> int | str:
@@ -179,9 +189,8 @@ def source_value(value: int | str | None) -> int | str:
     return _template_text(value)
 
 
-@lru_cache(maxsize=256)
 def _template_text(value: str) -> str:
-    """Of a text that may hold placeholders. Most fields are the same in many transactions."""
+    """Of a text that may hold placeholders."""
     if (mark := _MARKS.get(value)) is not None:
         return mark
     text = json_string(value).decode()

@@ -6,10 +6,10 @@ log.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any, Final
+from itertools import cycle
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -32,55 +32,59 @@ from tailrace.formats.connect_schemas import (
     message_schema,
 )
 from tailrace.formats.connect_types import Mapping, Schema
-from tailrace.formats.connect_values import json_string
+from tailrace.formats.connect_values import json_number, json_string
 from tailrace.topics import TopicTemplate
 
 # Characters that JSON never holds unescaped stand where a change's own numbers go.
-_OFFSET: Final = "\0"
-_INDEX: Final = "\1"
-OFFSET: Final = _OFFSET.encode()
-INDEX: Final = _INDEX.encode()
+OFFSET: Final = b"\0"
+INDEX: Final = b"\1"
 ORDER: Final = b"\2"
-_ROW: Final = "\3"
-ROW: Final = _ROW.encode()
-_MARKS: Final = {OFFSET_PLACEHOLDER: _OFFSET, INDEX_PLACEHOLDER: _INDEX, ROW_PLACEHOLDER: _ROW}
+ROW: Final = b"\3"
+_MARKS: Final = {OFFSET_PLACEHOLDER: OFFSET, INDEX_PLACEHOLDER: INDEX, ROW_PLACEHOLDER: ROW}
 """Of fields of the source block that are nothing else."""
 
+_OFFSET_TEXT: Final = OFFSET_PLACEHOLDER.encode()
+_INDEX_TEXT: Final = INDEX_PLACEHOLDER.encode()
+_SLOT: Final = "\4"
 
-_SLOT: Final = re.compile("\4(.*?)\4")
-_FIELD: Final = "text({f}) if {f}.__class__ is str else {f} if {f}.__class__ is int else value({f})"
-"""Python source of what `source_value` makes of a field, nearly always without a call of it."""
+Surroundings: TypeAlias = Callable[[Change], bytes]
+"""What stands around the rows of a change, of one kind and one transaction. Not safe for use from several
+threads at once."""
 
 
-class Surroundings:
-    """What stands around the rows of one transaction's changes of one kind. Into it go a change's own
-    numbers, its offset, row, index and order, in place of `OFFSET`, `ROW`, `INDEX` and `ORDER`. Not safe for
-    use from several threads at once."""
+def _surroundings(whole: bytes, block: str | None) -> Surroundings:
+    """A change's own numbers, its offset, row, index and order, go in place of `OFFSET`, `ROW`, `INDEX` and
+    `ORDER`."""
+    filled = _cut_at_rows(whole) if ROW in whole else _cut_at_offsets(whole)
+    return filled if block is None and INDEX not in whole else _ordered(filled)
 
-    __slots__ = ("_offset", "_ordered", "_pieces", "_rows", "_whole")
 
-    def __init__(self, whole: bytes, *, ordered: bool) -> None:
-        self._whole = whole
-        self._pieces = None if ROW in whole else whole.split(OFFSET)
-        self._ordered = ordered or INDEX in whole
-        self._offset = -1  # that `_rows` is made for
-        self._rows: list[bytes] = []  # cut where the row goes
+def _cut_at_offsets(whole: bytes) -> Surroundings:
+    pieces = whole.split(OFFSET)
+    return lambda change: json_number(change.offset).join(pieces)
 
-    def of(self, change: Change) -> bytes:
-        """Those of a change."""
-        pieces = self._pieces
-        if pieces is not None:
-            around = (b"%d" % change.offset).join(pieces)
-        else:
-            if change.offset != self._offset:  # of all rows of a wire message it is the same
-                self._offset = change.offset
-                self._rows = self._whole.replace(OFFSET, b"%d" % change.offset).split(ROW)
-            around = (b"%d" % (change.index // ROW_INDEXES)).join(self._rows)
-        if self._ordered:
-            around = around.replace(INDEX, b"%d" % change.index)
-            if change.order is not None:
-                around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
+
+def _cut_at_rows(whole: bytes) -> Surroundings:
+    offset, pieces = -1, [whole]
+
+    def filled(change: Change) -> bytes:
+        nonlocal offset, pieces
+        if change.offset != offset:  # of all rows of a wire message it is the same
+            offset = change.offset
+            pieces = whole.replace(OFFSET, json_number(offset)).split(ROW)
+        return json_number(change.index // ROW_INDEXES).join(pieces)
+
+    return filled
+
+
+def _ordered(filled: Surroundings) -> Surroundings:
+    def ordered(change: Change) -> bytes:
+        around = filled(change).replace(INDEX, b"%d" % change.index)
+        if change.order is not None:
+            around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
         return around
+
+    return ordered
 
 
 _SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
@@ -112,7 +116,7 @@ class Envelope:
     def surroundings(self, transaction: Transaction, op: Op) -> Surroundings:
         """For the changes of one kind in one transaction."""
         whole = self._wholes.get(op) or self._wholes.setdefault(op, self._generated(op))
-        return Surroundings(whole(transaction), ordered=transaction.block is not None)
+        return _surroundings(whole(transaction), transaction.block)
 
     @cached_property
     def message_key(self) -> bytes:
@@ -123,16 +127,20 @@ class Envelope:
         """Makes the surroundings of a transaction's changes of this kind."""
         own = {field.name: f"field{i}" for i, field in enumerate(self._table.origin.fields)}
         fields = "".join([f"    {field} = get({name!r})\n" for name, field in own.items()])
-        template = self._template(op, {name: _slot(_FIELD.format(f=field)) for name, field in own.items()})
-        whole = _SLOT.sub(r"{\1}", template.replace("{", "{{").replace("}", "}}"))
+        written = "json({f}) if {f} is None or {f}.__class__ is int else value({f})"
+        template = self._template(op, {name: _slot(written.format(f=field)) for name, field in own.items()})
+        parts = [
+            repr(part.encode()) if constant else part
+            for part, constant in zip(template.split(_SLOT), cycle((True, False)))
+        ]
         source = (
             "def whole(transaction):\n"
             "    get, block, us = transaction.source.get, transaction.block, transaction.timestamp\n"
-            "    ms, ns = us // 1000, us * 1000\n"
+            "    ms, us, ns = json(us // 1000), json(us), json(us * 1000)\n"
             f"{fields}"
-            f"    return f{whole!r}.encode()\n"
+            f"    return join(({', '.join(parts)}))\n"
         )
-        names: dict[str, Any] = {"text": _template_text, "value": source_value, "told": _block}
+        names: dict[str, Any] = {"join": b"".join, "json": json_number, "value": source_value, "told": _told}
         exec(compile(source, f"<surroundings of {self._table}>", "exec"), names)
         made: Callable[[Transaction], bytes] = names["whole"]
         return made
@@ -150,8 +158,8 @@ class Envelope:
         source = (
             f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
             f'"name":{_text(origin.pipeline)},"ts_ms":{ms},"snapshot":"{"true" if op == "r" else "false"}",'
-            f'"db":{_text(table.database)},"sequence":{own.get("sequence", "null")},"ts_us":{us},"ts_ns":{ns},'
-            f'{named}"table":{_text(name)}{fields}}},"transaction":{_slot("told(block)")}'
+            f'"db":{_text(table.database)},"sequence":{own.get("sequence", "null")},'
+            f'"ts_us":{us},"ts_ns":{ns},{named}"table":{_text(name)}{fields}}},"transaction":{_slot("told(block)")}'
         )
         if op == "m":
             head = self._schema(message_schema(table, self._mapping)).decode()
@@ -164,9 +172,9 @@ class Envelope:
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
 
 
-def _block(id: str | None) -> str:
+def _told(block: str | None) -> bytes:
     """The block `transaction` with this id."""
-    return "null" if id is None else f'{{"id":{source_value(id)},{ORDER.decode()}}}'
+    return b"null" if block is None else b'{"id":%b,%b}' % (source_value(block), ORDER)
 
 
 def _text(text: str) -> str:
@@ -174,26 +182,19 @@ def _text(text: str) -> str:
 
 
 def _slot(source: str) -> str:
-    """Stands in a template where the value of a Python expression goes."""
-    return f"\4{source}\4"
+    """Stands in a template where what a Python expression makes goes."""
+    return f"{_SLOT}{source}{_SLOT}"
 
 
-def source_value(value: int | str | None) -> int | str:
+def source_value(value: int | str | None) -> bytes:
     """The JSON of a field of the source block; `OFFSET`, `INDEX`, `ROW` stand where the change's own go."""
-    if value is None:
-        return "null"
-    if isinstance(value, int):
-        return value
+    if value is None or isinstance(value, int):
+        return json_number(value)
     if isinstance(value, Verbatim):
-        return json_string(str(value)).decode()
-    return _template_text(value)
-
-
-def _template_text(value: str) -> str:
-    """Of a text that may hold placeholders."""
+        return json_string(str(value))
     if (mark := _MARKS.get(value)) is not None:
         return mark
-    text = json_string(value).decode()
-    if "{" in text:
-        text = text.replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)
+    text = json_string(value)
+    if b"{" in text:
+        text = text.replace(_OFFSET_TEXT, OFFSET).replace(_INDEX_TEXT, INDEX)
     return text

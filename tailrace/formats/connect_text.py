@@ -19,6 +19,7 @@ from tailrace.formats.connect_values import (
     Unit,
     base64_string,
     float64,
+    json_number,
     json_string,
     variable_scale,
 )
@@ -138,7 +139,7 @@ def time_of_day(unit: Unit) -> Splice:
                 return by_value(text)
             moment = time.fromisoformat(text.decode())
             seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
-            return b"%d" % count(seconds * 1_000_000 + moment.microsecond)
+            return json_number(count(seconds * 1_000_000 + moment.microsecond))
 
         return _function(encode)
 
@@ -160,7 +161,7 @@ def timestamp(unit: Unit) -> Splice:
             counted = count((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
             if not -_END <= counted < _END:
                 return by_value(text)
-            return b"%d" % counted
+            return json_number(counted)
 
         return _function(encode)
 

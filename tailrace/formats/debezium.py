@@ -65,29 +65,29 @@ class DebeziumFormat:
         append = records.append
         table: Table | None = None
         transaction: Transaction | None = None
+        op: Op | None = None
         encoder: _TableEncoder
-        keyed = (False, False)
-        prepared: dict[Table, dict[Op, Surroundings]] = {}
-        by_op: dict[Op, Surroundings] = {}
+        around: Surroundings
+        prepared: dict[tuple[Table, Op], Surroundings] = {}  # of the transaction
         for event in events:
             if type(event) is SchemaChange:
                 continue
-            if event.table is not table or event.transaction is not transaction:
+            if event.transaction is not transaction or event.op != op or event.table is not table:
                 if event.op in BOUNDARIES:  # of a table of their own
                     append(boundary(event, schemas=self._settings.schemas))
                     continue
                 if event.transaction is not transaction:
                     transaction = event.transaction
                     prepared = {}
-                table = event.table
-                encoder = self._encoders.find(table) or self._encoders.make(table)
-                rows, envelope, keyed = encoder.rows, encoder.envelope, (bool(table.key),) * 2
-                by_op = prepared.setdefault(table, {})
-            surroundings = by_op.get(event.op)
-            if surroundings is None:
-                surroundings = by_op[event.op] = envelope.surroundings(event.transaction, event.op)
+                if event.table is not table:
+                    table = event.table
+                    encoder = self._encoders.find(table) or self._encoders.make(table)
+                    rows, envelope, keyed = encoder.rows, encoder.envelope, (bool(table.key),) * 2
+                op = event.op
+                known = prepared.get((table, op))
+                around = known or prepared.setdefault((table, op), envelope.surroundings(transaction, op))
             try:
-                _encode(event, rows, envelope, surroundings, append, keyed=keyed)
+                _encode(event, rows, envelope, around(event), append, keyed)
             except CONVERSION_ERRORS:
                 encoder.encode_carefully(event, append)
         return records
@@ -112,7 +112,7 @@ class _TableEncoder:
         rows = encoders(self._table, mapping, lambda table: ReferenceRows(table, where, mapping))
         surroundings = envelope.surroundings(change.transaction, change.op)
         before, after = map(self._has_key, self._table.split(change.raw))
-        _encode(change, rows, envelope, surroundings, append, keyed=(before, after))
+        _encode(change, rows, envelope, surroundings(change), append, (before, after))
 
     def _has_key(self, row: Row | None) -> bool:
         key = self._table.key
@@ -132,14 +132,13 @@ def _encode(
     change: Change,
     rows: Rows,
     envelope: Envelope,
-    surroundings: Surroundings,
+    around: bytes,
     append: Callable[[Record], None],
-    *,
     keyed: tuple[bool, bool],
 ) -> None:
-    """Append the records of one change. `keyed`: whether the rows before and after have a key."""
+    """Append the records of one change. `around`: its surroundings. `keyed`: whether the rows before and
+    after have a key."""
     before, after = change.table.split(change.raw)
-    around = surroundings.of(change)
     op = change.op
     keyed_before, keyed_after = keyed
     headers: Headers = ()

@@ -6,9 +6,10 @@ log.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cached_property, lru_cache
-from typing import Final
+from collections.abc import Callable, Collection
+from functools import cached_property
+from itertools import cycle
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -31,50 +32,59 @@ from tailrace.formats.connect_schemas import (
     message_schema,
 )
 from tailrace.formats.connect_types import Mapping, Schema
-from tailrace.formats.connect_values import json_string
+from tailrace.formats.connect_values import json_number, json_string
 from tailrace.topics import TopicTemplate
 
 # Characters that JSON never holds unescaped stand where a change's own numbers go.
-_OFFSET: Final = "\0"
-_INDEX: Final = "\1"
-OFFSET: Final = _OFFSET.encode()
-INDEX: Final = _INDEX.encode()
+OFFSET: Final = b"\0"
+INDEX: Final = b"\1"
 ORDER: Final = b"\2"
-_ROW: Final = "\3"
-ROW: Final = _ROW.encode()
-_MARKS: Final = {OFFSET_PLACEHOLDER: _OFFSET, INDEX_PLACEHOLDER: _INDEX, ROW_PLACEHOLDER: _ROW}
+ROW: Final = b"\3"
+_MARKS: Final = {OFFSET_PLACEHOLDER: OFFSET, INDEX_PLACEHOLDER: INDEX, ROW_PLACEHOLDER: ROW}
 """Of fields of the source block that are nothing else."""
 
+_OFFSET_TEXT: Final = OFFSET_PLACEHOLDER.encode()
+_INDEX_TEXT: Final = INDEX_PLACEHOLDER.encode()
+_SLOT: Final = "\4"
 
-class Surroundings:
-    """What stands around the rows of one transaction's changes of one kind. Into it go a change's own
-    numbers, its offset, row, index and order, in place of `OFFSET`, `ROW`, `INDEX` and `ORDER`. Not safe for
-    use from several threads at once."""
+Surroundings: TypeAlias = Callable[[Change], bytes]
+"""What stands around the rows of a change, of one kind and one transaction. Not safe for use from several
+threads at once."""
 
-    __slots__ = ("_offset", "_ordered", "_pieces", "_rows", "_whole")
 
-    def __init__(self, whole: bytes, *, ordered: bool) -> None:
-        self._whole = whole
-        self._pieces = None if ROW in whole else whole.split(OFFSET)
-        self._ordered = ordered or INDEX in whole
-        self._offset = -1  # that `_rows` is made for
-        self._rows: list[bytes] = []  # cut where the row goes
+def _surroundings(whole: bytes, block: str | None) -> Surroundings:
+    """A change's own numbers, its offset, row, index and order, go in place of `OFFSET`, `ROW`, `INDEX` and
+    `ORDER`."""
+    filled = _cut_at_rows(whole) if ROW in whole else _cut_at_offsets(whole)
+    return filled if block is None and INDEX not in whole else _ordered(filled)
 
-    def of(self, change: Change) -> bytes:
-        """Those of a change."""
-        pieces = self._pieces
-        if pieces is not None:
-            around = (b"%d" % change.offset).join(pieces)
-        else:
-            if change.offset != self._offset:  # of all rows of a wire message it is the same
-                self._offset = change.offset
-                self._rows = self._whole.replace(OFFSET, b"%d" % change.offset).split(ROW)
-            around = (b"%d" % (change.index // ROW_INDEXES)).join(self._rows)
-        if self._ordered:
-            around = around.replace(INDEX, b"%d" % change.index)
-            if change.order is not None:
-                around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
+
+def _cut_at_offsets(whole: bytes) -> Surroundings:
+    pieces = whole.split(OFFSET)
+    return lambda change: json_number(change.offset).join(pieces)
+
+
+def _cut_at_rows(whole: bytes) -> Surroundings:
+    offset, pieces = -1, [whole]
+
+    def filled(change: Change) -> bytes:
+        nonlocal offset, pieces
+        if change.offset != offset:  # of all rows of a wire message it is the same
+            offset = change.offset
+            pieces = whole.replace(OFFSET, json_number(offset)).split(ROW)
+        return json_number(change.index // ROW_INDEXES).join(pieces)
+
+    return filled
+
+
+def _ordered(filled: Surroundings) -> Surroundings:
+    def ordered(change: Change) -> bytes:
+        around = filled(change).replace(INDEX, b"%d" % change.index)
+        if change.order is not None:
+            around = around.replace(ORDER, b'"total_order":%d,"data_collection_order":%d' % change.order)
         return around
+
+    return ordered
 
 
 _SCHEMA_NAME: Final = "{pipeline}.{schema}.{table}"  # as Debezium's topics are called, whatever ours are
@@ -101,90 +111,90 @@ class Envelope:
         self.created = value + b'{"before":null,"after":'
         self.changed = value + b'{"before":'
         self.truncated = value + b'{"before":null,"after":null'
-        self._own = [field.name for field in table.origin.fields if field.name != "sequence"]
-        self._templates: dict[Op, str] = {}
+        self._wholes: dict[Op, Callable[[Transaction], bytes]] = {}
 
     def surroundings(self, transaction: Transaction, op: Op) -> Surroundings:
         """For the changes of one kind in one transaction."""
-        template = self._templates.get(op)
-        if template is None:
-            template = self._templates[op] = self._template(op)
-        source = transaction.source
-        microseconds = transaction.timestamp
-        committed = (str(microseconds // 1000), str(microseconds), str(microseconds * 1000))
-        milliseconds = committed[0]
-        own = [
-            _template_text(value) if type(value) is str else source_value(value)
-            for value in map(source.get, self._own)
-        ]
-        sequence, block_of = source.get("sequence"), transaction.block
-        block = (
-            milliseconds,
-            "null" if sequence is None else source_value(sequence),
-            *committed[1:],
-            *own,
-            "null" if block_of is None else _block(block_of),
-        )
-        whole = template % ((milliseconds, *block) if op == "m" else (*block, *committed))
-        return Surroundings(whole.encode(), ordered=block_of is not None)
+        whole = self._wholes.get(op) or self._wholes.setdefault(op, self._generated(op))
+        return _surroundings(whole(transaction), transaction.block)
 
     @cached_property
     def message_key(self) -> bytes:
         """What stands before a logical message's key."""
         return self._schema(message_key_schema(self._table, self._mapping))
 
-    def _template(self, op: Op) -> str:
-        """The surroundings with `%s` for what differs from transaction to transaction."""
+    def _generated(self, op: Op) -> Callable[[Transaction], bytes]:
+        """Makes the surroundings of a transaction's changes of this kind."""
+        own = {field.name: f"field{i}" for i, field in enumerate(self._table.origin.fields)}
+        fields = "".join([f"    {field} = get({name!r})\n" for name, field in own.items()])
+        written = "json({f}) if {f} is None or {f}.__class__ is int else value({f})"
+        template = self._template(op, {name: _slot(written.format(f=field)) for name, field in own.items()})
+        parts = [
+            repr(part.encode()) if constant else part
+            for part, constant in zip(template.split(_SLOT), cycle((True, False)))
+        ]
+        source = (
+            "def whole(transaction):\n"
+            "    get, block, us = transaction.source.get, transaction.block, transaction.timestamp\n"
+            "    ms, us, ns = json(us // 1000), json(us), json(us * 1000)\n"
+            f"{fields}"
+            f"    return join(({', '.join(parts)}))\n"
+        )
+        names: dict[str, Any] = {"join": b"".join, "json": json_number, "value": source_value, "told": _told}
+        exec(compile(source, f"<surroundings of {self._table}>", "exec"), names)
+        made: Callable[[Transaction], bytes] = names["whole"]
+        return made
+
+    def _template(self, op: Op, own: dict[str, str]) -> str:
+        """The surroundings with slots for what differs from transaction to transaction. `own`: those of the
+        source's own fields."""
         table = self._table
         origin = table.origin
         # Debezium names no table in the source block of a logical message.
         schema, name = ("", "") if op == "m" else (table.schema, table.name)
         named = f'"schema":{_text(schema)},' if origin.database is not None else ""
-        own = "".join(f",{_text(field)}:%s" for field in self._own)
+        fields = "".join([f",{_text(field)}:{slot}" for field, slot in own.items() if field != "sequence"])
+        ms, us, ns = map(_slot, ("ms", "us", "ns"))
         source = (
             f'"source":{{"version":{_text(__version__)},"connector":{_text(origin.connector)},'
-            f'"name":{_text(origin.pipeline)},"ts_ms":%s,"snapshot":"{"true" if op == "r" else "false"}",'
-            f'"db":{_text(table.database)},"sequence":%s,"ts_us":%s,"ts_ns":%s,'
-            f'{named}"table":{_text(name)}{own}}},"transaction":%s'
+            f'"name":{_text(origin.pipeline)},"ts_ms":{ms},"snapshot":"{"true" if op == "r" else "false"}",'
+            f'"db":{_text(table.database)},"sequence":{own.get("sequence", "null")},'
+            f'"ts_us":{us},"ts_ns":{ns},{named}"table":{_text(name)}{fields}}},"transaction":{_slot("told(block)")}'
         )
         if op == "m":
-            head = self._schema(message_schema(table, self._mapping)).decode().replace("%", "%%")
-            return f'{head}{{"op":"m","ts_ms":%s,{source},"message":'
+            head = self._schema(message_schema(table, self._mapping)).decode()
+            return f'{head}{{"op":"m","ts_ms":{ms},{source},"message":'
         after = ',"after":null' if op == "d" else ""
-        return f'{after},{source},"op":"{op}","ts_ms":%s,"ts_us":%s,"ts_ns":%s}}{self.end.decode()}'
+        return f'{after},{source},"op":"{op}","ts_ms":{ms},"ts_us":{us},"ts_ns":{ns}}}{self.end.decode()}'
 
     def _schema(self, schema: Schema) -> bytes:
         """The beginning of a record, up to its payload."""
         return b'{"schema":%b,"payload":' % msgspec.json.encode(schema) if self._schemas else b""
 
 
-def _block(id: str) -> str:
+def _told(block: str | None) -> bytes:
     """The block `transaction` with this id."""
-    return f'{{"id":{source_value(id)},{ORDER.decode()}}}'
+    return b"null" if block is None else b'{"id":%b,%b}' % (source_value(block), ORDER)
 
 
 def _text(text: str) -> str:
-    """A JSON string for a template."""
-    return json_string(text).decode().replace("%", "%%")
+    return json_string(text).decode()
 
 
-def source_value(value: int | str | None) -> int | str:
+def _slot(source: str) -> str:
+    """Stands in a template where what a Python expression makes goes."""
+    return f"{_SLOT}{source}{_SLOT}"
+
+
+def source_value(value: int | str | None) -> bytes:
     """The JSON of a field of the source block; `OFFSET`, `INDEX`, `ROW` stand where the change's own go."""
-    if value is None:
-        return "null"
-    if isinstance(value, int):
-        return value
+    if value is None or isinstance(value, int):
+        return json_number(value)
     if isinstance(value, Verbatim):
-        return json_string(str(value)).decode()
-    return _template_text(value)
-
-
-@lru_cache(maxsize=256)
-def _template_text(value: str) -> str:
-    """Of a text that may hold placeholders. Most fields are the same in many transactions."""
+        return json_string(str(value))
     if (mark := _MARKS.get(value)) is not None:
         return mark
-    text = json_string(value).decode()
-    if "{" in text:
-        text = text.replace(OFFSET_PLACEHOLDER, _OFFSET).replace(INDEX_PLACEHOLDER, _INDEX)
+    text = json_string(value)
+    if b"{" in text:
+        text = text.replace(_OFFSET_TEXT, OFFSET).replace(_INDEX_TEXT, INDEX)
     return text

@@ -17,7 +17,7 @@ from tailrace import __version__
 from tailrace.abc import Format
 from tailrace.errors import ConfigurationError, Stop, code
 from tailrace.events import ROW_INDEXES, Change, Op, Table, Transaction
-from tailrace.formats.connect_values import json_string
+from tailrace.formats.connect_values import json_number, json_string
 from tailrace.formats.envelope import INDEX, OFFSET, ROW, source_value
 
 UNKNOWN_FIELD = code(
@@ -34,7 +34,7 @@ NO_HEADERS = code(
 
 FieldName: TypeAlias = Annotated[str, Field(pattern=r"^(source\.)?[A-Za-z][A-Za-z0-9_]*$")]
 
-_Value: TypeAlias = Callable[[Transaction, Op], int | str]
+_Value: TypeAlias = Callable[[Transaction, Op], bytes]
 """The JSON of a field, `OFFSET`, `INDEX` and `ROW` where the change's own go."""
 
 _TIMES: Final[Mapping[str, Callable[[int], int]]] = {
@@ -53,7 +53,7 @@ class MetadataField:
 
     def template(self, transaction: Transaction, op: Op) -> bytes:
         """Its JSON for a transaction's changes of one kind, to be `filled`."""
-        return str(self.value(transaction, op)).encode()
+        return self.value(transaction, op)
 
     def text(self, change: Change) -> bytes:
         """Its text for one change: of a string what stands between the quotes, of null nothing."""
@@ -87,13 +87,13 @@ def refuse_headers(format: Format) -> None:
 
 def _value(name: str, table: Table) -> _Value:
     if name == "op":
-        return lambda transaction, op: f'"{op}"'
+        return lambda transaction, op: b'"%b"' % op.encode()
     inner = name.removeprefix("source.")
     if inner in _TIMES:  # the same moment in both blocks: when it was committed
         of = _TIMES[inner]
-        return lambda transaction, op: of(transaction.timestamp)
+        return lambda transaction, op: json_number(of(transaction.timestamp))
     if inner == "snapshot":
-        return lambda transaction, op: '"true"' if op == "r" else '"false"'
+        return lambda transaction, op: b'"true"' if op == "r" else b'"false"'
     constants = {
         "version": __version__,
         "connector": table.origin.connector,
@@ -105,7 +105,7 @@ def _value(name: str, table: Table) -> _Value:
     if table.origin.database is None:
         del constants["schema"]
     if inner in constants:
-        constant = json_string(constants[inner]).decode()
+        constant = json_string(constants[inner])
         return lambda transaction, op: constant
     own = [field.name for field in table.origin.fields]
     if inner in own:

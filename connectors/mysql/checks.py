@@ -19,6 +19,7 @@ from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
 from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.connection import Session
+from tailrace.clients.mysql.faults import PERMISSION
 from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
 from tailrace.worker_thread import WorkerThread
@@ -242,7 +243,9 @@ class Checks:
         try:
             holder = await self._catalogue.reader(own, server)
         except Stop as error:  # or the version does not know the statement
-            return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
+            right = "REPLICATION SLAVE" if server.flavor == "mysql" else "REPLICATION MASTER ADMIN"
+            without = f" without {right}" if error.code is PERMISSION else f": {error.found}"
+            return Finding(title, f"{own}: who reads under it is not to be seen{without}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
         if not self._reader.is_same_pipeline(holder):

@@ -33,6 +33,7 @@ _MEANT: Final = (
     "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
     "later is captured."
 )
+_ALL_EXCLUDED: Final = "What tables: names, exclude: takes away again."
 _BASE: Final = ("BASE TABLE", "SYSTEM VERSIONED")
 _NOT_READ: Final = ("ndbcluster",)  # engines, in small letters
 
@@ -151,10 +152,16 @@ def look(
             "tables",
             "no table matches yet: those that are created later are captured",
             warning=True,
-            remedy=f"Look whether the patterns are meant so. {_unseen(tables, account)}",
+            remedy="Look whether the patterns are meant so. "
+            + (_ALL_EXCLUDED if _excluded(there, tables) else _unseen(tables, account)),
         )
     elif not absent and not without and not unread:
         yield Finding("tables", listed([str(table) for table in captured]))
+
+
+def _excluded(there: Sequence[Existing], tables: TableFilter) -> bool:
+    """Whether there are tables that are named, and none that `exclude` leaves."""
+    return any(pattern.matches(*one.name) for one in there if one.kind == "" for pattern in tables.include)
 
 
 def _unseen(tables: TableFilter, account: str) -> str:

@@ -157,6 +157,10 @@ async def test_tables(every_mysql: MySql, database: str) -> None:
         one for one in await findings(every_mysql, database, tables=[f"{database}.x*"]) if one.warning
     ]
     assert "no table matches yet" in finding.found
+    assert "GRANT SELECT ON" in finding.remedy
+    [finding] = [one for one in await findings(every_mysql, database, exclude=["*.*"]) if one.warning]
+    assert "no table matches yet" in finding.found
+    assert finding.remedy.endswith("so. What tables: names, exclude: takes away again.")
     found = await findings(every_mysql, database, tables=[f"{database}.t", f'"`{database}`".*'])
     assert [one.found for one in found if one.warning] == [f'"`{database}`".* matches no table yet']
     found = await findings(every_mysql, database, tables=[f"{database}.itms"])

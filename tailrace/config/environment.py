@@ -16,8 +16,8 @@ MISSING_VARIABLE = code(
 BAD_REFERENCE = code(
     "TR-CONF-005",
     "not a variable reference",
-    "A value holds `${` that is not followed by a variable's name and `}`, or is a variable's name behind `$` "
-    "without braces while the variable is set.",
+    "A value holds `${` that is not followed by a variable's name and `}`, or is a variable's name "
+    "behind `$`, without braces, while the variable is set.",
 )
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)(?P<end>\}?)")

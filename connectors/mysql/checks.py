@@ -239,7 +239,7 @@ class Checks:
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id
         if str(own) == server.variables.get("server_id"):
-            return fault(title, channel.taken(own, "the server itself", self._where))
+            return fault(title, channel.taken(own, channel.THE_SERVER, self._where))
         try:
             holder = await self._catalogue.reader(own, server)
         except Stop as error:  # or the version does not know the statement

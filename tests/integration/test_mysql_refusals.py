@@ -331,6 +331,15 @@ async def test_who_reads_under_a_server_id_may_not_be_seen(
     assert (finding.found == told) == (not seen)
 
 
+async def test_the_server_id_of_the_server_itself(every_mysql: MySql, database: str) -> None:
+    """Which does not end: there is nothing to wait for."""
+    ((own,),) = every_mysql.execute("SELECT @@server_id")
+    found = await findings(every_mysql, database, server_id=int(own))
+    [error] = [one.error for one in found if one.error]
+    assert error.found == f"server_id {own} is that of the server itself"
+    assert error.remedy.startswith("Write another server_id: under source:")
+
+
 async def test_rows_that_foreign_keys_change_and_no_log_holds(
     every_mysql: MySql, database: str, account: Callable[[str], str]
 ) -> None:

@@ -229,13 +229,16 @@ class Channel:
         return Retry(LOST, found, "Nothing: the connection is made again.", where=str(self._address))
 
 
+THE_SERVER: Final = "the server itself"
+"""Who holds a server_id, where that is no reader."""
+
+
 def taken(server_id: int, holder: str, where: str) -> Retry:
     """The error of a server_id under which somebody else reads."""
+    ends = "" if holder == THE_SERVER else "Nothing, if that reader ends; else "
+    remedy = f"{ends}write another server_id: under source:, or none, which makes one of the pipeline's name."
     return Retry(
-        TAKEN,
-        f"server_id {server_id} is that of {holder}",
-        "Nothing, if that reader ends; else write another server_id: under source:.",
-        where=where,
+        TAKEN, f"server_id {server_id} is that of {holder}", remedy[:1].upper() + remedy[1:], where=where
     )
 
 

@@ -19,6 +19,7 @@ from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
 from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.connection import Session
+from tailrace.clients.mysql.faults import PERMISSION
 from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
 from tailrace.worker_thread import WorkerThread
@@ -240,11 +241,13 @@ class Checks:
     async def _reader_id(self, server: Server) -> Finding:
         title, own = "server_id", self._reader.server_id
         if str(own) == server.variables.get("server_id"):
-            return fault(title, channel.taken(own, "the server itself", self._where))
+            return fault(title, channel.taken(own, channel.THE_SERVER, self._where))
         try:
             holder = await self._catalogue.reader(own, server)
         except Stop as error:  # or the version does not know the statement
-            return Finding(title, f"{own}: who reads under it is not to be seen: {error.found}")
+            right = "REPLICATION SLAVE" if server.flavor == "mysql" else "REPLICATION MASTER ADMIN"
+            without = f" without {right}" if error.code is PERMISSION else f": {error.found}"
+            return Finding(title, f"{own}: who reads under it is not to be seen{without}")
         if holder is None:
             return Finding(title, f"{own}: nobody reads under it")
         if not self._reader.is_same_pipeline(holder):

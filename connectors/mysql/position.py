@@ -35,6 +35,8 @@ from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.in_doubt import NONE, InDoubt, Prepared
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction
 
+_EVENT: Final = re.compile(r"[0-9]{20}:[0-9]+:[0-9]+")  # see `Change.position`
+_ALONE: Final = re.compile(r"([0-9A-Fa-f-]{36}(?::[A-Za-z_]\w*)?):([0-9]{1,19})")
 _FILE: Final = re.compile(r"[^:\s/]+\.([0-9]{1,10})")
 _PROOF: Final = re.compile(r"(\S+):(?:([0-9]+)-)?([0-9]+) (?:begun ([0-9]+) |(\S+) )?of (\S+)")
 _FILE_STEP: Final = 10**12  # more than a file is long
@@ -144,6 +146,18 @@ class Proof(msgspec.Struct, frozen=True, gc=False):
         return cls(matched[1], int(matched[3]), matched[6], begin, matched[5] or "", begun)
 
 
+def _refuse_alone(text: str) -> None:
+    """ValueError where a set has one transaction of a server that is not its first: the name of a transaction
+    taken for all up to it. What is not in the set is delivered, so all of them would be once more."""
+    for part in text.split(","):
+        if (found := _ALONE.fullmatch("".join(part.split()))) and (number := int(found[2])) > 1:
+            source = found[1]
+            raise ValueError(
+                f"{source}:{number} is this transaction alone, and those before it would be delivered again; "
+                f"all up to it are {source}:1-{number} (and the one alone is {source}:{number}-{number})"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class BinlogPosition:
     """A place between two row events, or between transactions. Compared by `reached`."""
@@ -171,6 +185,13 @@ class BinlogPosition:
         text = text.strip()
         if "\0" in text or not text:
             raise ValueError("a position is a GTID set, or a file and an offset as in binlog.000003:1234")
+        if _EVENT.fullmatch(text):
+            raise ValueError(
+                f"{text} is the place of an event; that of its transaction is in the source block of "
+                "Debezium's envelope, as gtid or as file and pos"
+            )
+        if flavor == "mysql":
+            _refuse_alone(text)
         try:
             if flavor == "mariadb":
                 return cls(GtidPosition.parse(text))

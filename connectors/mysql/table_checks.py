@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ _MEANT: Final = (
     "Look whether it is meant so: case counts, and names stand without backticks. A table that is created "
     "later is captured."
 )
+_ALL_EXCLUDED: Final = "What tables: names, exclude: takes away again."
 _BASE: Final = ("BASE TABLE", "SYSTEM VERSIONED")
 _NOT_READ: Final = ("ndbcluster",)  # engines, in small letters
 
@@ -150,10 +152,16 @@ def look(
             "tables",
             "no table matches yet: those that are created later are captured",
             warning=True,
-            remedy=f"Look whether the patterns are meant so. {_unseen(tables, account)}",
+            remedy="Look whether the patterns are meant so. "
+            + (_ALL_EXCLUDED if _excluded(there, tables) else _unseen(tables, account)),
         )
     elif not absent and not without and not unread:
         yield Finding("tables", listed([str(table) for table in captured]))
+
+
+def _excluded(there: Sequence[Existing], tables: TableFilter) -> bool:
+    """Whether there are tables that are named, and none that `exclude` leaves."""
+    return any(pattern.matches(*one.name) for one in there if one.kind == "" for pattern in tables.include)
 
 
 def _unseen(tables: TableFilter, account: str) -> str:
@@ -196,7 +204,8 @@ def _absent(there: Sequence[Existing], tables: TableFilter, where: str, account:
         else:
             told = f"{pattern.text} does not exist, or the account may not read it"
             remedy = _called_otherwise(name, there) or (
-                f"Correct tables:, whose case counts, or GRANT SELECT ON {quoted(*name)} TO {account};"
+                f"{_close(name, there)}Correct tables:, whose case counts, or GRANT SELECT ON "
+                f"{quoted(*name)} TO {account};"
             )
         error = NotReady(NO_TABLE, told, remedy, where=where)
         # Behind a position it was there once: what it had before it went may still stand in the log.
@@ -206,8 +215,21 @@ def _absent(there: Sequence[Existing], tables: TableFilter, where: str, account:
 def _called_otherwise(name: tuple[str, str], there: Sequence[Existing]) -> str:
     """What to write where there are tables whose names differ in case or backticks alone."""
     sought = tuple(part.strip("`").casefold() for part in name)
-    near = [one.name for one in there if tuple(part.casefold() for part in one.name) == sought]
-    return f"Write {' or '.join(sorted(exactly(*names) for names in near))} under tables:." if near else ""
+    near = sorted(
+        exactly(*one.name) for one in there if tuple(part.casefold() for part in one.name) == sought
+    )
+    return f"Write {' or '.join(near)} under tables:." if near else ""
+
+
+def _close(name: tuple[str, str], there: Sequence[Existing]) -> str:
+    """`Did you mean …? ` if a table of the same database has a name that is close, or if one of the same name
+    is in a database that is called nearly so."""
+    schema, table = name
+    tables = [one.table for one in there if one.kind == "" and one.schema == schema]
+    schemas = [one.schema for one in there if one.kind == "" and one.table == table]
+    near = [exactly(schema, one) for one in difflib.get_close_matches(table, tables, n=1)]
+    near += [exactly(one, table) for one in difflib.get_close_matches(schema, schemas, n=1)]
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def _without_key(tables: Sequence[str], settings: BinlogSettings) -> Finding:

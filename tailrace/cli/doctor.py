@@ -13,7 +13,7 @@ import click
 from tailrace.abc import Finding, Sink, Source
 from tailrace.cli.failure import FAILED
 from tailrace.cli.installed import check_packages
-from tailrace.cli.output import file_argument, json_option, write, write_json
+from tailrace.cli.output import file_argument, json_option, with_file, write, write_json
 from tailrace.cli.positions import show_checkpoint
 from tailrace.config import PipelineConfig, load, make_sinks, make_source
 from tailrace.engine.start import rehearse, weighed
@@ -36,7 +36,7 @@ class _Line:
     @property
     def remedy(self) -> str:
         error = self.finding.error
-        return redact(self.finding.remedy or (error.remedy if error is not None else ""))
+        return with_file(redact(self.finding.remedy or (error.remedy if error is not None else "")))
 
 
 @click.command(short_help="Connect, and list what stands in the way of a start.")

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-from tailrace.cli.output import write
+from tailrace.cli.output import with_file, write
 from tailrace.errors import ConfigurationError, NotReady, TailraceError, code
 from tailrace.redact import redact
 
@@ -75,4 +75,4 @@ def _tell(error: TailraceError) -> None:
         write(f"  at {redact(error.where)}", err=True)
     write(f"  {redact(error.found)}", err=True)
     if error.remedy:
-        write(("  → ", "green"), redact(error.remedy), err=True)
+        write(("  → ", "green"), with_file(redact(error.remedy)), err=True)

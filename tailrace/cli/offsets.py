@@ -84,7 +84,8 @@ def set_(file: str, name: str | None, text: str, dry_run: bool, as_json: bool) -
     """Let a sink (default: all) continue with what follows POSITION.
 
     POSITION lies between two transactions. The place of a single event, as the header tailrace.position has
-    it, is refused with the position from which the event's transaction is delivered whole.
+    it, is refused: of PostgreSQL with the position from which the event's transaction is delivered whole, of
+    MySQL and MariaDB with where the transaction's own place stands.
 
     The source must still hold everything that follows. What lies between the old and the new position is left
     out when the new one is later, and delivered again when it is earlier.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -49,4 +51,21 @@ def write(*parts: str | tuple[str, str], err: bool = False) -> None:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")
-file_argument = click.argument("file", type=click.Path(dir_okay=False))
+_PIPELINE_FILE: Final = "tailrace.pipeline_file"  # a key of the context's `meta`
+_COMMAND: Final = re.compile(r"\b(tailrace [a-z]+(?: [a-z]+)?) FILE\b")
+
+
+def _remember(context: click.Context, _: click.Parameter, file: str) -> str:
+    context.meta[_PIPELINE_FILE] = file  # one mapping for a context and all around it
+    return file
+
+
+file_argument = click.argument("file", type=click.Path(dir_okay=False), callback=_remember)
+
+
+def with_file(remedy: str) -> str:
+    """A remedy whose commands name the file that this command was given, ready to be copied: whoever found
+    what is wrong does not know it, and writes FILE."""
+    context = click.get_current_context(silent=True)
+    file = None if context is None else context.meta.get(_PIPELINE_FILE)
+    return remedy if file is None else _COMMAND.sub(lambda found: f"{found[1]} {shlex.quote(file)}", remedy)

@@ -32,7 +32,8 @@ def status(pipeline: str, as_json: bool) -> None:
 
 def lines(report: Report) -> Iterator[str]:
     """The report for people."""
-    yield f"{report.name}  {report.state}  process {report.pid}"
+    waits = report.state == "streaming" and not report.ready
+    yield f"{report.name}  {report.state}{', not ready' if waits else ''}  process {report.pid}"
     yield from _trouble(report.error)
     yield f"  source  {report.source.state}  {report.source.events:,} events read"
     yield from _trouble(report.source.error)

@@ -16,10 +16,12 @@ MISSING_VARIABLE = code(
 BAD_REFERENCE = code(
     "TR-CONF-005",
     "not a variable reference",
-    "A value holds `${` that is not followed by a variable's name and `}`.",
+    "A value holds `${` that is not followed by a variable's name and `}`, or is a variable's name "
+    "behind `$`, without braces, while the variable is set.",
 )
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<body>[^}]*)(?P<end>\}?)")
+_BARE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")  # as shells write it
 _BODY: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.S)
 
 
@@ -34,6 +36,12 @@ class Substitution:
     def fill(self, text: str) -> tuple[str, list[tuple[Code, str, str]]]:
         """The text with its references filled in, and what is wrong with them: (code, found, remedy)."""
         faults: list[tuple[Code, str, str]] = []
+        if (bare := _BARE.fullmatch(text)) and (name := bare[1]) in self._environment:
+            # Taken for what it says it would be a password that nobody has, refused much later.
+            remedy = f"Write ${{{name}}}; where the text itself is meant, ${{{name}_AS_TEXT:-{text}}}."
+            return text, [
+                (BAD_REFERENCE, f"{text} lacks the braces of a reference, and {name} is set", remedy)
+            ]
 
         def value(match: re.Match[str]) -> str:
             if match["body"] is None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -58,8 +59,10 @@ class Problem(NamedTuple):
 
     def command(self, beginning: str, **placeholders: str | Path) -> list[str]:
         """The words behind `tailrace` of the command in the remedy that begins so, with what a person puts in
-        for FILE and the like."""
-        commands = re.findall(r"tailrace ((?:[a-z]+ )+FILE(?: --[a-z-]+ \w+)*)", self.remedy or "")
+        for NAME and the like. The file itself stands there already: `FILE` says which it must be."""
+        remedy = (self.remedy or "").replace(f" {shlex.quote(str(placeholders['FILE']))}", " FILE")
+        assert self.remedy is None or " FILE" not in self.remedy, self
+        commands = re.findall(r"tailrace ((?:[a-z]+ )+FILE(?: --[a-z-]+ \w+)*)", remedy)
         words = next(command for command in commands if command.startswith(beginning)).split()
         assert placeholders.keys() == {word for word in words if word.isupper()}
         return [str(placeholders.get(word, word)) for word in words]

@@ -231,7 +231,7 @@ def test_what_the_log_holds_behind_files_that_were_purged(
 
     wait_until(purged, "the files to be removed", 20)
     problem = _refused(pipeline, "TR-MY-330")
-    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    position = re.search(r"tailrace offsets set \S+\.yaml --at '([^']+)'", str(problem.remedy))
     assert position is not None
     assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
     pipeline.deliver()
@@ -247,7 +247,7 @@ def test_a_log_that_was_reset(make_mysql: Callable[..., MySqlServer], tmp_path: 
     pipeline.insert(2)
     problem = _refused(pipeline, "TR-MY-331")
     assert "another pipeline of this name" in str(problem.remedy)
-    assert "offsets reset FILE" in str(problem.remedy)
+    assert f"offsets reset {pipeline.file}" in str(problem.remedy)
     assert pipeline.ids() == [1]
 
 
@@ -363,7 +363,7 @@ def test_changes_that_were_logged_as_a_statement(pipeline: MySqlPipeline) -> Non
         assert "a secret" not in problem.found
         assert "Let no session change binlog_format" in str(problem.remedy)
         assert pipeline.ids() == [1, 2]
-    position = re.search(r"tailrace offsets set FILE --at '([^']+)'", str(problem.remedy))
+    position = re.search(r"tailrace offsets set \S+\.yaml --at '([^']+)'", str(problem.remedy))
     assert position is not None
     assert tailrace("offsets", "set", pipeline.file, "--at", position[1]).code == 0
     pipeline.deliver()

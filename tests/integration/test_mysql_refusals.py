@@ -190,11 +190,21 @@ async def test_tables(every_mysql: MySql, database: str) -> None:
         one for one in await findings(every_mysql, database, tables=[f"{database}.x*"]) if one.warning
     ]
     assert "no table matches yet" in finding.found
-    found = await findings(every_mysql, database, tables=[f"{database}.t", f"`{database}`.*"])
-    assert [one.found for one in found if one.warning] == [f"`{database}`.* matches no table yet"]
+    assert "GRANT SELECT ON" in finding.remedy
+    [finding] = [one for one in await findings(every_mysql, database, exclude=["*.*"]) if one.warning]
+    assert "no table matches yet" in finding.found
+    assert finding.remedy.endswith("so. What tables: names, exclude: takes away again.")
+    found = await findings(every_mysql, database, tables=[f"{database}.t", f'"`{database}`".*'])
+    assert [one.found for one in found if one.warning] == [f'"`{database}`".* matches no table yet']
+    found = await findings(every_mysql, database, tables=[f"{database}.itms"])
+    assert "Did you mean" not in str([one.error and one.error.remedy for one in found])
+    every_mysql.execute("CREATE TABLE items (id int PRIMARY KEY)", database=database)
+    found = await findings(every_mysql, database, tables=[f"{database}.itms"])
+    [remedy] = [one.error.remedy for one in found if one.error]
+    assert remedy.startswith(f"Did you mean {database}.items? Correct tables:, ")
 
 
-@pytest.mark.parametrize("way", [str.upper, "`{}`".format])
+@pytest.mark.parametrize("way", [str.upper, '"`{}`"'.format])
 async def test_a_table_that_is_called_a_little_otherwise(
     every_mysql: MySql, database: str, way: Callable[[str], str]
 ) -> None:
@@ -350,7 +360,17 @@ async def test_who_reads_under_a_server_id_may_not_be_seen(
     ]
     seen = every_mysql.flavor == "mysql"
     assert ("nobody reads under it" in finding.found) == seen
-    assert ("is not to be seen" in finding.found) == (not seen)
+    told = "4712: who reads under it is not to be seen without REPLICATION MASTER ADMIN"
+    assert (finding.found == told) == (not seen)
+
+
+async def test_the_server_id_of_the_server_itself(every_mysql: MySql, database: str) -> None:
+    """Which does not end: there is nothing to wait for."""
+    ((own,),) = every_mysql.execute("SELECT @@server_id")
+    found = await findings(every_mysql, database, server_id=int(own))
+    [error] = [one.error for one in found if one.error]
+    assert error.found == f"server_id {own} is that of the server itself"
+    assert error.remedy.startswith("Write another server_id: under source:")
 
 
 async def test_rows_that_foreign_keys_change_and_no_log_holds(

@@ -107,6 +107,16 @@ def test_set_refuses_what_the_source_cannot_follow(delivered: Path) -> None:
     assert shown(delivered) == before
 
 
+def test_commands_in_a_remedy_name_the_file(delivered: Path, tmp_path: Path) -> None:
+    """So that they can be copied as they stand, whatever the file is called."""
+    (other := tmp_path / "an other.yaml").write_text(delivered.read_text())
+    assert tailrace("offsets", "reset", other).exit_code == 0  # the source keeps its log all the same
+    said = tailrace("run", other, "--until-current").stderr
+    assert "TR-ENG-012" in said
+    assert " FILE" not in said.partition("error TR-")[2]
+    assert f"(tailrace offsets set '{other}' --sink NAME --at POSITION)" in said
+
+
 def test_set_asks_for_another_position_where_one_will_do(delivered: Path) -> None:
     result = tailrace("offsets", "set", delivered, "--at", "9")
     assert result.exit_code == 1

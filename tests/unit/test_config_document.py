@@ -221,3 +221,13 @@ def test_a_pattern_that_reads_like_an_alias_is_explained(text: str) -> None:
 
 def test_keys_and_comments_are_left_alone() -> None:
     assert data("# ${NOPE}\n'${A}': 1\n") == {"${A}": 1}
+
+
+def test_a_variable_without_braces() -> None:
+    """As shells take it. It is refused where the variable is set, as nobody means the text then."""
+    _, faults = read("a: $NAME\nb: ${TEXT:-$NAME}\nc: $OTHER\nd: $1\ne: x$NAME\n", NAME="hunter2")
+    (told,) = faults.error("").faults
+    assert (told.code, told.where) == (BAD_REFERENCE, "f.yaml:1:4")
+    assert told.found == "$NAME lacks the braces of a reference, and NAME is set"
+    assert str(told.remedy).startswith("Write ${NAME}; ")
+    assert data("a: ${TEXT:-$NAME}", NAME="hunter2") == {"a": "$NAME"}

@@ -179,3 +179,34 @@ def test_what_stands_before_a_change() -> None:
         True,
         BinlogPosition(gtids(f"{UUID}:1-5"), proof=PROOF).document(),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (f"{UUID}:14", f"{UUID}:1-14"),
+        (f"{UUID}:tag:14", f"{UUID}:tag:1-14"),
+        (f"00000000-71ca-11e1-9e33-c80aa9429562:1-7,\n{UUID.upper()} :2", None),
+        (f"00000000-71ca-11e1-9e33-c80aa9429562:1-7,\n{UUID.upper()}:2", f"{UUID.upper()}:1-2"),
+    ],
+)
+def test_the_name_of_a_transaction_is_not_taken_for_all_up_to_it(text: str, whole: str | None) -> None:
+    """As a set it lacks those before it, and they would be delivered again."""
+    with pytest.raises(ValueError, match="is this transaction alone") as refused:
+        BinlogPosition.parse(text, "mysql")
+    if whole:
+        assert f"all up to it are {whole} (" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", [f"{UUID}:14-14", f"{UUID}:1", f"{UUID}:1-7:9", f"{UUID}:9:11", f"{UUID}:3-9"]
+)
+def test_sets_that_servers_have(text: str) -> None:
+    assert BinlogPosition.parse(text, "mysql").executed == gtids(text)
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+def test_the_place_of_an_event_is_told_from_a_position(flavor: Flavor) -> None:
+    """Every record that shows its place shows this one."""
+    with pytest.raises(ValueError, match=r"is the place of an event; .* source block"):
+        BinlogPosition.parse("00000000000000000010:1:0", flavor)

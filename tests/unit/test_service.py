@@ -90,6 +90,15 @@ def test_what_a_sink_has_left_out_is_shown() -> None:
     assert shown.count("left out") == 1
 
 
+def test_the_first_line_says_whether_everything_flows() -> None:
+    made = status()
+    assert next(lines(told(made))) == "orders  streaming  process 7"
+    made.sinks["orders/log"].state = State.RETRYING
+    assert next(lines(told(made))) == "orders  streaming, not ready  process 7"
+    made.state = State.PAUSED
+    assert next(lines(told(made))) == "orders  paused  process 7"
+
+
 def test_what_is_not_known_has_no_sample() -> None:
     found = samples(status())
     assert ("tailrace_lag_bytes", "log") not in found

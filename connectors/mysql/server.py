@@ -54,6 +54,13 @@ def kept(flavor: Flavor, name: str, value: str) -> str:
     return f"SET GLOBAL {name} = {written}; and {name} = {value} in the server's configuration."
 
 
+_FILTERS: Final = (
+    "replicate_do_db", "replicate_ignore_db", "replicate_do_table", "replicate_ignore_table",
+    "replicate_wild_do_table", "replicate_wild_ignore_table",
+)  # fmt: skip
+"""In the order in which a replica's status has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogFile:
     """A file of the log, as the server lists it."""
@@ -249,13 +256,22 @@ class Catalogue:
                 return str(host)
         return None
 
-    async def follows(self) -> bool | None:
-        """Whether it is itself a replica; None where the account may not see that."""
+    async def follows(self) -> Sequence[tuple[Any, ...]] | None:
+        """What it says of each server that it replicates from; None where the account may not see that."""
         statement = "SHOW REPLICA STATUS" if self._flavor == "mysql" else "SHOW ALL SLAVES STATUS"
         try:
-            return bool(await self._session.query(statement))
+            return await self._session.query(statement)
         except Stop:
             return None
+
+    async def filters(self, followed: Sequence[tuple[Any, ...]]) -> Mapping[str, str]:
+        """What it leaves out of what it replicates, as its settings of these names say, by what `follows`
+        told; MariaDB tells it to every account."""
+        first = 12 if self._flavor == "mysql" else 14
+        told = [dict(zip(_FILTERS, row[first:], strict=False)) for row in followed]
+        if self._flavor == "mariadb":
+            told.append(dict(await self._session.variables(*_FILTERS)))
+        return {name: str(one[name]) for one in told for name in _FILTERS if one.get(name)}
 
     async def prepared(self) -> Sequence[str]:
         """The XA transactions that are prepared now, as XA statements name them. Stop where the account may

@@ -492,6 +492,25 @@ async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[
     assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
 
 
+async def test_what_a_replica_leaves_out_is_told(every_mysql: MySql, database: str) -> None:
+    """It is in nobody's log but that of the server which is replicated from."""
+    made, undone = {
+        "mysql": (
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1;\n"
+            "CHANGE REPLICATION FILTER REPLICATE_IGNORE_DB = (hidden)",
+            "CHANGE REPLICATION FILTER REPLICATE_IGNORE_DB = ();\nRESET REPLICA ALL",
+        ),
+        "mariadb": ("SET GLOBAL replicate_ignore_db = 'hidden'", "SET GLOBAL replicate_ignore_db = ''"),
+    }[every_mysql.flavor]
+    try:
+        every_mysql.script(made)
+        [finding] = [one for one in await findings(every_mysql, database) if one.warning]
+    finally:
+        every_mysql.script(undone)
+    assert finding.title == "replication filters"
+    assert finding.found.startswith("replicate_ignore_db = hidden: ")
+
+
 async def test_nodes_of_a_galera_cluster(make_mysql: Callable[..., MySqlServer]) -> None:
     """What the others write is in a node's log if it is told to; its GTIDs are its own unless it is told."""
     alone = make_mysql("mariadb11", {"wsrep_on": "ON", "log_slave_updates": "OFF"})

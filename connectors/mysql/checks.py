@@ -222,6 +222,10 @@ class Checks:
             files = await self._catalogue.files()
         except TailraceError as error:
             return fault(title, lacking(error, "REPLICATION CLIENT", user))
+        if not place.is_told_whole:
+            found = f"its newest file is called {place.file!r}"
+            remedy = "Set log_bin to a name without blanks and colons in the configuration, then restart it."
+            return fault(title, NotReady(SETTING, found, remedy, where=self._where))
         size = sum(file.size for file in files)
         count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
         return Finding(title, f"{count} of {show_bytes(size)} in all, up to {place}")

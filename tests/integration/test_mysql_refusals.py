@@ -116,6 +116,12 @@ async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., My
         assert await follower.told() == [("c", "orders", None, {"id": 1}), ("t", "orders", None, None)]
 
 
+async def test_files_that_no_position_names(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"log_bin": '"my log"'})
+    [error] = [one.error for one in await findings(server, "shop") if one.error is not None]
+    assert (error.code, "'my log.0000" in error.found) == (SETTING, True)
+
+
 async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: str) -> None:
     """They arrive as far as they are logged; an insert that leaves a blob out does not."""
     every_mysql.execute("CREATE TABLE b (id int PRIMARY KEY, x blob)", database=database)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.file_begin import begun
+from connectors.mysql.file_events import goes_on
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import Executed, FilePlace
@@ -220,6 +221,10 @@ class Catalogue:
         """MariaDB: what stands in the log before a place; None where there is no such place."""
         ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
         return None if text is None else GtidPosition.parse(text)
+
+    async def goes_on(self, position: GtidPosition) -> None:
+        """See `file_events.goes_on`."""
+        await goes_on(await self._session.located(), position)
 
     @property
     def where(self) -> str:

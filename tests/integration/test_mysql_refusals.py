@@ -572,7 +572,8 @@ async def test_the_same_gtids_in_another_log_are_refused(make_mysql: Callable[..
             await follower.resume(end)
         assert raised.value.code is AHEAD
         server.execute("SET GLOBAL server_id = 4711")  # so it is another, which has come further by itself
-        follower.sql("INSERT INTO t VALUES (20)")
+        server.execute("RESET MASTER")
+        follower.sql(*[f"INSERT INTO t VALUES ({n})" for n in range(20, 30)])
         with pytest.raises(Diverged) as raised:  # before it is asked for its log, and anybody is fenced
             await follower.source.verify(await follower.checkpoint(end))
     assert raised.value.code is AHEAD

@@ -7,6 +7,7 @@ import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -416,6 +417,35 @@ async def test_a_right_that_is_taken_away_is_named_where_the_log_is_read_again(
             await follower.resume(position)
     assert raised.value.found == "the account lacks REPLICATION SLAVE"
     assert raised.value.remedy == f"GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%';"
+
+
+async def test_a_password_that_is_changed_meanwhile(
+    every_mysql: MySql, database: str, account: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Its file is read at each new connection; a wrong one is told, and not tried for ever."""
+    user = Address.parse(account("REPLICATION SLAVE, REPLICATION CLIENT")).user
+    file = tmp_path / "password"
+    file.write_text("sécret\n")
+
+    def cut(password: str) -> None:
+        every_mysql.execute(f"ALTER USER {user}@'%' IDENTIFIED BY '{password}'")
+        for (id,) in every_mysql.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = %s", (user,)
+        ):
+            every_mysql.execute(f"KILL {id}")
+
+    settings = {"url": every_mysql.url(user=user), "password": {"file": str(file)}}
+    async with Follower(every_mysql, database, **settings) as follower:
+        position = await follower.start()
+        cut("änother")
+        follower.sql("INSERT INTO t VALUES (1)")
+        file.write_text("änother\n")
+        await follower.resume(position)
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+        cut("a third")
+        with pytest.raises(NotReady) as raised:
+            await follower.resume(position)
+    assert raised.value.code is PASSWORD
 
 
 async def test_a_server_id_is_one_readers_alone(

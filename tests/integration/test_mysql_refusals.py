@@ -434,7 +434,7 @@ async def test_a_password_that_is_changed_meanwhile(
         ):
             every_mysql.execute(f"KILL {id}")
 
-    settings = {"url": every_mysql.url(user=user), "password": {"file": str(file)}}
+    settings: dict[str, Any] = {"url": every_mysql.url(user=user), "password": {"file": str(file)}}
     async with Follower(every_mysql, database, **settings) as follower:
         position = await follower.start()
         cut("änother")

@@ -25,6 +25,7 @@ from tailrace.clients.mysql.address import TLS, Address
 from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
 from tailrace.errors import Diverged, Gap, NotReady, Retry, Stop
 from tests.integration.mysql_following import Follower, told
+from tests.logged import capture_logs
 from tests.servers import MySql, MySqlServer
 from tests.servers.process import free_port
 
@@ -115,6 +116,13 @@ async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., My
         await follower.start()
         follower.sql("INSERT INTO SECRET VALUES (1)", "INSERT INTO ORDERS VALUES (1)", "TRUNCATE Orders")
         assert await follower.told() == [("c", "orders", None, {"id": 1}), ("t", "orders", None, None)]
+        follower.sql("CREATE TABLE ΟΔΟΣ (id int PRIMARY KEY)", "TRUNCATE ΟΔΟΣ")
+        assert await follower.told() == [("t", "οδοσ", None, None)]  # the server knows no letter of ends
+        follower.sql("CREATE TABLE Parts (id int PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2")
+        with capture_logs() as lines:
+            follower.sql("ALTER TABLE PARTS TRUNCATE PARTITION p0")
+            assert await follower.told() == []
+    assert [line["tables"] for line in lines if line["level"] == "warning"] == [["shop.parts"]]
 
 
 async def test_files_that_no_position_names(make_mysql: Callable[..., MySqlServer]) -> None:

@@ -22,7 +22,7 @@ from connectors.mysql.table_checks import NO_TABLE
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS, Address
-from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
+from tailrace.clients.mysql.faults import LOST, NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
 from tailrace.errors import Diverged, Gap, NotReady, Retry, Stop
 from tests.integration.mysql_following import Follower, told
 from tests.logged import capture_logs
@@ -615,3 +615,27 @@ async def test_the_same_gtids_in_another_log_are_refused(make_mysql: Callable[..
         with pytest.raises(Diverged) as raised:  # before it is asked for its log, and anybody is fenced
             await follower.source.verify(await follower.checkpoint(end))
     assert raised.value.code is AHEAD
+
+
+async def test_what_is_found_out_as_the_log_is_asked_for(make_mysql: Callable[..., MySqlServer]) -> None:
+    """That a position is one that the log left out, and that another server answers than the one that was
+    checked."""
+    server = make_mysql("mariadb11")
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.t (id int PRIMARY KEY)")
+    async with Follower(server, "shop") as follower:
+        position = await follower.start()
+        domain, number, last = server.gtids().split("-")
+        follower.sql(f"SET gtid_seq_no = {int(last) + 5}", "INSERT INTO t VALUES (1)")
+        hole = follower.source.parse(f"{domain}-{number}-{int(last) + 3}")
+        with pytest.raises(Diverged) as diverged:
+            await follower.resume(hole)
+        assert diverged.value.code is AHEAD
+        await follower.resume(position)
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+        await follower.close()
+        await follower.source.verify(await follower.checkpoint(position))
+        server.execute(f"SET GLOBAL server_id = {int(number) ^ 1}")
+        with pytest.raises(Retry) as other:
+            await follower.source.open(position)
+    assert other.value.code is LOST
+    assert other.value.found.startswith("another server answers now")

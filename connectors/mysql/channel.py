@@ -59,7 +59,8 @@ CHECKSUM: Final = (
 # What the servers say of a position, in small letters.
 _PURGED: Final = ("purged", "could not find first log file")
 _AHEAD: Final = (
-    "more gtids than", "is not in the master", "diverged", "impossible position", "> file size",
+    "more gtids than", "is not in the master", "is missing the gtid", "diverged", "impossible position",
+    "> file size",
     "could not find next log",  # of one that was reset while it was read
 )  # fmt: skip
 

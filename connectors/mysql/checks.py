@@ -117,7 +117,7 @@ class Checks:
         yield _gtids(server)
         if server.numbered_alone:
             yield self._numbered_alone()
-        for finding in await self._replicated(server):
+        async for finding in self._replicated(server):
             yield finding
         user = await account_of(self._session)
         yield await self._replication()
@@ -162,26 +162,34 @@ class Checks:
         error = NotReady(SETTING, f"{name} is {found}, not {' or '.join(wanted)}", remedy, where=self._where)
         return fault(name, error)
 
-    async def _replicated(self, server: Server) -> Sequence[Finding]:
-        """Whether what a replica applies is in its own log."""
+    async def _replicated(self, server: Server) -> AsyncIterator[Finding]:
+        """Whether what a replica applies is in its own log, and what it does not apply."""
+        follows = await self._catalogue.follows()
+        if filters := await self._catalogue.filters(follows or ()):
+            told = ", ".join(f"{name} = {value}" for name, value in filters.items())
+            yield Finding(
+                "replication filters",
+                f"{told}: what the server leaves out of what it replicates is not in its log",
+                warning=True,
+                remedy="Let it leave out nothing of captured tables, or let the URL lead to the server that "
+                "it replicates from.",
+            )
         name = next((one for one in _UPDATES if one in server.variables), _UPDATES[0])
         if server.is_on(name):
-            return []
+            return
         found = f"{name} is OFF: what the server replicates from another one is not in its log"
         if server.is_on("wsrep_on"):
             found = (
                 f"{name} is OFF: what the other nodes of the Galera cluster write is not in this one's log"
             )
             remedy = f"Set {name} = ON in the configuration of every node and restart it."
-            return [fault(name, NotReady(SETTING, found, remedy, where=self._where))]
-        if not (follows := await self._catalogue.follows()):
-            unless = "; it replicates from nobody" if follows is False else ""
-            return [
-                Finding(
-                    name, found + unless, warning=follows is None, remedy=_REPLICA if follows is None else ""
-                )
-            ]
-        return [fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))]
+            yield fault(name, NotReady(SETTING, found, remedy, where=self._where))
+        elif follows:
+            yield fault(name, NotReady(SETTING, found, _REPLICA, where=self._where))
+        elif follows is None:
+            yield Finding(name, found, warning=True, remedy=_REPLICA)
+        else:
+            yield Finding(name, f"{found}; it replicates from nobody")
 
     def _numbered_alone(self) -> Finding:
         title, remedy = (
@@ -215,6 +223,10 @@ class Checks:
             files = await self._catalogue.files()
         except TailraceError as error:
             return fault(title, lacking(error, "REPLICATION CLIENT", user))
+        if not place.is_told_whole:
+            found = f"its newest file is called {place.file!r}"
+            remedy = "Set log_bin to a name without blanks and colons in the configuration, then restart it."
+            return fault(title, NotReady(SETTING, found, remedy, where=self._where))
         size = sum(file.size for file in files)
         count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
         return Finding(title, f"{count} of {show_bytes(size)} in all, up to {place}")

@@ -172,6 +172,8 @@ async def _check_domains(
             held = held if gtid in held else held.add(gtid)
         needed = not executed.covers(begin)
         raise _removed(position, asked.missing(begin), where, needed=needed, held=held)
+    if position.proof is None or position.proof.server != server.name:
+        await catalogue.goes_on(asked)  # to have come further is not to have come by it
 
 
 def _go_on(held: Executed) -> str:

@@ -45,3 +45,9 @@ def whole(file: str, flavor: Flavor | None = None) -> Dump:
     given."""
     payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
     return Dump([_MARIADB] if flavor == "mariadb" else (), _BINLOG_DUMP, payload)
+
+
+def behind(executed: GtidPosition) -> Dump:
+    """MariaDB: everything behind a position up to the log's end, for a reader that is no replica."""
+    payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY)
+    return Dump([_MARIADB, f"SET @slave_connect_state = '{executed}'"], _BINLOG_DUMP, payload)

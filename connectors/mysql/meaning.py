@@ -147,7 +147,7 @@ def _fills(words: Sequence[str]) -> bool:
 
 def _truncated(tokens: Iterator[str]) -> Statement:
     names = list(tokens)
-    if names and names[0].upper() == "TABLE" and len(names) > 1 and names[1] != ".":
+    if names and names[0].upper() == "TABLE":
         del names[0]
     return Statement(Meaning.TRUNCATE, *_table(names)) if names else _NOTHING
 
@@ -174,7 +174,10 @@ def _altered(tokens: Sequence[str]) -> Statement:
 
 
 def _table(tokens: Sequence[str]) -> tuple[str, str]:
-    """Schema and name of the table with which tokens begin; without a schema that is empty."""
+    """Schema and name of the table with which tokens begin; without a schema, or with MariaDB's `.name`, that
+    is empty."""
+    if tokens[:1] == ["."]:
+        tokens = tokens[1:]
     if len(tokens) > 2 and tokens[1] == ".":
         return _unquoted(tokens[0]), _unquoted(tokens[2])
     return "", _unquoted(tokens[0]) if tokens else ""

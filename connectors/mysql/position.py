@@ -64,6 +64,11 @@ class FilePlace:
         return f"{self.file}:{self.offset}"
 
     @property
+    def is_told_whole(self) -> bool:
+        """Whether `parse` reads it: the names of a server's files may have blanks and colons in them."""
+        return _FILE.fullmatch(self.file) is not None
+
+    @property
     def number(self) -> int:
         """The file's number, then the offset."""
         return _file_number(self.file) * _FILE_STEP + self.offset

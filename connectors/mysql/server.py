@@ -10,6 +10,7 @@ from typing import Any, Final
 from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.file_begin import begun
+from connectors.mysql.file_events import goes_on
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import Executed, FilePlace
@@ -52,6 +53,13 @@ def kept(flavor: Flavor, name: str, value: str) -> str:
     if flavor == "mysql":
         return f"SET PERSIST {name} = {written};"
     return f"SET GLOBAL {name} = {written}; and {name} = {value} in the server's configuration."
+
+
+_FILTERS: Final = (
+    "replicate_do_db", "replicate_ignore_db", "replicate_do_table", "replicate_ignore_table",
+    "replicate_wild_do_table", "replicate_wild_ignore_table",
+)  # fmt: skip
+"""In the order in which a replica's status has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,10 @@ class Catalogue:
         ((text,),) = await self._session.query("SELECT BINLOG_GTID_POS(%s, %s)", (place.file, place.offset))
         return None if text is None else GtidPosition.parse(text)
 
+    async def goes_on(self, position: GtidPosition) -> None:
+        """See `file_events.goes_on`."""
+        await goes_on(await self._session.located(), position)
+
     @property
     def where(self) -> str:
         """Which server is asked."""
@@ -249,13 +261,22 @@ class Catalogue:
                 return str(host)
         return None
 
-    async def follows(self) -> bool | None:
-        """Whether it is itself a replica; None where the account may not see that."""
+    async def follows(self) -> Sequence[tuple[Any, ...]] | None:
+        """What it says of each server that it replicates from; None where the account may not see that."""
         statement = "SHOW REPLICA STATUS" if self._flavor == "mysql" else "SHOW ALL SLAVES STATUS"
         try:
-            return bool(await self._session.query(statement))
+            return await self._session.query(statement)
         except Stop:
             return None
+
+    async def filters(self, followed: Sequence[tuple[Any, ...]]) -> Mapping[str, str]:
+        """What it leaves out of what it replicates, as its settings of these names say, by what `follows`
+        told; MariaDB tells it to every account."""
+        first = 12 if self._flavor == "mysql" else 14
+        told = [dict(zip(_FILTERS, row[first:], strict=False)) for row in followed]
+        if self._flavor == "mariadb":
+            told.append(dict(await self._session.variables(*_FILTERS)))
+        return {name: str(one[name]) for one in told for name in _FILTERS if one.get(name)}
 
     async def prepared(self) -> Sequence[str]:
         """The XA transactions that are prepared now, as XA statements name them. Stop where the account may

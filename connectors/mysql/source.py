@@ -147,9 +147,8 @@ class BinlogSource:
         asked = dump(position, server.flavor, self._reader.server_id, queries=queries)
         connection = await self._begin(asked, server)
         decode = Decoder(server.flavor).feed
-        assembler = Assembler(
-            decode, self._tables, position, server.name, folded=server.folded, queries=queries
-        )
+        self._tables.folded = server.folded
+        assembler = Assembler(decode, self._tables, position, server.name, queries=queries)
         reading = located(connection, self._address)
         self._stream = Stream(
             Channel(connection, reading),

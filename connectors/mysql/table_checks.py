@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from connectors.mysql.config import BinlogSettings
+from connectors.mysql.folding import lowered
 from connectors.mysql.keys import HAS_KEY
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
@@ -83,7 +84,7 @@ async def found(session: Session, tables: TableFilter, *, folded: bool) -> Seque
         name
         for name in (pattern.literal for pattern in tables.include)
         if name is not None and name not in names and name[0] not in SYSTEM
-        if not folded or all(part == part.lower() for part in name)
+        if not folded or all(part == lowered(part) for part in name)
     }
     there = []
     for one in (*listed, *(Existing(*name, "", "", has_key=False) for name in sorted(missing))):
@@ -175,12 +176,12 @@ def _unseen(tables: TableFilter, account: str) -> str:
 def _capitals(tables: TableFilter, where: str) -> Iterator[Finding]:
     """Patterns that no table can match: of `exclude` one would leave out what it names to no avail."""
     for pattern in (*tables.include, *tables.exclude):
-        if pattern.text != pattern.text.lower():
+        if pattern.text != lowered(pattern.text):
             error = NotReady(
                 NO_TABLE,
                 f"{pattern.text} has capitals, and the server keeps names in lower case "
                 "(lower_case_table_names = 1)",
-                f"Write {pattern.text.lower()} under tables: or exclude:.",
+                f"Write {lowered(pattern.text)} under tables: or exclude:.",
                 where=where,
             )
             yield fault("tables", error)

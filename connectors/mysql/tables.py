@@ -12,6 +12,7 @@ from connectors.mysql.columns import types
 from connectors.mysql.columns.rows import RowReader
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.config import Keyless
+from connectors.mysql.folding import lowered
 from connectors.mysql.server import kept
 from tailrace.errors import NotReady, code
 from tailrace.events import Origin, Row, Table, differ
@@ -118,6 +119,8 @@ class Tables:
         """`partial`: inserted rows may lack columns. `transaction_topic`: where begins and ends of
         transactions go; None: they are not told."""
         self.filter = filter
+        self.folded = False
+        """Whether the server keeps the names of tables in lower case."""
         named = [*(one.text for one in filter.include), *(f"-{one.text}" for one in filter.exclude), keyless]
         self.mark: Final = f"{crc32(' '.join(named).encode()):08x}"
         """Of the settings that say which rows are delivered: others have another."""
@@ -132,6 +135,10 @@ class Tables:
     def captured(self, schema: str, table: str) -> bool:
         """Whether the pipeline wants this table. Those of the server itself are never meant."""
         return schema not in SYSTEM and self.filter.captured(schema, table)
+
+    def kept(self, schema: str, name: str) -> tuple[str, str]:
+        """The names of a table as the server keeps them, of those that a statement has."""
+        return (lowered(schema), lowered(name)) if self.folded else (schema, name)
 
     def version(self, map: TableMap) -> Version | None:
         """The version that a table map describes; None where the table is not captured. NotReady for a table
@@ -163,6 +170,7 @@ class Tables:
     def truncated(self, schema: str, name: str) -> Version | None:
         """The version of a table that was emptied, as far as the log has told it; None where the table is not
         captured. One of which no row has come yet has no columns."""
+        schema, name = self.kept(schema, name)
         if not self.captured(schema, name):
             return None
         known = self._versions.get((schema, name))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pymysql.cursors import Cursor
 
 from connectors.mysql.columns.charsets import charset
+from connectors.mysql.folding import lowered
 from tests.servers import MySql
 
 _COLLATIONS = {
@@ -72,3 +73,13 @@ def _told(cursor: Cursor, name: str, first: int, last: int) -> Iterator[tuple[by
             raw, told = bytes.fromhex(text), bytes.fromhex(converted).decode("utf-32-be")
             if not any(mark in told and mark.encode() not in raw for mark in _NOT_SAID):
                 yield raw, told
+
+
+def test_names_in_lower_case_are_the_servers(every_mysql: MySql) -> None:
+    """Of all characters that names of tables may have."""
+    every = "".join(chr(code) for code in range(1, 0x10000) if not 0xD800 <= code < 0xE000)
+    lower = "SELECT LOWER(CONVERT(%s USING utf8mb3) COLLATE utf8mb3_general_ci)"
+    with every_mysql.connect(charset="utf8mb4") as connection, connection.cursor() as cursor:
+        for at in range(0, len(every), 8192):
+            cursor.execute(lower, (every[at : at + 8192],))
+            assert cursor.fetchall() == ((lowered(every[at : at + 8192]),),)

@@ -7,6 +7,7 @@ import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ from connectors.mysql.table_checks import NO_TABLE
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS, Address
-from tailrace.clients.mysql.faults import NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
+from tailrace.clients.mysql.faults import LOST, NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE
 from tailrace.errors import Diverged, Gap, NotReady, Retry, Stop
 from tests.integration.mysql_following import Follower, told
+from tests.logged import capture_logs
 from tests.servers import MySql, MySqlServer
 from tests.servers.process import free_port
 
@@ -114,6 +116,19 @@ async def test_capitals_where_the_server_keeps_none(make_mysql: Callable[..., My
         await follower.start()
         follower.sql("INSERT INTO SECRET VALUES (1)", "INSERT INTO ORDERS VALUES (1)", "TRUNCATE Orders")
         assert await follower.told() == [("c", "orders", None, {"id": 1}), ("t", "orders", None, None)]
+        follower.sql("CREATE TABLE ΟΔΟΣ (id int PRIMARY KEY)", "TRUNCATE ΟΔΟΣ")
+        assert await follower.told() == [("t", "οδοσ", None, None)]  # the server knows no letter of ends
+        follower.sql("CREATE TABLE Parts (id int PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2")
+        with capture_logs() as lines:
+            follower.sql("ALTER TABLE PARTS TRUNCATE PARTITION p0")
+            assert await follower.told() == []
+    assert [line["tables"] for line in lines if line["level"] == "warning"] == [["shop.parts"]]
+
+
+async def test_files_that_no_position_names(make_mysql: Callable[..., MySqlServer]) -> None:
+    server = make_mysql("mariadb10", {"log_bin": '"my log"'})
+    [error] = [one.error for one in await findings(server, "shop") if one.error is not None]
+    assert (error.code, "'my log.0000" in error.found) == (SETTING, True)
 
 
 async def test_rows_without_blobs_are_warned_of(every_mysql: MySql, database: str) -> None:
@@ -432,6 +447,35 @@ async def test_a_right_that_is_taken_away_is_named_where_the_log_is_read_again(
     assert raised.value.remedy == f"GRANT REPLICATION SLAVE ON *.* TO '{user}'@'%';"
 
 
+async def test_a_password_that_is_changed_meanwhile(
+    every_mysql: MySql, database: str, account: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Its file is read at each new connection; a wrong one is told, and not tried for ever."""
+    user = Address.parse(account("REPLICATION SLAVE, REPLICATION CLIENT")).user
+    file = tmp_path / "password"
+    file.write_text("sécret\n")
+
+    def cut(password: str) -> None:
+        every_mysql.execute(f"ALTER USER {user}@'%' IDENTIFIED BY '{password}'")
+        for (id,) in every_mysql.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = %s", (user,)
+        ):
+            every_mysql.execute(f"KILL {id}")
+
+    settings: dict[str, Any] = {"url": every_mysql.url(user=user), "password": {"file": str(file)}}
+    async with Follower(every_mysql, database, **settings) as follower:
+        position = await follower.start()
+        cut("änother")
+        follower.sql("INSERT INTO t VALUES (1)")
+        file.write_text("änother\n")
+        await follower.resume(position)
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+        cut("a third")
+        with pytest.raises(NotReady) as raised:
+            await follower.resume(position)
+    assert raised.value.code is PASSWORD
+
+
 async def test_a_server_id_is_one_readers_alone(
     every_mysql: MySql, database: str, make_database: Callable[[MySql], str]
 ) -> None:
@@ -512,6 +556,25 @@ async def test_a_replica_that_does_not_log_what_it_applies(make_mysql: Callable[
     assert (fault.code, "log_slave_updates" in fault.found) == (SETTING, True)
 
 
+async def test_what_a_replica_leaves_out_is_told(every_mysql: MySql, database: str) -> None:
+    """It is in nobody's log but that of the server which is replicated from."""
+    made, undone = {
+        "mysql": (
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1;\n"
+            "CHANGE REPLICATION FILTER REPLICATE_IGNORE_DB = (hidden)",
+            "CHANGE REPLICATION FILTER REPLICATE_IGNORE_DB = ();\nRESET REPLICA ALL",
+        ),
+        "mariadb": ("SET GLOBAL replicate_ignore_db = 'hidden'", "SET GLOBAL replicate_ignore_db = ''"),
+    }[every_mysql.flavor]
+    try:
+        every_mysql.script(made)
+        [finding] = [one for one in await findings(every_mysql, database) if one.warning]
+    finally:
+        every_mysql.script(undone)
+    assert finding.title == "replication filters"
+    assert finding.found.startswith("replicate_ignore_db = hidden: ")
+
+
 async def test_nodes_of_a_galera_cluster(make_mysql: Callable[..., MySqlServer]) -> None:
     """What the others write is in a node's log if it is told to; its GTIDs are its own unless it is told."""
     alone = make_mysql("mariadb11", {"wsrep_on": "ON", "log_slave_updates": "OFF"})
@@ -565,4 +628,34 @@ async def test_the_same_gtids_in_another_log_are_refused(make_mysql: Callable[..
         follower.sql(*[f"INSERT INTO t VALUES ({n})" for n in range(10, 20)])
         with pytest.raises((Diverged, Stop)) as raised:
             await follower.resume(end)
+        assert raised.value.code is AHEAD
+        server.execute("SET GLOBAL server_id = 4711")  # so it is another, which has come further by itself
+        server.execute("RESET MASTER")
+        follower.sql(*[f"INSERT INTO t VALUES ({n})" for n in range(20, 30)])
+        with pytest.raises(Diverged) as raised:  # before it is asked for its log, and anybody is fenced
+            await follower.source.verify(await follower.checkpoint(end))
     assert raised.value.code is AHEAD
+
+
+async def test_what_is_found_out_as_the_log_is_asked_for(make_mysql: Callable[..., MySqlServer]) -> None:
+    """That a position is one that the log left out, and that another server answers than the one that was
+    checked."""
+    server = make_mysql("mariadb11")
+    server.script("CREATE DATABASE shop;\nCREATE TABLE shop.t (id int PRIMARY KEY)")
+    async with Follower(server, "shop") as follower:
+        position = await follower.start()
+        domain, number, last = server.gtids().split("-")
+        follower.sql(f"SET gtid_seq_no = {int(last) + 5}", "INSERT INTO t VALUES (1)")
+        hole = follower.source.parse(f"{domain}-{number}-{int(last) + 3}")
+        with pytest.raises(Diverged) as diverged:
+            await follower.resume(hole)
+        assert diverged.value.code is AHEAD
+        await follower.resume(position)
+        assert await follower.told() == [("c", "t", None, {"id": 1})]
+        await follower.close()
+        await follower.source.verify(await follower.checkpoint(position))
+        server.execute(f"SET GLOBAL server_id = {int(number) ^ 1}")
+        with pytest.raises(Retry) as other:
+            await follower.source.open(position)
+    assert other.value.code is LOST
+    assert other.value.found.startswith("another server answers now")

@@ -186,6 +186,7 @@ def test_an_open_connection(error: Exception, kind: type[TailraceError], code: C
             Diverged,
             AHEAD,
         ),
+        (1236, "The binlog on the master is missing the GTID 0-1-9 requested by the slave", Diverged, AHEAD),
         (1236, "Client requested source to start replication from position > file size", Diverged, AHEAD),
         (
             1236,

@@ -42,6 +42,7 @@ def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | No
     ("client", "sql", "read"),
     [
         (8, b"TRUNCATE gr\xf6\xdfe", "TRUNCATE größe"),  # latin1
+        (10, b"TRUNCATE gr|e", "TRUNCATE gröe"),  # swe7, of ASCII's bytes
         (45, b"TRUNCATE gr\xf6e", "TRUNCATE gr\\xf6e"),  # utf8mb4, and no text of it
         (28, b"TRUNCATE \x81", "TRUNCATE \\x81"),  # gbk, and no text of it
         (9999, b"TRUNCATE \xc3\xb6", "TRUNCATE ö"),  # not known

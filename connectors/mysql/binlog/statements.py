@@ -71,7 +71,7 @@ def _settings(status: bytes) -> tuple[int, int, tuple[str, ...] | None]:
 def _decoded(sql: bytes, client: int) -> str:
     """A statement in the character set of its client: names are written in it too."""
     known = charset(client)
-    if known is None or known.is_utf8 or sql.isascii():
+    if known is None or known.is_utf8:
         return text(sql)
     try:
         return known.decode(sql)

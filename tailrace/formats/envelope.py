@@ -189,8 +189,10 @@ def _slot(source: str) -> str:
 
 def source_value(value: int | str | None) -> bytes:
     """The JSON of a field of the source block; `OFFSET`, `INDEX`, `ROW` stand where the change's own go."""
-    if value is None or isinstance(value, int):
-        return json_number(value)
+    if value is None:
+        return b"null"
+    if isinstance(value, int):
+        return json_number(int(value))
     if isinstance(value, Verbatim):
         return json_string(str(value))
     if "{" not in value:

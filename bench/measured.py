@@ -14,8 +14,9 @@ import resource
 import sys
 import time
 
-from tailrace.config import build, load
+from tailrace.cli.loading import loading
 from tailrace.engine.status import State
+from tailrace.pipeline import Pipeline
 
 
 def _cpu() -> float:
@@ -23,9 +24,14 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def _drain(path: str) -> dict[str, float]:
-    pipeline = build(load(path))
-    running = asyncio.create_task(pipeline.run(until_current=True))
+def _loaded(path: str) -> Pipeline:
+    """As the command `run` loads it."""
+    with loading():
+        return Pipeline.load(path)
+
+
+async def _drain(pipeline: Pipeline) -> dict[str, float]:
+    running = asyncio.create_task(pipeline.run_async(until_current=True))
     while pipeline.status.state is not State.STREAMING and not running.done():  # noqa: ASYNC110 - a plain state
         await asyncio.sleep(0.001)
     began, cpu = time.perf_counter(), _cpu()
@@ -40,4 +46,4 @@ async def _drain(path: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    json.dump(asyncio.run(_drain(sys.argv[1])), sys.stdout)
+    json.dump(asyncio.run(_drain(_loaded(sys.argv[1]))), sys.stdout)

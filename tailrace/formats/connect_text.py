@@ -64,7 +64,7 @@ def boolean(by_value: TextEncoder) -> Expression:
 
 def floating(by_value: TextEncoder) -> Expression:
     """A floating point number's digits."""
-    return Expression('({f} if b"." in {f} or b"e" in {f} else whole({f}))', {"whole": _whole_float})
+    return Expression("({f} if 46 in {f} or 101 in {f} else whole({f}))", {"whole": _whole_float})  # . e
 
 
 def binary(by_value: TextEncoder) -> Expression:
@@ -184,7 +184,7 @@ def zoned_timestamp(digits: int) -> Splice:
 
 def decimal(scale: int) -> Splice:
     """A number of that scale as its unscaled integer."""
-    right = f"{{f}}[{-scale - 1}] == 46" if scale else 'b"." not in {f}'
+    right = f"{{f}}[{-scale - 1}] == 46" if scale else "46 not in {f}"
     source = f'(unscaled(int({{f}}.replace(b".", b""))) if {right} else column{{n}}({{f}}))'
 
     def splice(by_value: TextEncoder) -> Expression:

@@ -236,7 +236,7 @@ _TEXTS: Final[dict[Kind, str]] = {
     Kind.STRING: "json_string({f}.decode())",
     Kind.XML: "json_string({f}.decode())",
     Kind.ENUM: "json_string({f}.decode())",
-    Kind.JSON: r"""({c}({f}) if b"\n" in {f} or b"\r" in {f} else {f})""",
+    Kind.JSON: "({c}({f}) if 10 in {f} or 13 in {f} else {f})",  # newlines
     Kind.UUID: """b'"%b"' % {f}""",
     Kind.TIME: """b'"%b"' % {f}""",
     # Hyphens, blanks and zeros tell years of four digits, UTC, and neither infinity nor BC.

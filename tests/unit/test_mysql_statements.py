@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from connectors.mysql.binlog import statements
+from connectors.mysql.binlog.event import HEADER
 from connectors.mysql.binlog.messages import Place
 from connectors.mysql.refusals import shortened
 
@@ -32,7 +33,8 @@ TIME = b"\x0d\x00\x00\x00"
 )
 def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | None) -> None:
     head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
-    query = statements.query(head + status + b"db\0" + b"UPDATE t SET a = 1", Place(0, 0, 0, 0))
+    whole = bytes(HEADER) + head + status + b"db\0" + b"UPDATE t SET a = 1"
+    query = statements.query(whole, len(whole), Place(0, 0, 0, 0))
     assert (query.schema, query.sql, query.databases) == ("db", "UPDATE t SET a = 1", databases)
 
 

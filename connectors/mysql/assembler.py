@@ -47,6 +47,7 @@ from tailrace.events import Batch, Transaction
 
 _BATCH_BYTES: Final = 1024 * 1024
 _ENDS: Final = frozenset((Meaning.XA_COMMIT, Meaning.XA_ROLLBACK))
+_BEGIN: Final = Meaning.BEGIN  # to look a member up takes as long as the rest of what a BEGIN takes
 
 _End: TypeAlias = Xid | Query | XaPrepare
 """What a transaction may end with."""
@@ -198,7 +199,7 @@ class Assembler:
     def _query(self, query: Query) -> Iterator[Batch] | None:
         statement = meaning.read(query.sql)
         what, opened = statement.meaning, self._open
-        if what is Meaning.BEGIN:
+        if what is _BEGIN:
             if opened is not None:
                 opened.thread = query.thread
             else:

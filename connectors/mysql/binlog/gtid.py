@@ -45,7 +45,7 @@ class GtidSet:
     grew from, and each knows how far its newest interval goes.
     """
 
-    __slots__ = ("_base", "_last", "_next", "_source", "_whole", "count")
+    __slots__ = ("_base", "_last", "_source", "_whole", "count")
 
     count: int
     """How many transactions."""
@@ -56,7 +56,6 @@ class GtidSet:
         self._whole: Mapping[str, Intervals] | None = self._base  # None: not made yet
         self._source = ""  # whose last interval goes on up to `_last`
         self._last = 0
-        self._next: str | None = None  # the transaction behind it
         self.count = sum(map(intervals.count, self._base.values())) if count is None else count
 
     @property
@@ -67,11 +66,6 @@ class GtidSet:
             whole = {**self._base, self._source: (*found[:-1], (found[-1][0], self._last))}
             self._whole = whole
         return whole
-
-    def _go_on(self, source: str, last: int) -> None:
-        """The last interval of this source ends with this number, and is about to grow."""
-        self._source, self._last = source, last
-        self._next = f"{source}:{last + 1}" if last < GREATEST else None
 
     @classmethod
     def parse(cls, text: str) -> GtidSet:
@@ -147,31 +141,27 @@ class GtidSet:
     def add(self, gtid: str) -> GtidSet:
         """With one more transaction; itself where it holds that already. Raises ValueError if that is no
         GTID."""
-        if gtid == self._next:
-            return self._with_next()
-        source, number = split(gtid)
-        sources = self._sources
-        found = sources.get(source, ())
-        if intervals.contains(found, number):
-            return self
-        found = intervals.with_number(found, number)
-        grown = GtidSet({**sources, source: found}, self.count + 1)
-        grown._go_on(source, found[-1][1])
-        return grown
+        grown = self.beyond(gtid)
+        return self if grown is None else grown
 
     def beyond(self, gtid: str) -> GtidSet | None:
         """With a transaction that it does not hold; None where it does. Raises ValueError if that is no
         GTID."""
-        if gtid == self._next:
-            return self._with_next()
-        grown = self.add(gtid)
-        return None if grown is self else grown
-
-    def _with_next(self) -> GtidSet:
-        grown = GtidSet.__new__(GtidSet)
-        grown._base, grown._whole = self._base, None
-        grown._go_on(self._source, self._last + 1)
-        grown.count = self.count + 1
+        last = self._last + 1
+        if gtid == f"{self._source}:{last}" and last <= GREATEST:
+            grown = GtidSet.__new__(GtidSet)
+            grown._base, grown._whole = self._base, None
+            grown._source, grown._last = self._source, last
+            grown.count = self.count + 1
+            return grown
+        source, number = split(gtid)
+        sources = self._sources
+        found = sources.get(source, ())
+        if intervals.contains(found, number):
+            return None
+        found = intervals.with_number(found, number)
+        grown = GtidSet({**sources, source: found}, self.count + 1)
+        grown._source, grown._last = source, found[-1][1]  # which is about to grow
         return grown
 
     def __or__(self, other: GtidSet) -> GtidSet:

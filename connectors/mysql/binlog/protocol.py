@@ -251,8 +251,9 @@ class Decoder:
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")
         self._rows = rowevents.readers(self._flavor, lengths)
-        self._ordinary = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map, **self._rows}
-        self._readers = self._ordinary
+        ordinary = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map, **self._rows}
+        # Small integers are found by their identity, members of an enumeration are compared.
+        self._readers = self._ordinary = {int(type): read for type, read in ordinary.items()}
         self._begun, self._checksum = True, format.checksum
         self._end = place.end or self._end  # 0 where the stream begins behind it
         return format

@@ -31,6 +31,8 @@ _UUID_LENGTH: Final = 36
 GREATEST: Final = (1 << 63) - 2
 """The greatest number of a transaction: the server keeps the number behind it too, with a sign in 64 bits."""
 
+_MARIADB_GREATEST: Final = (1 << 64) - 1
+
 _FORMAT: Final = 1 << 56 | 1  # in the count of sources: they have tags; the count stands in between
 _uint64: Final = struct.Struct("<Q")
 _interval: Final = struct.Struct("<qq")
@@ -55,7 +57,7 @@ class GtidSet:
         self._base: Mapping[str, Intervals] = sources or {}
         self._whole: Mapping[str, Intervals] | None = self._base  # None: not made yet
         self._source = ""  # whose last interval goes on up to `_last`
-        self._last = 0
+        self._last = GREATEST
         self.count = sum(map(intervals.count, self._base.values())) if count is None else count
 
     @property
@@ -270,17 +272,29 @@ def format_uuid(raw: bytes) -> str:
 
 @final
 class GtidPosition:
-    """The last transaction of each of MariaDB's domains."""
+    """The last transaction of each of MariaDB's domains. Positions that grow by the next transaction of the
+    same server in one domain share what they grew from, as sets do."""
 
-    __slots__ = ("_domains", "number")
+    __slots__ = ("_base", "_last", "_newest", "_whole", "number")
 
     number: int
     """The numbers of all domains together."""
 
     def __init__(self, domains: Mapping[int, tuple[int, int]] | None = None) -> None:
         """By domain: (server id, number)."""
-        self._domains: Mapping[int, tuple[int, int]] = domains or {}
-        self.number = sum([number for _, number in self._domains.values()])
+        self._base: Mapping[int, tuple[int, int]] = domains or {}
+        self._whole: Mapping[int, tuple[int, int]] | None = self._base  # None: not made yet
+        self._newest = ""  # `domain-server` that goes on up to `_last`
+        self._last = _MARIADB_GREATEST
+        self.number = sum([number for _, number in self._base.values()])
+
+    @property
+    def _domains(self) -> Mapping[int, tuple[int, int]]:
+        whole = self._whole
+        if whole is None:
+            domain, _, server = self._newest.partition("-")
+            whole = self._whole = {**self._base, int(domain): (int(server), self._last)}
+        return whole
 
     @classmethod
     def parse(cls, text: str) -> GtidPosition:
@@ -354,10 +368,20 @@ class GtidPosition:
     def beyond(self, gtid: str) -> GtidPosition | None:
         """Behind a transaction to which its domain had not come; None where it had. Raises ValueError if that
         is no GTID."""
+        last = self._last + 1
+        if gtid == f"{self._newest}-{last}" and last <= _MARIADB_GREATEST:
+            grown = GtidPosition.__new__(GtidPosition)
+            grown._base, grown._whole = self._base, None
+            grown._newest, grown._last = self._newest, last
+            grown.number = self.number + 1
+            return grown
         domain, server, number = split_mariadb(gtid)
-        if domain in self._domains and number <= self._domains[domain][1]:
+        domains = self._domains
+        if domain in domains and number <= domains[domain][1]:
             return None
-        return GtidPosition({**self._domains, domain: (server, number)})
+        grown = GtidPosition({**domains, domain: (server, number)})
+        grown._newest, grown._last = f"{domain}-{server}", number
+        return grown
 
     def missing(self, other: GtidPosition) -> str:
         """What of the other this has not come to, for an error message: `0-1-8 to 0-1-12`."""
@@ -379,6 +403,6 @@ def split_mariadb(gtid: str) -> tuple[int, int, int]:
     if not matched:
         raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
     domain, server, number = (int(part) for part in matched.groups())
-    if domain >> 32 or server >> 32 or number >> 64:
+    if domain >> 32 or server >> 32 or number > _MARIADB_GREATEST:
         raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
     return domain, server, number

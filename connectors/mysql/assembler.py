@@ -91,6 +91,7 @@ class Assembler:
         self._waiting = Waiting(resume, tables.mark)
         self._spool = self._waiting.spool()
         self._delivery = Delivery(resume.reached, tables.boundaries)
+        self._told = tables.boundaries is not None  # where transactions begin and end
 
     @property
     def in_transaction(self) -> bool:
@@ -375,8 +376,7 @@ class Assembler:
         self._maps.clear()
 
     def _transaction(self, opened: OpenTransaction, place: Place, query: str = "") -> Transaction:
-        told = self._tables.boundaries is not None
-        return self.progress.transaction(opened, place, self._waiting.in_doubt, query, told=told)
+        return self.progress.transaction(opened, place, self._waiting.in_doubt, query, told=self._told)
 
 
 _Handler: TypeAlias = Callable[[Assembler, Any], Iterator[Batch] | None]

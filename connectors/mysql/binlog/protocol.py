@@ -192,11 +192,11 @@ class Decoder:
             timestamp, type, server_id, size, end_position, flags = _unpack_header(event)
             if size != len(event):
                 raise ValueError(f"it has {len(event)} bytes and says {size}")
+            reached = self._end + size  # unless the server passed over something
             if self._checksum:
                 if crc32(event) != _RIGHT and type != _FORMAT:
                     raise self._damaged(event)
                 size -= CHECKSUM
-            reached = self._end + len(event)  # unless the server passed over something
             if reached > _LAST and end_position:
                 end_position = _beyond(end_position, reached)
             place = Place(end_position, timestamp, server_id, flags)

@@ -15,7 +15,7 @@ import msgspec
 
 from connectors.mysql import meaning, refusals, untold
 from connectors.mysql.binlog.event import ARTIFICIAL, TEMPORARY
-from connectors.mysql.binlog.gtid import GtidPosition
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import (
     Format,
     Gtid,
@@ -47,6 +47,7 @@ from tailrace.events import Batch, Transaction
 
 _BATCH_BYTES: Final = 1024 * 1024
 _ENDS: Final = frozenset((Meaning.XA_COMMIT, Meaning.XA_ROLLBACK))
+_BEGIN: Final = Meaning.BEGIN  # to look a member up takes as long as the rest of what a BEGIN takes
 
 _End: TypeAlias = Xid | Query | XaPrepare
 """What a transaction may end with."""
@@ -71,14 +72,12 @@ class Assembler:
         resume: BinlogPosition,
         server: str,
         *,
-        folded: bool = False,
         queries: bool = False,
     ) -> None:
-        """`decode`: `Decoder.feed`. `server`: see `Proof`. `folded`: the server keeps the names of tables in
-        lower case. `queries`: changes have the statement that they come from."""
+        """`decode`: `Decoder.feed`. `server`: see `Proof`. `queries`: changes have the statement that they
+        come from."""
         self._decode = decode
         self._tables = tables
-        self._folded = folded
         self._queries = queries
         self.progress: Final = Progress(resume, server)
         """How far the log has been read."""
@@ -90,6 +89,7 @@ class Assembler:
         self._waiting = Waiting(resume, tables.mark)
         self._spool = self._waiting.spool()
         self._delivery = Delivery(resume.reached, tables.boundaries)
+        self._told = tables.boundaries is not None  # where transactions begin and end
 
     @property
     def in_transaction(self) -> bool:
@@ -198,7 +198,7 @@ class Assembler:
     def _query(self, query: Query) -> Iterator[Batch] | None:
         statement = meaning.read(query.sql)
         what, opened = statement.meaning, self._open
-        if what is Meaning.BEGIN:
+        if what is _BEGIN:
             if opened is not None:
                 opened.thread = query.thread
             else:
@@ -248,8 +248,6 @@ class Assembler:
 
     def _truncate(self, opened: OpenTransaction, query: Query, statement: Statement) -> None:
         schema, name = statement.schema or query.schema, statement.name
-        if self._folded:
-            schema, name = schema.lower(), name.lower()
         version = self._tables.truncated(schema, name)
         if version is None:
             return
@@ -374,8 +372,7 @@ class Assembler:
         self._maps.clear()
 
     def _transaction(self, opened: OpenTransaction, place: Place, query: str = "") -> Transaction:
-        told = self._tables.boundaries is not None
-        return self.progress.transaction(opened, place, self._waiting.in_doubt, query, told=told)
+        return self.progress.transaction(opened, place, self._waiting.in_doubt, query, told=self._told)
 
 
 _Handler: TypeAlias = Callable[[Assembler, Any], Iterator[Batch] | None]

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place

@@ -50,23 +50,24 @@ class Delivery:
     def rows(self, version: Version, transaction: Transaction, ordinal: int, offset: int, rows: Rows) -> None:
         """Add the changes of a row event; none of them if one cannot be read: Malformed, NotReady."""
         pairs = version.read(rows)
-        first = len(self._events)
+        events = self._events
+        first = len(events)
         if version not in self._told:
             self._tell(version, transaction, ordinal)
-        table, op = version.table, rows.op
-        append = self._events.append
+        table, op, at, append = version.table, rows.op, 0, events.append
         if op != "u":
-            for index, pair in enumerate(pairs):
-                append(Change(op, table, transaction, ordinal, index * ROW_INDEXES, offset, pair))
+            for pair in pairs:
+                append(Change(op, table, transaction, ordinal, at, offset, pair))
+                at += ROW_INDEXES
         else:
             moved = version.changes_key
-            for index, pair in enumerate(pairs):
-                at = index * ROW_INDEXES
+            for pair in pairs:
                 if moved(pair):
                     append(Change("d", table, transaction, ordinal, at, offset, pair))
                     append(Change("c", table, transaction, ordinal, at + 2, offset, pair))
                 else:
                     append(Change("u", table, transaction, ordinal, at, offset, pair))
+                at += ROW_INDEXES
         self.size += len(rows.data) + len(pairs) * _CHANGE_BYTES
         if query := transaction.source["query"]:
             self.size += len(pairs) * len(str(query))  # it stands in each of them

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.channel import Dump
 from connectors.mysql.position import BinlogPosition

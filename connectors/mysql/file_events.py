@@ -9,7 +9,7 @@ from typing import Final
 
 from connectors.mysql.binlog.event import EventType
 from connectors.mysql.binlog.framing import Framing, LogEnd
-from connectors.mysql.binlog.gtid import GtidPosition
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.channel import CHECKSUM, Dump, ended
 from connectors.mysql.dump import behind
 from tailrace.clients.mysql.address import Address

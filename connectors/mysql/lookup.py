@@ -11,7 +11,7 @@ from typing import Final
 
 from connectors.mysql import meaning
 from connectors.mysql.binlog.event import EventType
-from connectors.mysql.binlog.gtid import split_mariadb
+from connectors.mysql.binlog.mariadb_gtid import split_mariadb
 from connectors.mysql.binlog.messages import Flavor, Gtid, KnownGtids, Query, Rotate, XaPrepare
 from connectors.mysql.binlog.protocol import Decoder
 from connectors.mysql.dump import whole

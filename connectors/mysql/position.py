@@ -30,7 +30,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet, split_mariadb
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition, split_mariadb
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.in_doubt import NONE, InDoubt, Prepared
 from tailrace.events import Batch, Change, Event, Position, SchemaChange, Transaction

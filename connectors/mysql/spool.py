@@ -55,9 +55,9 @@ class Spool:
 
     def append(self, entry: Entry) -> None:
         """Raises OSError where the file cannot be written."""
-        size = _OBJECTS + len(entry[3].data) + len(entry[4])
-        if self._end == 0 and (self._size + size <= self._bound or (not self._entries and self._any_first)):
-            self._size += size
+        size = self._size + _OBJECTS + len(entry[3].data) + len(entry[4])
+        if self._end == 0 and (size <= self._bound or (not self._entries and self._any_first)):
+            self._size = size
             self._entries.append(entry)
             return
         if self._file is None:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from connectors.mysql import refusals, untold
-from connectors.mysql.binlog.gtid import GtidPosition
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid
 from connectors.mysql.in_doubt import InDoubt, Prepared
 from connectors.mysql.open_transaction import OpenTransaction

@@ -12,7 +12,8 @@ from random import Random
 from typing import Final
 
 from connectors.mysql.binlog.event import ARTIFICIAL, EventType
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.position import BinlogPosition, FilePlace
 from tests.unit.binlogs import FILES, events, flavor

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from connectors.mysql import checks, lookup, retention, source
-from connectors.mysql.binlog.gtid import split_mariadb
+from connectors.mysql.binlog.mariadb_gtid import split_mariadb
 from connectors.mysql.channel import PURGED
 from connectors.mysql.position import BinlogPosition
 from connectors.mysql.refusals import PREPARED

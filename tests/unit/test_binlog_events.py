@@ -187,6 +187,22 @@ class TestGtids:
         assert "too many" in refused("mysql", 38, body + b"x")
         assert "65" in refused("mysql", 38, struct.pack("<BIII", 0, 1, 65, 0) + bytes(65))
 
+    @pytest.mark.parametrize(
+        ("flavor", "type", "body"),
+        [
+            ("mysql", 33, b"\1" + UUID + struct.pack("<Q", 5)),
+            ("mysql", 16, struct.pack("<Q", 5)),
+            ("mysql", 2, query_body(sql=b"")),
+            ("mysql", 18, query_body(sql=b"").ljust(26)),
+            ("mysql", 19, struct.pack("<IHH", 42, 0, 0)),
+            ("mariadb", 162, struct.pack("<QIB", 9, 3, 0)),
+        ],
+    )
+    def test_a_checksum_is_no_part_of_a_body(self, flavor: Flavor, type: int, body: bytes) -> None:
+        """Bodies are read where they stand, and one that is short has four bytes behind it."""
+        for lacking in range(1, 5):
+            assert "TR-MY-102" in refused(flavor, type, body[:-lacking])
+
 
 class TestStatements:
     def test_what_a_session_had_set_is_left_out(self) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from connectors.mysql import codes
 from connectors.mysql.assembler import Assembler
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import (
     Format,
     Gtid,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.mysql.binlog import intervals
-from connectors.mysql.binlog.gtid import GREATEST, GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GREATEST, GtidSet
 from connectors.mysql.binlog.intervals import Intervals
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 B = "4f22fb58-82db-22f2-0f44-d91bb0530673"
@@ -66,6 +67,13 @@ def test_a_source_ends_with_the_greatest_number() -> None:
     for grow in (last.add, last.beyond):
         with pytest.raises(ValueError, match="not a GTID"):
             grow(f"{A}:{GREATEST + 1}")
+
+
+@pytest.mark.parametrize("position", [GtidSet(), GtidPosition()])
+def test_nothing_goes_on_where_nothing_was(position: GtidSet | GtidPosition) -> None:
+    for name in (":1", f":{GREATEST + 1}", "-1", f"-{2**64}", ""):
+        with pytest.raises(ValueError, match="not a GTID"):
+            position.beyond(name)
 
 
 @given(members)
@@ -319,6 +327,40 @@ class TestPositions:
             assert name in first.add(name)
             assert first.beyond(name) == (None if name in first else first.add(name))
             assert first.number == sum(last for _, last in one.values())
+
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 1), st.integers(1, 2), st.integers(1, 12), st.integers(1, 4)),
+            max_size=12,
+        )
+    )
+    def test_a_position_that_grows_leaves_those_before_it_as_they_were(
+        self, runs: list[tuple[int, int, int, int]]
+    ) -> None:
+        """As a log has them: the next of a server mostly, else of another one, of another domain, or for the
+        second time."""
+        grown, plain = [GtidPosition()], [dict[int, tuple[int, int]]()]
+        for domain, server, first, length in runs:
+            for number in range(first, first + length):
+                found = grown[-1].beyond(f"{domain}-{server}-{number}")
+                if number <= plain[-1].get(domain, (0, 0))[1]:
+                    assert found is None
+                else:
+                    assert found is not None
+                    grown.append(found)
+                    plain.append({**plain[-1], domain: (server, number)})
+        for one, domains in zip(grown, plain, strict=True):
+            assert one == GtidPosition(domains)
+            assert (str(one), one.number) == (str(GtidPosition(domains)), sum(n for _, n in domains.values()))
+
+    def test_a_domain_ends_with_the_greatest_number(self) -> None:
+        last = GtidPosition.parse(f"0-1-{2**64 - 3}").beyond(f"0-1-{2**64 - 2}")
+        assert last is not None
+        last = last.beyond(f"0-1-{2**64 - 1}")
+        assert str(last) == f"0-1-{2**64 - 1}"
+        assert last is not None
+        with pytest.raises(ValueError, match="not a GTID"):
+            last.beyond(f"0-1-{2**64}")
 
     @given(st.dictionaries(st.integers(0, 3), st.tuples(st.integers(1, 2), st.integers(1, 3)), max_size=4))
     def test_a_position_is_its_text(self, domains: dict[int, tuple[int, int]]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.channel import PURGED
 from connectors.mysql.continuity import check_executed, check_file
 from connectors.mysql.in_doubt import NONE, InDoubt, Prepared

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.continuity import OTHER_ORDER, check_order
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, SourceBlock, number
 from connectors.mysql.source import MySqlSource

@@ -7,7 +7,8 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.in_doubt import NONE
 from connectors.mysql.position import BinlogPosition, FilePlace, Proof, SourceBlock, after, before

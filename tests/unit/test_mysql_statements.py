@@ -8,7 +8,8 @@ import time
 import pytest
 
 from connectors.mysql.binlog import statements
-from connectors.mysql.binlog.messages import Place
+from connectors.mysql.binlog.event import HEADER
+from connectors.mysql.binlog.messages import Place, Query
 from connectors.mysql.binlog.quotes import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, plain
 from connectors.mysql.refusals import shortened
 
@@ -18,6 +19,13 @@ CATALOG = b"\x06\x03std"
 CHARSETS = b"\x04" + bytes(6)
 INVOKER = b"\x0b\x04root\x01%"
 TIME = b"\x0d\x00\x00\x00"
+
+
+def read_query(status: bytes, sql: bytes) -> Query:
+    """A statement of a session that had set this."""
+    head = bytes(HEADER) + struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
+    event = head + status + b"db\0" + sql
+    return statements.query(event, len(event), Place(0, 0, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -33,8 +41,7 @@ TIME = b"\x0d\x00\x00\x00"
     ],
 )
 def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | None) -> None:
-    head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
-    query = statements.query(head + status + b"db\0" + b"UPDATE t SET a = 1", Place(0, 0, 0, 0))
+    query = read_query(status, b"UPDATE t SET a = 1")
     assert (query.schema, query.sql, query.databases) == ("db", "UPDATE t SET a = 1", databases)
 
 
@@ -50,8 +57,7 @@ def test_databases_of_a_statement(status: bytes, databases: tuple[str, ...] | No
 )
 def test_a_statement_is_in_the_clients_character_set(client: int, sql: bytes, read: str) -> None:
     status = FLAGS + MODE + CATALOG + b"\x04" + struct.pack("<HHH", client, 45, 8)
-    head = struct.pack("<IIBHH", 7, 0, 2, 0, len(status))
-    assert statements.query(head + status + b"db\0" + sql, Place(0, 0, 0, 0)).sql == read
+    assert read_query(status, sql).sql == read
 
 
 BOTH = ANSI_QUOTES | NO_BACKSLASH_ESCAPES

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from connectors.mysql import waiting
-from connectors.mysql.binlog.gtid import GtidPosition, GtidSet
+from connectors.mysql.binlog.gtid import GtidSet
+from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid, Message, Query, Rotate, XaPrepare
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.position import BinlogPosition, FilePlace, place_in

@@ -82,7 +82,8 @@ class Framing:
         while size - offset >= _HEAD:
             (head,) = _unpack_head(data, offset)
             length = head & _FULL
-            end = offset + _HEAD + length
+            begin = offset + _HEAD
+            end = begin + length
             if head >> 24 != sequence:
                 raise _not_a_packet(data[offset:], f"packet {head >> 24} where {sequence} should be")
             if end > size:
@@ -90,13 +91,13 @@ class Framing:
                 break
             sequence = (sequence + 1) & 0xFF
             if length == _FULL:
-                self._parts.append(data[offset + _HEAD : end])
+                self._parts.append(data[begin:end])
             elif self._parts:
-                append(self._joined(data[offset + _HEAD : end]))
-            elif length and data[offset + _HEAD] == _EVENT:
-                append(data[offset + _HEAD + 1 : end])
+                append(self._joined(data[begin:end]))
+            elif length and data[begin] == _EVENT:
+                append(data[begin + 1 : end])
             else:
-                self.end = _ended(data[offset + _HEAD : end])
+                self.end = _ended(data[begin:end])
                 break
             offset = end
         self._sequence = sequence

@@ -1,11 +1,8 @@
-"""Which transactions: MySQL's GTID sets and MariaDB's GTID positions. Immutable; no I/O.
+"""MySQL's GTID sets: which transactions. Immutable; no I/O.
 
 MySQL names a transaction by the server that first committed it and a number, `uuid:7`, or with a tag,
 `uuid:tag:7`. What a server has executed is a set of these, with holes where numbers were never used or have
 not arrived yet: a set is never folded to its maximum.
-
-MariaDB names one by domain, server and number, `0-1-7`. Within a domain transactions have one order, so the
-last one of each domain says what was executed.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ _SOURCE: Final = re.compile(rf"{_UUID}(?::{_TAG})?")
 _IS_UUID: Final = re.compile(_UUID)
 _IS_TAG: Final = re.compile(_TAG)
 _INTERVAL: Final = re.compile(r"([0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?")
-_MARIADB: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
 _UUID_LENGTH: Final = 36
 
 GREATEST: Final = (1 << 63) - 2
@@ -45,7 +41,7 @@ class GtidSet:
     grew from, and each knows how far its newest interval goes.
     """
 
-    __slots__ = ("_base", "_last", "_next", "_source", "_whole", "count")
+    __slots__ = ("_base", "_last", "_source", "_whole", "count")
 
     count: int
     """How many transactions."""
@@ -55,8 +51,7 @@ class GtidSet:
         self._base: Mapping[str, Intervals] = sources or {}
         self._whole: Mapping[str, Intervals] | None = self._base  # None: not made yet
         self._source = ""  # whose last interval goes on up to `_last`
-        self._last = 0
-        self._next: str | None = None  # the transaction behind it
+        self._last = GREATEST
         self.count = sum(map(intervals.count, self._base.values())) if count is None else count
 
     @property
@@ -67,11 +62,6 @@ class GtidSet:
             whole = {**self._base, self._source: (*found[:-1], (found[-1][0], self._last))}
             self._whole = whole
         return whole
-
-    def _go_on(self, source: str, last: int) -> None:
-        """The last interval of this source ends with this number, and is about to grow."""
-        self._source, self._last = source, last
-        self._next = f"{source}:{last + 1}" if last < GREATEST else None
 
     @classmethod
     def parse(cls, text: str) -> GtidSet:
@@ -147,31 +137,27 @@ class GtidSet:
     def add(self, gtid: str) -> GtidSet:
         """With one more transaction; itself where it holds that already. Raises ValueError if that is no
         GTID."""
-        if gtid == self._next:
-            return self._with_next()
-        source, number = split(gtid)
-        sources = self._sources
-        found = sources.get(source, ())
-        if intervals.contains(found, number):
-            return self
-        found = intervals.with_number(found, number)
-        grown = GtidSet({**sources, source: found}, self.count + 1)
-        grown._go_on(source, found[-1][1])
-        return grown
+        grown = self.beyond(gtid)
+        return self if grown is None else grown
 
     def beyond(self, gtid: str) -> GtidSet | None:
         """With a transaction that it does not hold; None where it does. Raises ValueError if that is no
         GTID."""
-        if gtid == self._next:
-            return self._with_next()
-        grown = self.add(gtid)
-        return None if grown is self else grown
-
-    def _with_next(self) -> GtidSet:
-        grown = GtidSet.__new__(GtidSet)
-        grown._base, grown._whole = self._base, None
-        grown._go_on(self._source, self._last + 1)
-        grown.count = self.count + 1
+        last = self._last + 1
+        if gtid == f"{self._source}:{last}" and last <= GREATEST:
+            grown = GtidSet.__new__(GtidSet)
+            grown._base, grown._whole = self._base, None
+            grown._source, grown._last = self._source, last
+            grown.count = self.count + 1
+            return grown
+        source, number = split(gtid)
+        sources = self._sources
+        found = sources.get(source, ())
+        if intervals.contains(found, number):
+            return None
+        found = intervals.with_number(found, number)
+        grown = GtidSet({**sources, source: found}, self.count + 1)
+        grown._source, grown._last = source, found[-1][1]  # which is about to grow
         return grown
 
     def __or__(self, other: GtidSet) -> GtidSet:
@@ -276,119 +262,3 @@ def format_uuid(raw: bytes) -> str:
         raise ValueError(f"a UUID that is cut off: {raw.hex()}")
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-@final
-class GtidPosition:
-    """The last transaction of each of MariaDB's domains."""
-
-    __slots__ = ("_domains", "number")
-
-    number: int
-    """The numbers of all domains together."""
-
-    def __init__(self, domains: Mapping[int, tuple[int, int]] | None = None) -> None:
-        """By domain: (server id, number)."""
-        self._domains: Mapping[int, tuple[int, int]] = domains or {}
-        self.number = sum([number for _, number in self._domains.values()])
-
-    @classmethod
-    def parse(cls, text: str) -> GtidPosition:
-        """Read `0-1-7,2-3-9`, as @@gtid_binlog_pos has it. Raises ValueError for anything else, and for a
-        domain that stands there twice."""
-        domains: dict[int, tuple[int, int]] = {}
-        for part in text.split(",") if text.strip() else ():
-            domain, server, number = split_mariadb(part.strip())
-            if domain in domains:
-                raise ValueError(f"the domain {domain} stands twice in {text[:120]!r}")
-            domains[domain] = (server, number)
-        return cls(domains)
-
-    def __str__(self) -> str:
-        """In the order of the domains: what @slave_connect_state takes."""
-        domains = sorted(self._domains.items())
-        return ",".join(f"{domain}-{server}-{number}" for domain, (server, number) in domains)
-
-    def __repr__(self) -> str:
-        return f"GtidPosition.parse({str(self)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, GtidPosition) and self._domains == other._domains
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._domains.items()))
-
-    def __bool__(self) -> bool:
-        return bool(self._domains)
-
-    def __contains__(self, gtid: str) -> bool:
-        """Whether one transaction is not behind it: its domain has come to that number. Raises ValueError
-        where that is no GTID."""
-        domain, _, number = split_mariadb(gtid)
-        return domain in self._domains and number <= self._domains[domain][1]
-
-    def domains(self) -> Iterator[tuple[int, int, int]]:
-        """(domain, server id, number), in order."""
-        return ((domain, server, number) for domain, (server, number) in sorted(self._domains.items()))
-
-    def last(self, gtid: str) -> str:
-        """The last transaction of the domain of this one; empty where it has none. Raises ValueError if that
-        is no GTID."""
-        domain, _, _ = split_mariadb(gtid)
-        found = self._domains.get(domain)
-        return f"{domain}-{found[0]}-{found[1]}" if found is not None else ""
-
-    def back_to(self, before: str, gtid: str) -> GtidPosition:
-        """Where the domain of a transaction stood before it: at `before`, or nowhere if that is empty. Raises
-        ValueError if one of them is no GTID."""
-        domain, _, _ = split_mariadb(gtid)
-        if before:
-            return self.add(before)
-        return GtidPosition({name: last for name, last in self._domains.items() if name != domain})
-
-    def covers(self, other: GtidPosition) -> bool:
-        """Whether every domain of the other has come as far here, or further. Where a domain has come to the
-        same number by another server, neither covers the other."""
-        mine = self._domains
-        return all(
-            domain in mine and (mine[domain][1] > last[1] or mine[domain] == last)
-            for domain, last in other._domains.items()
-        )
-
-    def add(self, gtid: str) -> GtidPosition:
-        """Behind one more transaction, which is the last of its domain then. Raises ValueError if that is no
-        GTID."""
-        domain, server, number = split_mariadb(gtid)
-        return GtidPosition({**self._domains, domain: (server, number)})
-
-    def beyond(self, gtid: str) -> GtidPosition | None:
-        """Behind a transaction to which its domain had not come; None where it had. Raises ValueError if that
-        is no GTID."""
-        domain, server, number = split_mariadb(gtid)
-        if domain in self._domains and number <= self._domains[domain][1]:
-            return None
-        return GtidPosition({**self._domains, domain: (server, number)})
-
-    def missing(self, other: GtidPosition) -> str:
-        """What of the other this has not come to, for an error message: `0-1-8 to 0-1-12`."""
-        mine = self._domains
-        gaps = []
-        for domain, server, number in other.domains():
-            here = mine.get(domain)
-            if here is None or here[1] < number:
-                first = f"{domain}-{server}-{here[1] + 1 if here else 1}"
-                gaps.append(f"{first} to {domain}-{server}-{number}")
-            elif here[1] == number and here[0] != server:
-                gaps.append(f"{domain}-{server}-{number}")
-        return ", ".join(gaps) or "none"
-
-
-def split_mariadb(gtid: str) -> tuple[int, int, int]:
-    """A GTID of MariaDB as its domain, server id and number. Raises ValueError for anything else."""
-    matched = _MARIADB.fullmatch(gtid)
-    if not matched:
-        raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
-    domain, server, number = (int(part) for part in matched.groups())
-    if domain >> 32 or server >> 32 or number >> 64:
-        raise ValueError(f"not a GTID of MariaDB: {gtid[:120]!r}")
-    return domain, server, number

@@ -58,11 +58,11 @@ UNKNOWN: Final = code(
 )
 
 _unpack_header: Final = struct.Struct("<IBIIIH").unpack_from
-_unpack_table: Final = struct.Struct("<IHH").unpack_from
+_unpack_table: Final = struct.Struct(f"<{HEADER}xIHH").unpack_from
 _FLAGS: Final = 17  # of the header
 _KIND: Final = -CHECKSUM - 1  # of checksums, in FORMAT_DESCRIPTION, before its own
 _CRC32: Final = b"\1"  # as that kind
-_TABLE: Final = 8  # of TABLE_MAP: number and flags
+_TABLE: Final = HEADER + 8  # of TABLE_MAP: behind number and flags
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
 _ROTATE: Final = int(EventType.ROTATE)
 _PAYLOAD: Final = int(EventType.TRANSACTION_PAYLOAD)
@@ -76,26 +76,27 @@ _LAST: Final = (1 << 32) - 1
 
 _MOST_TABLES: Final = 4096  # descriptions that are kept
 
-_Read: TypeAlias = Callable[[bytes, Place], Message]
-"""(body, place) → what it says."""
+_Read: TypeAlias = Callable[[bytes, int, Place], Message]
+"""(event, where its body ends, its place) → what it says."""
 
 _BODY_ERRORS: Final = (ValueError, IndexError, struct.error)
 
 
-def _ignorable(type: EventType) -> _Read:
-    def read(body: bytes, place: Place) -> Ignorable:
-        return Ignorable(place, type)
+def _of_body(read: Callable[[bytes, Place], Message]) -> _Read:
+    """Of events that come seldom: a body is cut out for what reads it."""
+    return lambda event, end, place: read(event[HEADER:end], place)
 
-    return read
+
+def _ignorable(type: EventType) -> _Read:
+    return lambda event, end, place: Ignorable(place, type)
 
 
 _COMMON: Final[Mapping[int, _Read]] = {
     EventType.QUERY: statements.query,
     EventType.EXECUTE_LOAD_QUERY: statements.load_query,
     EventType.XID: transactions.xid,
-    EventType.XA_PREPARE: transactions.xa_prepare,
-    EventType.ROTATE: control.rotate,
-    EventType.INCIDENT: control.incident,
+    EventType.XA_PREPARE: _of_body(transactions.xa_prepare),
+    EventType.INCIDENT: _of_body(control.incident),
     **{
         type: _ignorable(type)
         for type in (
@@ -116,11 +117,11 @@ _READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
         **_COMMON,
         EventType.GTID: transactions.gtid,
         EventType.ANONYMOUS_GTID: transactions.gtid,
-        EventType.GTID_TAGGED: transactions.tagged_gtid,
-        EventType.PREVIOUS_GTIDS: transactions.previous_gtids,
-        EventType.ROWS_QUERY: statements.rows_query,
-        EventType.HEARTBEAT: control.heartbeat,
-        EventType.HEARTBEAT_V2: control.heartbeat_v2,
+        EventType.GTID_TAGGED: _of_body(transactions.tagged_gtid),
+        EventType.PREVIOUS_GTIDS: _of_body(transactions.previous_gtids),
+        EventType.ROWS_QUERY: _of_body(statements.rows_query),
+        EventType.HEARTBEAT: _of_body(control.heartbeat),
+        EventType.HEARTBEAT_V2: _of_body(control.heartbeat_v2),
         # Of group replication: who takes part, and what a transaction was compared with.
         EventType.VIEW_CHANGE: _ignorable(EventType.VIEW_CHANGE),
         EventType.TRANSACTION_CONTEXT: _ignorable(EventType.TRANSACTION_CONTEXT),
@@ -128,10 +129,10 @@ _READ: Final[Mapping[Flavor, Mapping[int, _Read]]] = {
     "mariadb": {
         **_COMMON,
         EventType.MARIADB_GTID: transactions.mariadb_gtid,
-        EventType.GTID_LIST: transactions.gtid_list,
+        EventType.GTID_LIST: _of_body(transactions.gtid_list),
         EventType.QUERY_COMPRESSED: statements.compressed_query,
-        EventType.ANNOTATE_ROWS: statements.annotate_rows,
-        EventType.HEARTBEAT: control.mariadb_heartbeat,
+        EventType.ANNOTATE_ROWS: _of_body(statements.annotate_rows),
+        EventType.HEARTBEAT: _of_body(control.mariadb_heartbeat),
         EventType.BINLOG_CHECKPOINT: _ignorable(EventType.BINLOG_CHECKPOINT),
         # The files are encrypted; what the server sends is not.
         EventType.START_ENCRYPTION: _ignorable(EventType.START_ENCRYPTION),
@@ -176,10 +177,9 @@ class Decoder:
         self._fragments = Fragments()
         self._file = ""
         self._end = 0  # of the last event in the file, where the next one begins
-        # How events are read that stand for themselves; nothing while none may come.
-        self._bodies: Mapping[int, _Read] = {}
         self._rows: Mapping[int, rowevents.Read] = {}
-        self._ordinary: tuple[Mapping[int, _Read], Mapping[int, rowevents.Read]] = ({}, {})
+        self._ordinary: Mapping[int, _Read] = {}  # how events are read that stand for themselves
+        self._readers: Mapping[int, _Read] = {}  # the same; nothing while none may come
 
     def feed(self, event: bytes) -> Iterable[Message]:
         """Decode one event: header, body, checksum.
@@ -192,29 +192,24 @@ class Decoder:
             timestamp, type, server_id, size, end_position, flags = _unpack_header(event)
             if size != len(event):
                 raise ValueError(f"it has {len(event)} bytes and says {size}")
+            reached = self._end + size  # unless the server passed over something
             if self._checksum:
                 if crc32(event) != _RIGHT and type != _FORMAT:
                     raise self._damaged(event)
                 size -= CHECKSUM
-            reached = self._end + len(event)  # unless the server passed over something
             if reached > _LAST and end_position:
                 end_position = _beyond(end_position, reached)
             place = Place(end_position, timestamp, server_id, flags)
-            message: Message
-            if read := self._bodies.get(type):
-                message = read(event[HEADER:size], place)
-            elif rows := self._rows.get(type):
-                message = rows(event, size, place)
-            else:
+            read = self._readers.get(type)
+            if read is None:
                 return self._unusual(event, size, type, place)
+            message = read(event, size, place)
         except _BODY_ERRORS as error:
             raise self._malformed(event, error) from None
         if end_position:
             self._end = end_position
         elif not flags & ARTIFICIAL:
             self._end = reached
-        if type == _ROTATE:
-            self._rotated(message)
         return (message,)
 
     def _unusual(self, event: bytes, end: int, type: int, place: Place) -> Iterable[Message]:
@@ -227,6 +222,8 @@ class Decoder:
             return self._join(event, end, place)
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")
+        if type == _ROTATE:
+            return (self._rotated(control.rotate(event[HEADER:end], place)),)
         if type == _PAYLOAD and self._flavor == "mysql":
             return self._unwrapped(event, end, place)
         return (self._unknown(event, type, place),)
@@ -253,17 +250,18 @@ class Decoder:
             raise self._damaged(event)
         if self._fragments:
             raise ValueError("it stands between fragments of a row event")
-        self._bodies = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map}
         self._rows = rowevents.readers(self._flavor, lengths)
-        self._ordinary = (self._bodies, self._rows)
+        ordinary = {**_READ[self._flavor], EventType.TABLE_MAP: self._table_map, **self._rows}
+        # Small integers are found by their identity, members of an enumeration are compared.
+        self._readers = self._ordinary = {int(type): read for type, read in ordinary.items()}
         self._begun, self._checksum = True, format.checksum
         self._end = place.end or self._end  # 0 where the stream begins behind it
         return format
 
-    def _table_map(self, body: bytes, place: Place) -> TableMap:
+    def _table_map(self, event: bytes, end: int, place: Place) -> TableMap:
         # A table is described before each statement that changes it, mostly as it was before.
-        low, high, _ = _unpack_table(body)
-        raw = body[_TABLE:]
+        low, high, _ = _unpack_table(event)
+        raw = event[_TABLE:end]
         described = self._tables.get(raw)
         if described is None:
             if len(self._tables) >= _MOST_TABLES:
@@ -272,10 +270,9 @@ class Decoder:
         schema, table, columns, key = described
         return TableMap(place, high << 32 | low, schema, table, columns, key, raw)
 
-    def _rotated(self, message: Message) -> Message:
-        assert isinstance(message, Rotate)
-        self._file, self._end = message.file, message.position
-        return message
+    def _rotated(self, rotate: Rotate) -> Rotate:
+        self._file, self._end = rotate.file, rotate.position
+        return rotate
 
     def _unwrapped(self, event: bytes, end: int, place: Place) -> Iterator[Message]:
         """What the events in a compressed transaction say. They have no checksums, and places of their own
@@ -284,10 +281,9 @@ class Decoder:
             for inner in payload.events(memoryview(event)[HEADER:end], self._folder):
                 timestamp, type, server_id, size, end_position, flags = _unpack_header(inner)
                 inside = Place(end_position, timestamp, server_id, flags)
-                if type in _INSIDE_PAYLOAD and (read := self._bodies.get(type)):
-                    yield read(inner[HEADER:], inside)
-                elif rows := self._rows.get(type):
-                    yield rows(inner, size, inside)
+                read = self._ordinary.get(type)
+                if read is not None and (type in _INSIDE_PAYLOAD or type in self._rows):
+                    yield read(inner, size, inside)
                 elif flags & IGNORABLE:
                     yield Ignorable(inside, type)
                 else:
@@ -301,9 +297,9 @@ class Decoder:
         joined = self._fragments.add(event[HEADER:end])
         self._end = place.end or self._end + len(event)
         if joined is None:
-            self._bodies, self._rows = {}, {}
+            self._readers = {}
             return ()
-        self._bodies, self._rows = self._ordinary
+        self._readers = self._ordinary
         _, type, server_id, size, _, flags = _unpack_header(joined)
         if type not in self._rows:
             raise ValueError(f"it is the last fragment of an event of {type_name(type)}")

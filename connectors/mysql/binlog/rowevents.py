@@ -16,8 +16,8 @@ Op: TypeAlias = Literal["c", "u", "d"]
 Read: TypeAlias = Callable[[bytes, int, Place], Rows | Ignorable]
 """(event, where its body ends, its place) → what it says. Raises ValueError for what is no row event."""
 
-_unpack_head: Final = Struct("<19xIHH").unpack_from
-_unpack_extra: Final = Struct("<27xH").unpack_from
+_unpack_first: Final = Struct("<19xIHH").unpack_from
+_unpack_second: Final = Struct("<19xIHHH").unpack_from
 _FIRST: Final = 27  # behind header, number and flags: version 1 goes on here
 _STATEMENT_ENDS: Final = 1
 _FIRST_VERSION, _SECOND_VERSION = 8, 10  # bytes of fixed fields
@@ -31,14 +31,15 @@ def _reader(type: EventType, op: Op, has_extra: bool) -> Read:
     partial = type == EventType.PARTIAL_UPDATE_ROWS
 
     def read(event: bytes, end: int, place: Place) -> Rows | Ignorable:
-        low, high, flags = _unpack_head(event)
-        table_id = high << 32 | low
         offset = _FIRST
         if has_extra:  # partitions, or what NDB adds
-            (extra,) = _unpack_extra(event)
+            low, high, flags, extra = _unpack_second(event)
             if extra < 2:
                 raise ValueError(f"extra information of {extra} bytes")
             offset += extra
+        else:
+            low, high, flags = _unpack_first(event)
+        table_id = high << 32 | low
         if offset >= end:
             raise ValueError("it is cut off before the columns")
         width = event[offset]

@@ -1,7 +1,8 @@
 """Statements in a binary log: QUERY and its relatives, and the texts beside rows. No I/O.
 
-Each function takes an event's body and place and raises ValueError, struct.error or IndexError for a body
-that is none of its kind; the decoder makes these the error of the event.
+Each function takes an event, where its body ends and its place, or the body and the place, and raises
+ValueError, struct.error or IndexError for what is none of its kind; the decoder makes these the error of the
+event.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from struct import Struct
 from typing import Final
 
 from connectors.mysql.binlog import compressed
-from connectors.mysql.binlog.event import Reader, text
+from connectors.mysql.binlog.event import HEADER, Reader, text
 from connectors.mysql.binlog.messages import Place, Query, RowsQuery
 from connectors.mysql.binlog.quotes import plain
 from connectors.mysql.columns.charsets import charset
 
-_unpack_query: Final = Struct("<I4xBHH").unpack_from
-_QUERY: Final = 13
+_unpack_query: Final = Struct(f"<{HEADER}xI4xBHH").unpack_from
+_QUERY: Final = HEADER + 13
 # Of what a session had set: its sql_mode, its character sets (of the client first), and the databases of the
 # tables that the statement opens.
 _MODE, _CHARSETS, _DATABASES = 1, 4, 12
@@ -25,20 +26,21 @@ _TOO_MANY: Final = 254  # databases: they are not told then
 # What may stand before them, with its bytes behind the number; in 6 and 5 as many as the first of them says.
 _FIXED: Final = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4}
 _PREFIXED: Final = {5: 1, 6: 1, 11: 2}
-_LOAD: Final = 26  # EXECUTE_LOAD_QUERY: behind the same fields, which part of the statement names the file
+# EXECUTE_LOAD_QUERY: behind the same fields, which part of the statement names the file.
+_LOAD: Final = HEADER + 26
 
 
-def query(body: bytes, place: Place) -> Query:
+def query(event: bytes, end: int, place: Place) -> Query:
     """A statement, written as it would be in a session that has set nothing."""
-    thread, length, error, status = _unpack_query(body)
+    thread, length, error, status = _unpack_query(event)
     schema_at = _QUERY + status
     sql_at = schema_at + length + 1
-    if body[sql_at - 1]:
+    if sql_at > end or event[sql_at - 1]:
         raise ValueError("no zero byte behind the schema")
-    schema, sql = body[schema_at : sql_at - 1].decode(), body[sql_at:]
+    schema, sql = event[schema_at : sql_at - 1].decode(), event[sql_at:end]
     if sql == b"BEGIN":
         return Query(place, schema, "BEGIN", thread, error)
-    mode, client, databases = _settings(body[_QUERY:schema_at])
+    mode, client, databases = _settings(event[_QUERY:schema_at])
     return Query(place, schema, plain(_decoded(sql, client), mode), thread, error, databases)
 
 
@@ -79,18 +81,19 @@ def _decoded(sql: bytes, client: int) -> str:
         return text(sql)
 
 
-def load_query(body: bytes, place: Place) -> Query:
+def load_query(event: bytes, end: int, place: Place) -> Query:
     """LOAD DATA in statement format."""
-    if len(body) < _LOAD:
-        raise ValueError(f"it is cut off: {len(body)} of {_LOAD} bytes are there")
-    return query(body[:_QUERY] + body[_LOAD:], place)
+    if end < _LOAD:
+        raise ValueError(f"it is cut off: {end} of {_LOAD} bytes are there")
+    return query(event[:_QUERY] + event[_LOAD:end], end - _LOAD + _QUERY, place)
 
 
-def compressed_query(body: bytes, place: Place) -> Query:
+def compressed_query(event: bytes, end: int, place: Place) -> Query:
     """MariaDB: a statement in a compressed record, the fields before it as they are."""
-    _, length, _, status = _unpack_query(body)
+    _, length, _, status = _unpack_query(event)
     sql_at = _QUERY + status + length + 1
-    return query(body[:sql_at] + compressed.unpack(body[sql_at:]), place)
+    whole = event[:sql_at] + compressed.unpack(event[sql_at:end])
+    return query(whole, len(whole), place)
 
 
 def rows_query(body: bytes, place: Place) -> RowsQuery:

@@ -1,7 +1,8 @@
 """How transactions begin and end in a binary log, and which of them stand in the files before it. No I/O.
 
-Each function takes an event's body and place and raises ValueError, struct.error or IndexError for a body
-that is none of its kind; the decoder makes these the error of the event.
+Each function takes an event, where its body ends and its place, or the body and the place, and raises
+ValueError, struct.error or IndexError for what is none of its kind; the decoder makes these the error of the
+event.
 """
 
 from __future__ import annotations
@@ -11,39 +12,42 @@ from struct import Struct
 from typing import Final
 
 from connectors.mysql.binlog import gtid as gtids
-from connectors.mysql.binlog.event import Reader
+from connectors.mysql.binlog.event import HEADER, Reader
 from connectors.mysql.binlog.messages import Gtid, KnownGtids, Place, XaPrepare, Xid
 
-_unpack_gtid: Final = Struct("<x16sQ").unpack_from
+_unpack_gtid: Final = Struct(f"<{HEADER}xx16sQ").unpack_from
+_UNTIMED: Final = HEADER + 25
 # Behind it a byte that says whether a logical clock follows, its 16 bytes, and 7 bytes of time.
-_unpack_timed: Final = Struct("<x16sQB16xIHB").unpack_from
-_TIMED: Final = 49
+_unpack_timed: Final = Struct(f"<{HEADER}xx16sQB16xIHB").unpack_from
+_TIMED: Final = HEADER + 49
 _HAS_CLOCK: Final = 2
 _FIRST_ELSEWHERE: Final = 1 << 55  # in the time at this server: that at the first server follows
 _UNKNOWN_TIME: Final = _FIRST_ELSEWHERE - 1
 
-_unpack_mariadb: Final = Struct("<QIB").unpack_from
+_unpack_mariadb: Final = Struct(f"<{HEADER}xQIB").unpack_from
+_ALONE, _OF_GROUP = HEADER + 13, HEADER + 21  # where an XID stands: without a group's number, and with it
 _STANDALONE, _GROUP, _PREPARED_XA, _COMPLETED_XA = 0x01, 0x02, 0x40, 0x80
-_unpack_xid: Final = Struct("<Q").unpack
+_unpack_xid: Final = Struct(f"<{HEADER}xQ").unpack_from
+_XID: Final = HEADER + 8
 _MOST_XID: Final = 64  # bytes of each part
 
 _format_uuid: Final = lru_cache(maxsize=256)(gtids.format_uuid)
 
 
-def gtid(body: bytes, place: Place) -> Gtid:
+def gtid(event: bytes, end: int, place: Place) -> Gtid:
     """MySQL: a transaction of GTID, or of none: a server without GTIDs numbers it 0."""
     committed = None
-    if len(body) < _TIMED:  # of servers before 8.0
-        uuid, number = _unpack_gtid(body)
+    if end < _TIMED:  # of servers before 8.0
+        _whole(end, _UNTIMED)
+        uuid, number = _unpack_gtid(event)
     else:
-        uuid, number, has_clock, low, middle, high = _unpack_timed(body)
+        uuid, number, has_clock, low, middle, high = _unpack_timed(event)
         if has_clock == _HAS_CLOCK:
             committed = high << 48 | middle << 32 | low
             if committed & _FIRST_ELSEWHERE:
-                first = body[_TIMED : _TIMED + 7]
-                if len(first) < 7:
+                if end < _TIMED + 7:
                     raise ValueError("it is cut off in its times")
-                committed = int.from_bytes(first, "little")
+                committed = int.from_bytes(event[_TIMED : _TIMED + 7], "little")
             if committed == 0 or committed == _UNKNOWN_TIME:
                 committed = None
     if number > gtids.GREATEST:
@@ -101,12 +105,19 @@ class _Fields(Reader):
         return ~(value >> 1) if value & 1 else value >> 1
 
 
-def mariadb_gtid(body: bytes, place: Place) -> Gtid:
+def _whole(end: int, needed: int) -> None:
+    """Bytes behind a body's end are there and are none of it: a checksum."""
+    if end < needed:
+        raise ValueError(f"it is cut off: {end} of {needed} bytes are there")
+
+
+def mariadb_gtid(event: bytes, end: int, place: Place) -> Gtid:
     """MariaDB: its server is the header's."""
-    number, domain, flags = _unpack_mariadb(body)
+    _whole(end, _ALONE)
+    number, domain, flags = _unpack_mariadb(event)
     xid = None
     if flags & (_PREPARED_XA | _COMPLETED_XA):
-        reader = Reader(body, 21 if flags & _GROUP else 13)
+        reader = Reader(event[:end], _OF_GROUP if flags & _GROUP else _ALONE)
         xid = _xid(reader, reader.uint32(), reader.byte(), reader.byte())
     standalone = bool(flags & _STANDALONE)
     name = f"{domain}-{place.server_id}-{number}"
@@ -133,9 +144,11 @@ def gtid_list(body: bytes, place: Place) -> KnownGtids:
     return KnownGtids(place, ",".join(f"{domain}-{server}-{number}" for domain, server, number in found))
 
 
-def xid(body: bytes, place: Place) -> Xid:
+def xid(event: bytes, end: int, place: Place) -> Xid:
     """The number by which the storage engine knows the transaction."""
-    return Xid(place, *_unpack_xid(body))
+    if end != _XID:
+        raise ValueError(f"it has {end - HEADER} bytes and not 8 bytes behind its header")
+    return Xid(place, *_unpack_xid(event))
 
 
 def xa_prepare(body: bytes, place: Place) -> XaPrepare:

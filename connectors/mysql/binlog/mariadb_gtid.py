@@ -1,7 +1,7 @@
 """MariaDB's GTID positions: which transactions. Immutable; no I/O.
 
-MariaDB names a transaction by domain, server and number, `0-1-7`. Within a domain transactions have one order,
-so the last one of each domain says what was executed.
+MariaDB names a transaction by domain, server and number, `0-1-7`. Within a domain transactions have one
+order, so the last one of each domain says what was executed.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from connectors.mysql import channel, hosts, table_checks
+from connectors.mysql.catalogue import Catalogue
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.rights import account_of, lacking
-from connectors.mysql.server import Catalogue, LoggedDatabases, Server
+from connectors.mysql.server import LoggedDatabases, Server
 from connectors.mysql.table_checks import Existing, fault, listed
 from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding

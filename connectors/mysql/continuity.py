@@ -9,10 +9,11 @@ from typing import Final
 
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
+from connectors.mysql.catalogue import Catalogue, LogFile
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
-from connectors.mysql.server import Catalogue, LogFile, Server
+from connectors.mysql.server import Server
 from tailrace.checkpoint import Identity
 from tailrace.errors import Diverged, Gap, NotReady, Stop, code
 from tailrace.events import Batch

@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.catalogue import Catalogue
 from connectors.mysql.keys import HAS_KEY
-from connectors.mysql.server import Catalogue
 from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.address import Address

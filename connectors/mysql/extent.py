@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from connectors.mysql.catalogue import LogFile
 from connectors.mysql.position import FilePlace
-from connectors.mysql.server import LogFile
 
 
 class Extent:

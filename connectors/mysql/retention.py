@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from connectors.mysql import continuity
+from connectors.mysql.catalogue import Catalogue, LogFile
 from connectors.mysql.in_doubt import InDoubt
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.server import Catalogue, LogFile, Server
+from connectors.mysql.server import Server
 from tailrace.abc import Retention
 from tailrace.amounts import show_bytes
 from tailrace.errors import Gap

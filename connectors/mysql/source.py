@@ -14,6 +14,7 @@ from connectors.mysql import channel, continuity
 from connectors.mysql.assembler import Assembler
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.binlog.protocol import Decoder
+from connectors.mysql.catalogue import Catalogue
 from connectors.mysql.channel import Channel, Dump, Reader
 from connectors.mysql.checks import Checks
 from connectors.mysql.config import BinlogSettings, MariaDbSettings, MySqlSettings
@@ -24,7 +25,7 @@ from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.position import BinlogPosition, Proof, after, before, was_executed
 from connectors.mysql.refusals import PreparedBefore
 from connectors.mysql.retention import Headroom
-from connectors.mysql.server import Catalogue, Server
+from connectors.mysql.server import Server
 from connectors.mysql.stream import Goal, Stream
 from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext

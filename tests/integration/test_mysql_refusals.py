@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from connectors.mysql import continuity
+from connectors.mysql.catalogue import OTHER_FLAVOR
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN
 from connectors.mysql.checks import SETTING
 from connectors.mysql.refusals import AS_STATEMENT
-from connectors.mysql.server import OTHER_FLAVOR
 from connectors.mysql.source import MariaDbSource, MySqlSource
 from connectors.mysql.table_checks import NO_TABLE
 from connectors.mysql.tables import KEYLESS, ROW_IMAGE

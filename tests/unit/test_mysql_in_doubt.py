@@ -11,12 +11,12 @@ import pytest
 
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
+from connectors.mysql.catalogue import LogFile
 from connectors.mysql.channel import PURGED
 from connectors.mysql.continuity import check_executed, check_file
 from connectors.mysql.in_doubt import NONE, InDoubt, Prepared
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace
 from connectors.mysql.retention import waiting
-from connectors.mysql.server import LogFile
 from tailrace.abc import Retention
 from tailrace.errors import Gap
 

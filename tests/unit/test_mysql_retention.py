@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.mysql.catalogue import LogFile
 from connectors.mysql.extent import Extent
 from connectors.mysql.position import FilePlace
 from connectors.mysql.retention import Limits, Needed, judge
-from connectors.mysql.server import LogFile
 
 FILES = [LogFile("binlog.000003", 1000), LogFile("binlog.000004", 2000), LogFile("binlog.000005", 500)]
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.mysql import refusals
+from connectors.mysql.assembly import refusals
 from connectors.mysql.binlog.framing import Framing, LogEnd, ServerError
 from connectors.mysql.rights import account, lacking
 from tailrace.arrival import Arrival

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from connectors.mysql import channel, hosts, table_checks
+from connectors.mysql.assembly.tables import SYSTEM
 from connectors.mysql.catalogue import Catalogue
 from connectors.mysql.channel import Reader
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.rights import account_of, lacking
 from connectors.mysql.server import LoggedDatabases, Server
 from connectors.mysql.table_checks import Existing, fault, listed
-from connectors.mysql.tables import SYSTEM
 from tailrace.abc import Finding
 from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.connection import Session

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from connectors.mysql.assembly.tables import SYSTEM, keyless
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.catalogue import Catalogue
 from connectors.mysql.keys import HAS_KEY
-from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.amounts import show_bytes
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Session

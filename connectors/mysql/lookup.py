@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
-from connectors.mysql import meaning
+from connectors.mysql.assembly import meaning
+from connectors.mysql.assembly.meaning import Meaning
 from connectors.mysql.binlog.event import EventType
 from connectors.mysql.binlog.mariadb_gtid import split_mariadb
 from connectors.mysql.binlog.messages import Flavor, Gtid, KnownGtids, Query, Rotate, XaPrepare
@@ -17,7 +18,6 @@ from connectors.mysql.binlog.protocol import Decoder
 from connectors.mysql.dump import whole
 from connectors.mysql.file_events import events
 from connectors.mysql.in_doubt import Prepared
-from connectors.mysql.meaning import Meaning
 from connectors.mysql.position import FilePlace
 from tailrace.clients.mysql.address import Address
 from tailrace.logs import Logger

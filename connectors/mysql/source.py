@@ -11,7 +11,9 @@ from typing import ClassVar, Final
 from zlib import crc32
 
 from connectors.mysql import channel, continuity
-from connectors.mysql.assembler import Assembler
+from connectors.mysql.assembly.assembler import Assembler
+from connectors.mysql.assembly.refusals import PreparedBefore
+from connectors.mysql.assembly.tables import Tables
 from connectors.mysql.binlog.messages import Flavor
 from connectors.mysql.binlog.protocol import Decoder
 from connectors.mysql.catalogue import Catalogue
@@ -23,11 +25,9 @@ from connectors.mysql.dump import dump
 from connectors.mysql.extent import Extent
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.position import BinlogPosition, Proof, after, before, was_executed
-from connectors.mysql.refusals import PreparedBefore
 from connectors.mysql.retention import Headroom
 from connectors.mysql.server import Server
 from connectors.mysql.stream import Goal, Stream
-from connectors.mysql.tables import Tables
 from tailrace.abc import Explanation, Finding, Retention, SourceContext
 from tailrace.checkpoint import Checkpoint, Identity
 from tailrace.clients.mysql.address import Address

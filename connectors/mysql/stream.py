@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.mysql.assembler import Assembler
+from connectors.mysql.assembly.assembler import Assembler
 from connectors.mysql.channel import Channel
 from connectors.mysql.extent import Extent
 from connectors.mysql.position import BinlogPosition, FilePlace

@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from connectors.mysql.assembly.tables import SYSTEM, keyless
 from connectors.mysql.config import BinlogSettings
 from connectors.mysql.folding import lowered
 from connectors.mysql.keys import HAS_KEY
-from connectors.mysql.tables import SYSTEM, keyless
 from tailrace.abc import Finding
 from tailrace.clients.mysql.connection import Session
 from tailrace.clients.mysql.faults import ABSENT, NO_DATABASE

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any, Final
 
-from connectors.mysql.assembler import Assembler
+from connectors.mysql.assembly.assembler import Assembler
+from connectors.mysql.assembly.tables import Tables, Version
 from connectors.mysql.binlog.fragments import Fragments
 from connectors.mysql.binlog.framing import Framing
 from connectors.mysql.binlog.messages import Flavor, Message, Rows, TableMap
@@ -23,7 +24,6 @@ from connectors.mysql.columns import types
 from connectors.mysql.columns.rows import Pair, RowReader
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.source import origin
-from connectors.mysql.tables import Tables, Version
 from tailrace.errors import TailraceError
 from tailrace.events import Batch, Change, Column, Missing, Row
 from tailrace.patterns import Pattern, TableFilter

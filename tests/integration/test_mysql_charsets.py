@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pymysql.cursors import Cursor
 
-from connectors.mysql.columns.charsets import charset
+from connectors.mysql.charsets import charset
 from connectors.mysql.folding import lowered
 from tests.servers import MySql
 

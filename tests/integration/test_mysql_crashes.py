@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pymysql
 import pytest
 
-from connectors.mysql.refusals import CUT_OFF
+from connectors.mysql.assembly.refusals import CUT_OFF
 from tailrace.errors import Retry
 from tests.integration.mysql_following import Follower, told
 from tests.servers import MySqlServer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.tables import KEYLESS
+from connectors.mysql.assembly.tables import KEYLESS
 from tailrace.abc import Finding
 from tailrace.errors import NotReady
 from tailrace.formats.debezium import DebeziumFormat

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from connectors.mysql.assembly.tables import ROW_IMAGE
 from connectors.mysql.checks import SETTING
-from connectors.mysql.tables import ROW_IMAGE
 from tailrace.abc import Format
 from tailrace.errors import Malformed, NotReady
 from tailrace.events import Batch

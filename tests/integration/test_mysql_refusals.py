@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from connectors.mysql import continuity
+from connectors.mysql.assembly.refusals import AS_STATEMENT
+from connectors.mysql.assembly.tables import KEYLESS, ROW_IMAGE
 from connectors.mysql.catalogue import OTHER_FLAVOR
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN
 from connectors.mysql.checks import SETTING
-from connectors.mysql.refusals import AS_STATEMENT
 from connectors.mysql.source import MariaDbSource, MySqlSource
 from connectors.mysql.table_checks import NO_TABLE
-from connectors.mysql.tables import KEYLESS, ROW_IMAGE
 from tailrace.abc import Finding, SourceContext
 from tailrace.clients.mysql.address import TLS, Address
 from tailrace.clients.mysql.faults import LOST, NO_DATABASE, PASSWORD, PERMISSION, UNREACHABLE

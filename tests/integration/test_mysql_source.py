@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.mysql.refusals import AS_STATEMENT
-from connectors.mysql.tables import KEYLESS, ROW_IMAGE
+from connectors.mysql.assembly.refusals import AS_STATEMENT
+from connectors.mysql.assembly.tables import KEYLESS, ROW_IMAGE
 from tailrace.errors import NotReady, Stop
 from tailrace.events import SchemaChange
 from tests.integration.mysql_following import Follower, changes, told

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.mysql.refusals import AS_STATEMENT
+from connectors.mysql.assembly.refusals import AS_STATEMENT
 from tailrace.errors import Stop
 from tests.integration.mysql_following import Follower
 from tests.logged import capture_logs

@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 
 from connectors.mysql import checks, lookup, retention, source
+from connectors.mysql.assembly.refusals import PREPARED
 from connectors.mysql.binlog.mariadb_gtid import split_mariadb
 from connectors.mysql.channel import PURGED
 from connectors.mysql.position import BinlogPosition
-from connectors.mysql.refusals import PREPARED
 from tailrace.errors import Gap, Stop
 from tailrace.events import Batch
 from tests.integration.mysql_following import Follower, changes, told

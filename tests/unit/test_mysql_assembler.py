@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from connectors.mysql import codes
-from connectors.mysql.assembler import Assembler
+from connectors.mysql.assembly.assembler import Assembler
+from connectors.mysql.assembly.refusals import CUT_OFF, INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
+from connectors.mysql.assembly.tables import Tables
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import (
@@ -30,9 +32,7 @@ from connectors.mysql.binlog.messages import (
 )
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.refusals import CUT_OFF, INCIDENT, NO_ROOM, NOT_FOUND_AGAIN, OUT_OF_ORDER
 from connectors.mysql.source import origin
-from connectors.mysql.tables import Tables
 from tailrace.errors import Code, Retry, TailraceError
 from tailrace.events import Batch, Change, SchemaChange
 from tailrace.patterns import Pattern, TableFilter

@@ -9,9 +9,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from connectors.mysql.assembly.refusals import OUT_OF_ORDER
 from connectors.mysql.binlog.framing import ServerError
 from connectors.mysql.channel import AHEAD, PURGED, TAKEN, ended
-from connectors.mysql.refusals import OUT_OF_ORDER
 from tailrace.clients.mysql import faults
 from tailrace.clients.mysql.address import TLS, Address, Tls
 from tailrace.clients.mysql.faults import connecting, talking

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from connectors.mysql.assembly.meaning import Meaning, Statement, may_change, read
 from connectors.mysql.binlog.messages import Place, Query
-from connectors.mysql.meaning import Meaning, Statement, may_change, read
 from tailrace.patterns import Pattern, TableFilter
 
 NOTHING = Statement(Meaning.NOTHING)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.mysql.assembler import Assembler
+from connectors.mysql.assembly.assembler import Assembler
+from connectors.mysql.assembly.tables import Tables
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.messages import Message, Query, Rotate, RowsQuery
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.position import BinlogPosition, after
 from connectors.mysql.source import origin
-from connectors.mysql.tables import Tables
 from tailrace.events import Batch, Change
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.topics import TopicTemplate

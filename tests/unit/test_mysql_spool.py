@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
+from connectors.mysql.assembly.spool import Entry, Spool
 from connectors.mysql.binlog.messages import Place, Rows
-from connectors.mysql.spool import Entry, Spool
 
 
 def entry(ordinal: int, size: int = 100) -> Entry:

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
+from connectors.mysql.assembly.refusals import shortened
 from connectors.mysql.binlog import statements
 from connectors.mysql.binlog.event import HEADER
 from connectors.mysql.binlog.messages import Place, Query
 from connectors.mysql.binlog.quotes import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, plain
-from connectors.mysql.refusals import shortened
 
 FLAGS = b"\x00\x01\x02\x03\x04"
 MODE = b"\x01" + bytes(8)

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from connectors.mysql import codes
+from connectors.mysql.assembly.tables import Tables
 from connectors.mysql.binlog.messages import Place, TableMap
 from connectors.mysql.columns.type_options import TypeOptions
-from connectors.mysql.tables import Tables
 from tailrace.events import ABSENT, UNCHANGED, Origin
 from tailrace.patterns import Pattern, TableFilter
 from tests.unit.row_images import column, image, rows, table
@@ -61,7 +61,7 @@ def test_a_table_that_has_the_name_of_a_sequence_later_is_captured() -> None:
 
 def test_tables_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest first; one that comes again is a version of its own."""
-    monkeypatch.setattr("connectors.mysql.tables._MOST", 3)
+    monkeypatch.setattr("connectors.mysql.assembly.tables._MOST", 3)
     filter = TableFilter([Pattern.parse("shop.*")], [Pattern.parse("shop.x*")])
     tables = Tables(Origin("mysql", "orders", None, ()), filter, TypeOptions())
 

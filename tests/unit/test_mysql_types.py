@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from connectors.mysql import codes
 from connectors.mysql.binlog.messages import MappedColumn
-from connectors.mysql.columns.charsets import charset
+from connectors.mysql.charsets import charset
 from connectors.mysql.columns.type_options import TypeOptions
 from connectors.mysql.columns.types import columns
 from tailrace.errors import NotReady

@@ -12,13 +12,13 @@ from typing import IO, Literal, TypeAlias
 import msgspec
 import pytest
 
-from connectors.mysql import waiting
+from connectors.mysql.assembly import waiting
+from connectors.mysql.assembly.refusals import AS_STATEMENT, NOT_FOUND_AGAIN, OUT_OF_ORDER, PREPARED
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid, Message, Query, Rotate, XaPrepare
 from connectors.mysql.in_doubt import Prepared
 from connectors.mysql.position import BinlogPosition, FilePlace, place_in
-from connectors.mysql.refusals import AS_STATEMENT, NOT_FOUND_AGAIN, OUT_OF_ORDER, PREPARED
 from tailrace.errors import Code, TailraceError
 from tailrace.events import Batch, Change
 from tests.unit.test_mysql_assembler import (

@@ -14,7 +14,7 @@ from connectors.mysql.binlog import compressed
 from connectors.mysql.binlog.event import HEADER, Reader, text
 from connectors.mysql.binlog.messages import Place, Query, RowsQuery
 from connectors.mysql.binlog.quotes import plain
-from connectors.mysql.columns.charsets import charset
+from connectors.mysql.charsets import charset
 
 _unpack_query: Final = Struct(f"<{HEADER}xI4xBHH").unpack_from
 _QUERY: Final = HEADER + 13

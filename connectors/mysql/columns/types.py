@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connectors.mysql import codes
+from connectors.mysql import charsets, codes
 from connectors.mysql.binlog.messages import MappedColumn, TableMap
-from connectors.mysql.columns import charsets, decimals, values, zero_dates
-from connectors.mysql.columns.charsets import Charset
+from connectors.mysql.charsets import Charset
+from connectors.mysql.columns import decimals, values, zero_dates
 from connectors.mysql.columns.layouts import bit_count, digits, layout, unsupported
 from connectors.mysql.columns.type_options import TypeOptions, by_column
 from tailrace.errors import NotReady, code

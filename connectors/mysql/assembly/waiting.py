@@ -10,14 +10,14 @@ from typing import Final
 
 import msgspec
 
-from connectors.mysql import refusals, untold
+from connectors.mysql.assembly import refusals, untold
+from connectors.mysql.assembly.open_transaction import OpenTransaction
+from connectors.mysql.assembly.reread import Reread
+from connectors.mysql.assembly.spool import Spool
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid
 from connectors.mysql.in_doubt import InDoubt, Prepared
-from connectors.mysql.open_transaction import OpenTransaction
 from connectors.mysql.position import BinlogPosition, Executed, FilePlace
-from connectors.mysql.reread import Reread
-from connectors.mysql.spool import Spool
 
 _SPOOL_BYTES: Final = 16 * 1024 * 1024  # in memory, of all transactions that have not ended
 _LEAST_BYTES: Final = 4096  # … of each in any case: a process may not open a file for each of thousands

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from connectors.mysql.columns.charset_tables import COLLATIONS, EUCJPMS_8FF3F3, EUCJPMS_AD, UPPER_HALVES
+from connectors.mysql.charset_tables import COLLATIONS, EUCJPMS_8FF3F3, EUCJPMS_AD, UPPER_HALVES
 
 _NONE: Final = "\ufffe"  # in a table of characters: the byte is none
 

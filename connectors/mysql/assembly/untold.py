@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from connectors.mysql.assembly.meaning import Statement
+from connectors.mysql.assembly.refusals import shortened
+from connectors.mysql.assembly.tables import Tables
 from connectors.mysql.binlog.messages import Query
-from connectors.mysql.meaning import Statement
 from connectors.mysql.position import FilePlace
-from connectors.mysql.refusals import shortened
-from connectors.mysql.tables import Tables
 from tailrace.logs import Logger
 
 _log: Final = Logger(__name__)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from connectors.mysql import refusals
+from connectors.mysql.assembly import refusals
+from connectors.mysql.assembly.open_transaction import OpenTransaction
 from connectors.mysql.binlog.event import ARTIFICIAL
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Gtid, Place
 from connectors.mysql.in_doubt import InDoubt
-from connectors.mysql.open_transaction import OpenTransaction
 from connectors.mysql.position import (
     NUMBER_WIDTH,
     BinlogPosition,

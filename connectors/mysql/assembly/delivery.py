@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from connectors.mysql.assembly.tables import Version
 from connectors.mysql.binlog.messages import Rows
-from connectors.mysql.tables import Version
 from tailrace.events import ROW_INDEXES, Change, Event, SchemaChange, Transaction
 from tailrace.ordering import Boundaries, Ordering
 

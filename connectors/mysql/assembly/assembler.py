@@ -13,7 +13,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from connectors.mysql import meaning, refusals, untold
+from connectors.mysql.assembly import meaning, refusals, untold
+from connectors.mysql.assembly.delivery import Delivery
+from connectors.mysql.assembly.meaning import Meaning, Statement, may_change
+from connectors.mysql.assembly.open_transaction import OpenTransaction
+from connectors.mysql.assembly.progress import Progress
+from connectors.mysql.assembly.queries import delivered
+from connectors.mysql.assembly.refusals import shortened
+from connectors.mysql.assembly.tables import Tables, Version
+from connectors.mysql.assembly.waiting import Waiting
 from connectors.mysql.binlog.event import ARTIFICIAL, TEMPORARY
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import (
@@ -34,15 +42,7 @@ from connectors.mysql.binlog.messages import (
     XaPrepare,
     Xid,
 )
-from connectors.mysql.delivery import Delivery
-from connectors.mysql.meaning import Meaning, Statement, may_change
-from connectors.mysql.open_transaction import OpenTransaction
 from connectors.mysql.position import BinlogPosition, FilePlace
-from connectors.mysql.progress import Progress
-from connectors.mysql.queries import delivered
-from connectors.mysql.refusals import shortened
-from connectors.mysql.tables import Tables, Version
-from connectors.mysql.waiting import Waiting
 from tailrace.events import Batch, Transaction
 
 _BATCH_BYTES: Final = 1024 * 1024

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from connectors.mysql.assembly.spool import Mark, Spool
+from connectors.mysql.assembly.tables import Version
 from connectors.mysql.binlog.messages import Gtid, Rows
 from connectors.mysql.position import BinlogPosition, Executed
-from connectors.mysql.spool import Mark, Spool
-from connectors.mysql.tables import Version
 
 
 class OpenTransaction(msgspec.Struct):

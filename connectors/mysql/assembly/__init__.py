@@ -1,0 +1,1 @@
+"""The log's events in, batches of changes out, transaction by transaction."""

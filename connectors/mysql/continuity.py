@@ -12,7 +12,15 @@ from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.catalogue import Catalogue, LogFile
 from connectors.mysql.channel import AHEAD, BEGIN_ANEW, LOST_BY_SERVER, PURGED
 from connectors.mysql.config import BinlogSettings
-from connectors.mysql.position import BinlogPosition, Executed, FilePlace, executed_before, number, place
+from connectors.mysql.position import (
+    BinlogPosition,
+    Executed,
+    FilePlace,
+    as_given,
+    executed_before,
+    number,
+    place,
+)
 from connectors.mysql.server import Server
 from tailrace.checkpoint import Identity
 from tailrace.errors import Diverged, Gap, NotReady, Stop, code
@@ -182,8 +190,9 @@ def _go_on(held: Executed) -> str:
     """What to do where the log has nothing before a position that follows on the checkpoint's."""
     return (
         "The changes in between are not in the log any more: bring them to the targets by other means. What "
-        f"the log still holds is delivered behind them: tailrace offsets set FILE --at '{held}'. To begin "
-        "with what changes from the next start on: tailrace offsets reset FILE, and run it again."
+        "the log still holds is delivered behind them: tailrace offsets set FILE --at "
+        f"'{as_given(held)}'. To begin with what changes from the next start on: tailrace offsets reset "
+        "FILE, and run it again."
     )
 
 
@@ -199,7 +208,7 @@ def _removed(position: BinlogPosition, lost: str, where: str, *, needed: bool, h
         f"{found}, where rows of XA transactions stand that are prepared and had not ended: {waiting}",
         f"Look with XA RECOVER which of them are prepared still. If none was committed, roll them back (XA "
         f"ROLLBACK) and go on where the checkpoint stands: tailrace offsets set FILE --at "
-        f"'{position.executed}'. Else: {BEGIN_ANEW[0].lower()}{BEGIN_ANEW[1:]}",
+        f"'{as_given(position.executed)}'. Else: {BEGIN_ANEW[0].lower()}{BEGIN_ANEW[1:]}",
         where=where,
     )
 

@@ -164,6 +164,12 @@ def _refuse_alone(text: str) -> None:
             )
 
 
+def as_given(executed: Executed) -> str:
+    """As a person gives it, of whom one transaction alone is not taken: see `BinlogPosition.parse`."""
+    parts = str(executed).split(",")
+    return ",".join([f"{part}-{alone[2]}" if (alone := _ALONE.fullmatch(part)) else part for part in parts])
+
+
 @dataclass(frozen=True, slots=True)
 class BinlogPosition:
     """A place between two row events, or between transactions. Compared by `reached`."""

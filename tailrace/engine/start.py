@@ -45,6 +45,9 @@ STARTED_BEFORE = code(
     "the log's end would leave out what changed since, unsaid.",
 )
 
+_JUDGEMENTS: Final = 3
+"""Of positions that move on meanwhile: a process that always has something to deliver is not waited for."""
+
 _log: Final = Logger(__name__)
 
 _claimed = failpoint("engine.start.claimed")
@@ -154,18 +157,19 @@ async def _judged(
     sinks: Sequence[Sink], judge: Callable[[Sequence[Checkpoint]], Awaitable[None]]
 ) -> Sequence[Checkpoint]:
     """What the sinks hold, when nothing stands against it; else raise what does, if they hold that still: a
-    process that runs has moved on meanwhile."""
+    process that runs may have moved on meanwhile. What stands against each of several in turn is not that."""
     nothing = Checkpoint(Owner.this_process())
     stored = [await sink.peek() or nothing for sink in sinks]
-    while True:
+    for again in reversed(range(_JUDGEMENTS)):
         try:
             await judge(stored)
         except Stop:
             found, stored = stored, [await sink.peek() or nothing for sink in sinks]
-            if found == stored:
+            if not again or found == stored:
                 raise
         else:
-            return stored
+            break
+    return stored
 
 
 def _refuse_states(

@@ -114,6 +114,8 @@ async def test_a_truncate_is_that_of_a_captured_table(follower: Follower) -> Non
         ("a\\", '"a\\"', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
         ("a.b'c\"`", '"a.b\'c""`"', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
         ("a.b'c\"`", "/* it's */ `a.b'c\"``` -- `", "", "utf8mb4"),
+        ("u", '--\n"u" --', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
+        ("u", '--\x01 "x\n"u"', "SET sql_mode = 'ANSI_QUOTES'", "utf8mb4"),
     ],
 )
 async def test_a_truncate_names_its_table_as_its_session_does(

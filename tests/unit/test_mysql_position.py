@@ -10,11 +10,14 @@ import pytest
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Flavor
+from connectors.mysql.continuity import check_executed
 from connectors.mysql.in_doubt import NONE
 from connectors.mysql.position import BinlogPosition, FilePlace, Proof, SourceBlock, after, before
+from tailrace.errors import Gap
 from tailrace.events import Batch, Change, Origin, SchemaChange, Table, Transaction
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+OTHER = "00000000-71ca-11e1-9e33-c80aa9429562"
 PROOF = Proof("binlog.000003", 700, "server-1", 500, f"{UUID}:7")
 TABLE = Table(Origin("mysql", "p", None, ()), "shop", "t", (), (), lambda raw: raw)
 
@@ -204,6 +207,15 @@ def test_the_name_of_a_transaction_is_not_taken_for_all_up_to_it(text: str, whol
 )
 def test_sets_that_servers_have(text: str) -> None:
     assert BinlogPosition.parse(text, "mysql").executed == gtids(text)
+
+
+@pytest.mark.parametrize("text", [f"{UUID}:14", f"{UUID}:1-7:9", f"{OTHER}:1-7,{UUID}:tag:14", f"{OTHER}:1"])
+def test_a_remedy_names_a_position_that_is_taken(text: str) -> None:
+    """Of a log that is gone up to a set in which one transaction of a server stands alone."""
+    with pytest.raises(Gap) as raised:
+        check_executed(BinlogPosition(gtids("")), gtids(""), gtids(text), gtids(text), "here")
+    named = raised.value.remedy.partition("--at '")[2].partition("'")[0]
+    assert BinlogPosition.parse(named, "mysql").executed == gtids(text)
 
 
 @pytest.mark.parametrize("flavor", ["mysql", "mariadb"])

@@ -72,6 +72,7 @@ BOTH = ANSI_QUOTES | NO_BACKSLASH_ESCAPES
         (BOTH, "'a\\' \"b\\\" `c\\`", "'a\\\\' `b\\` `c\\`"),
         (BOTH, "/* ' */ \"a\" -- \"\n# '\n'b\\'", "/* ' */ `a` -- \"\n# '\n'b\\\\'"),
         (BOTH, '/*! "a" */', "/*! `a` */"),
+        (ANSI_QUOTES, '--\n"a" --', "--\n`a` --"),
         (BOTH, "'open \\ \"", "'open \\ \""),
     ],
 )
@@ -83,8 +84,8 @@ def test_a_long_statement_takes_a_moment() -> None:
     """In proportion to its length, closed or not."""
     begin = time.perf_counter()
     for part in ("'", '"', "`", "/* ", "''", "\\", "'\\", "# "):
-        plain(part * 200_000, BOTH)
-        plain(part * 200_000, NO_BACKSLASH_ESCAPES)
+        for mode in (ANSI_QUOTES, NO_BACKSLASH_ESCAPES, BOTH):
+            plain(f'"\\"{part * 200_000}', mode)
     assert time.perf_counter() - begin < 20
 
 

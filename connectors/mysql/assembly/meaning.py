@@ -16,11 +16,12 @@ from typing import Final
 import msgspec
 
 from connectors.mysql.binlog.messages import Query
+from connectors.mysql.binlog.quotes import COMMENT
 from tailrace.patterns import TableFilter
 
 _TOKEN: Final = re.compile(
-    r"""
-    (?P<blank> [\t-\r\ \xa0]+ | \#[^\n]* | --(?:\s[^\n]*|$) | /\*(?!M?!)(?:.*?\*/|.*) | /\*M?!\d* | \*/ )
+    rf"""
+    (?P<blank> [\t-\r\ \xa0]+ | {COMMENT} | /\*M?!\d* | \*/ )
   | (?P<name> `(?:[^`]+|``)*+` )
   | (?P<text> '(?:[^'\\]+|\\.|'')*+' | "(?:[^"\\]+|\\.|"")*+" )
   | (?P<word> [\w$\x80-\x9f\xa1-\uffff]+ )

@@ -6,7 +6,7 @@ from typing import Final
 
 from connectors.mysql.binlog.messages import Incident, Query
 from connectors.mysql.in_doubt import Prepared
-from connectors.mysql.position import BinlogPosition, Executed, FilePlace
+from connectors.mysql.position import BinlogPosition, Executed, FilePlace, as_given
 from tailrace.errors import Gap, Malformed, Retry, Stop, code
 
 NOT_FOUND_AGAIN: Final = code(
@@ -73,7 +73,7 @@ class PreparedBefore(Stop):
             f"XA COMMIT {xid}: it was prepared before the position at which the pipeline began, or while it "
             "captured other tables, and the server's log does not hold its rows any more",
             "Bring what it changed in captured tables to the targets by other means, then go on behind it: "
-            f"tailrace offsets set FILE --at '{behind}'",
+            f"tailrace offsets set FILE --at '{as_given(behind)}'",
             where=f"binary log {begin}",
         )
         self.xid = xid
@@ -137,7 +137,7 @@ def as_statement(query: Query, where: str, behind: Executed | None) -> Stop:
     if behind is not None:
         remedy = (
             "What its transaction changed in captured tables is not delivered: bring that to the targets by "
-            f"other means, then go on behind it: tailrace offsets set FILE --at '{behind}'"
+            f"other means, then go on behind it: tailrace offsets set FILE --at '{as_given(behind)}'"
         )
     return Stop(
         AS_STATEMENT,

@@ -11,7 +11,10 @@ ANSI_QUOTES: Final = 1 << 2
 NO_BACKSLASH_ESCAPES: Final = 1 << 20
 """Bits of sql_mode."""
 
-_COMMENT: Final = r"/\*(?!M?!)(?:.*?\*/|.*) | \#[^\n]* | --(?:\s[^\n]*|$)"
+COMMENT: Final = r"/\*(?!M?!)(?:.*?\*/|.*) | \#[^\n]* | --(?=[\x00-\ \x7f\xa0]|\Z)[^\n]*"
+"""What the server does not execute, as an expression with re.X and re.S. Behind two hyphens stands a blank, a
+control character or nothing; the line's end is one, and what follows on it is no comment."""
+
 _NAME: Final = "`(?:[^`]+|``)*+`"
 
 
@@ -40,4 +43,5 @@ def _quoted(ansi: bool, literal: bool) -> re.Pattern[str]:
     kept = "" if literal else r"\\"
     text = rf"'(?:[^'{kept}]+{escape}|'')*+'"
     other = r'"(?:[^"]+|"")*+"' if ansi else rf'"(?:[^"{kept}]+{escape}|"")*+"'
-    return re.compile(f"{_COMMENT} | {_NAME} | {text} | {other}", re.X | re.S)
+    # Escaped outside of texts a quote begins none, or the end of each of many would be sought anew.
+    return re.compile(f"{COMMENT} | {_NAME} | {text} | {other}{escape}", re.X | re.S)

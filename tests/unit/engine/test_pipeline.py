@@ -18,7 +18,8 @@ from tailrace.engine.backoff import Backoff
 from tailrace.engine.lock import ALREADY_RUNNING
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.queue import BatchQueue
-from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE, STARTED_BEFORE
+from tailrace.engine.start import ADDED_SINK, LOST_CHECKPOINTS, OTHER_DATABASE, STARTED_BEFORE, rehearse
+from tailrace.engine.started import StartedMark
 from tailrace.engine.status import State
 from tailrace.engine.writer import FOREIGN_CHECKPOINT
 from tailrace.errors import Diverged, Fenced, Gap, Malformed, Retry, Stop
@@ -640,3 +641,24 @@ async def test_units_grow_while_more_is_at_hand(tmp_path: Path) -> None:
         server.commit(*([1] * 2000))
         await until(delivered(server, target))
     assert 10 < sink_of(pipeline).largest_unit <= 103
+
+
+async def test_a_refusal_waits_for_no_end_of_a_process_that_moves_on(tmp_path: Path) -> None:
+    """Of the same name and for another server, as long as the one that runs has something to deliver."""
+    server, target = Server(), Target()
+    await make(tmp_path, server, {NAMES[0]: target}).run(until_current=True)
+    claimed = owner(target)
+
+    class Moving(MemorySink):
+        async def peek(self) -> Checkpoint | None:
+            await asyncio.sleep(0)
+            stored = target.checkpoint
+            assert stored is not None
+            target.checkpoint = replace(stored, sequence=stored.sequence + 1)
+            return stored
+
+    source = MemorySource(Server(system=server.system, slotless=True), Faults(random.Random(0)))
+    sinks = [Moving(NAMES[0], target, Faults(random.Random(0)))]
+    with pytest.raises(Gap):
+        await asyncio.wait_for(rehearse(source, sinks, StartedMark(tmp_path, "other")), 5)
+    assert owner(target) == claimed

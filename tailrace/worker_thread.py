@@ -18,11 +18,12 @@ class WorkerThread:
         self._name = name
         self._executor: ThreadPoolExecutor | None = None
 
-    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """The function's result or exception, after all earlier calls."""
+    def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """The function's result or exception, after all earlier calls. It is called whether or not that is
+        awaited, so that `end` may follow at once."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        return asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def end(self) -> None:
         """Let the thread end after the calls made so far; a later call begins another. Legal repeatedly."""

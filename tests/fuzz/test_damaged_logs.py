@@ -76,7 +76,7 @@ class TestFaults:
         assert "with care as" in self.fault()
 
     def test_another_exception(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(body: bytes, place: Any) -> Any:
+        def broken(event: bytes, end: int, place: Any) -> Any:
             raise KeyError
 
         monkeypatch.setitem(protocol._COMMON, 16, broken)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -73,15 +74,16 @@ async def start(
         if finding.error is not None and not finding.beginning:
             raise finding.error
     identity = await source.identify()
-    goes_on = False
+    peeked: list[Checkpoint | None] = []
     for sink in sinks:
         stored = await sink.peek()
-        goes_on = goes_on or (stored is not None and stored.position is not None)
+        peeked.append(stored)
         refuse_foreign(source, stored, sink, identity)
         if sink is sinks[0]:
             arbiter.admit(stored)
+    goes_on = any(stored is not None and stored.position is not None for stored in peeked)
     if not isinstance(source, Anchors):
-        await _refuse_unread(source, sinks)
+        await _refuse_unread(source, sinks, peeked)
     for finding in (weighed(finding, goes_on=goes_on) for finding in findings if finding.beginning):
         if finding.error is not None:
             raise finding.error
@@ -124,16 +126,17 @@ async def _resume(
     return started
 
 
-async def _refuse_unread(source: Source, sinks: Sequence[Sink]) -> None:
-    """Raise what `verify` would of the positions that the sinks hold now, while nobody is fenced yet. A
-    source that has no anchor may be of one identity with servers that have another history."""
+async def _refuse_unread(source: Source, sinks: Sequence[Sink], peeked: Sequence[Checkpoint | None]) -> None:
+    """Raise what `verify` would of the positions that the sinks hold, while nobody is fenced yet. A source
+    that has no anchor may be of one identity with servers that have another history."""
+    await _judged(sinks, peeked, partial(_verify, source))
 
-    async def judge(stored: Sequence[Checkpoint]) -> None:
-        for checkpoint in stored:
-            if checkpoint.position is not None:
-                await source.verify(checkpoint)
 
-    await _judged(sinks, judge)
+async def _verify(source: Source, stored: Sequence[Checkpoint]) -> None:
+    """Each that holds a position."""
+    for checkpoint in stored:
+        if checkpoint.position is not None:
+            await source.verify(checkpoint)
 
 
 async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> bool:
@@ -145,21 +148,22 @@ async def rehearse(source: Source, sinks: Sequence[Sink], mark: StartedMark) -> 
         for sink, checkpoint in zip(sinks, stored, strict=True):
             refuse_foreign(source, checkpoint, sink, identity)
         _refuse_states(source, sinks, stored, await source.anchored(), mark)
-        for checkpoint in stored:
-            if checkpoint.position is not None:
-                await source.verify(checkpoint)
+        await _verify(source, stored)
 
-    stored = await _judged(sinks, judge)
+    stored = await _judged(sinks, [await sink.peek() for sink in sinks], judge)
     return any(checkpoint.position is not None for checkpoint in stored)
 
 
 async def _judged(
-    sinks: Sequence[Sink], judge: Callable[[Sequence[Checkpoint]], Awaitable[None]]
+    sinks: Sequence[Sink],
+    peeked: Sequence[Checkpoint | None],
+    judge: Callable[[Sequence[Checkpoint]], Awaitable[None]],
 ) -> Sequence[Checkpoint]:
-    """What the sinks hold, when nothing stands against it; else raise what does, if they hold that still: a
-    process that runs may have moved on meanwhile. What stands against each of several in turn is not that."""
+    """What the sinks hold, `peeked` before, when nothing stands against it; else raise what does, if they
+    hold that still: a process that runs may have moved on meanwhile. What stands against each of several in
+    turn is not that."""
     nothing = Checkpoint(Owner.this_process())
-    stored = [await sink.peek() or nothing for sink in sinks]
+    stored = [checkpoint or nothing for checkpoint in peeked]
     for again in reversed(range(_JUDGEMENTS)):
         try:
             await judge(stored)

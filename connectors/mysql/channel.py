@@ -236,11 +236,11 @@ THE_SERVER: Final = "the server itself"
 
 def taken(server_id: int, holder: str, where: str) -> Retry:
     """The error of a server_id under which somebody else reads."""
-    ends = "" if holder == THE_SERVER else "Nothing, if that reader ends; else "
-    remedy = f"{ends}write another server_id: under source:, or none, which makes one of the pipeline's name."
-    return Retry(
-        TAKEN, f"server_id {server_id} is that of {holder}", remedy[:1].upper() + remedy[1:], where=where
-    )
+    another = "another server_id: under source:, or none, which makes one of the pipeline's name."
+    remedy = f"Nothing, if that reader ends; else write {another}"
+    if holder == THE_SERVER:
+        remedy = f"Write {another}"
+    return Retry(TAKEN, f"server_id {server_id} is that of {holder}", remedy, where=where)
 
 
 def ended(error: ServerError, address: Address) -> TailraceError:

@@ -37,9 +37,6 @@ async def look(address: Address, program: str) -> Finding:
         remedy = "The first of them is read. SET GLOBAL read_only = ON on those that are replicas."
         return Finding(_TITLE, found, warning=True, remedy=remedy)
     if away:
-        remedy = (
-            refused
-            or "Bring them up, or correct the URL: while they are away a failover ends at none of them."
-        )
-        return Finding(_TITLE, found, warning=True, remedy=remedy)
+        remedy = "Bring them up, or correct the URL: while they are away a failover ends at none of them."
+        return Finding(_TITLE, found, warning=True, remedy=refused or remedy)
     return Finding(_TITLE, found)

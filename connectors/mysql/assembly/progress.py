@@ -145,8 +145,7 @@ class Progress:
         come from one statement. `in_doubt`: XA transactions before it. `told`: its begin and end are."""
         gtid, file = opened.gtid, self.file
         name, committed = gtid.gtid, gtid.committed
-        block = SourceBlock()
-        block.update(_BLOCK)
+        block = SourceBlock(_BLOCK)
         block["server_id"], block["gtid"] = gtid.place.server_id, name
         block["file"], block["thread"] = file, opened.thread
         if query:

@@ -136,8 +136,8 @@ class Tables:
         """Whether the pipeline wants this table. Those of the server itself are never meant."""
         return schema not in SYSTEM and self.filter.captured(schema, table)
 
-    def kept(self, schema: str, name: str) -> tuple[str, str]:
-        """The names of a table as the server keeps them, of those that a statement has."""
+    def as_stored(self, schema: str, name: str) -> tuple[str, str]:
+        """The names of a table as the server stores them, of those that a statement has."""
         return (lowered(schema), lowered(name)) if self.folded else (schema, name)
 
     def version(self, map: TableMap) -> Version | None:
@@ -170,7 +170,7 @@ class Tables:
     def truncated(self, schema: str, name: str) -> Version | None:
         """The version of a table that was emptied, as far as the log has told it; None where the table is not
         captured. One of which no row has come yet has no columns."""
-        schema, name = self.kept(schema, name)
+        schema, name = self.as_stored(schema, name)
         if not self.captured(schema, name):
             return None
         known = self._versions.get((schema, name))

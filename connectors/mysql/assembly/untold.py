@@ -18,7 +18,7 @@ _log: Final = Logger(__name__)
 def tell(query: Query, statement: Statement, tables: Tables, where: str) -> None:
     """Warn if the pipeline captures a table that the statement is about."""
     about = [(statement.schema, statement.name), *([statement.exchanged] if statement.exchanged else [])]
-    named = [tables.kept(schema or query.schema, name) for schema, name in about]
+    named = [tables.as_stored(schema or query.schema, name) for schema, name in about]
     concerned = [f"{schema}.{name}" for schema, name in named if tables.captured(schema, name)]
     if concerned:
         _log.warning(

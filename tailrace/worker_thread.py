@@ -30,3 +30,12 @@ class WorkerThread:
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
+
+
+def call_alone(name: str, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """The function's result or exception, called in a thread of its own that ends behind it. Shielded by
+    whoever may be cancelled, it goes on to its end."""
+    thread = WorkerThread(name)
+    calling = thread.call(function, *arguments)
+    thread.end()
+    return calling

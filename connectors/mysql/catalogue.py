@@ -10,9 +10,8 @@ from typing import Any, Final
 from connectors.mysql.binlog.gtid import GtidSet
 from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.binlog.messages import Flavor
-from connectors.mysql.file_begin import begun
-from connectors.mysql.file_events import goes_on
 from connectors.mysql.in_doubt import Prepared
+from connectors.mysql.log_questions import begun, goes_on
 from connectors.mysql.lookup import Lookup
 from connectors.mysql.position import Executed, FilePlace
 from connectors.mysql.server import LoggedDatabases, Server
@@ -136,7 +135,7 @@ class Catalogue:
         return None if text is None else GtidPosition.parse(text)
 
     async def goes_on(self, position: GtidPosition) -> None:
-        """See `file_events.goes_on`."""
+        """See `log_questions.goes_on`."""
         await goes_on(await self._session.located(), position)
 
     @property
@@ -145,7 +144,7 @@ class Catalogue:
         return str(self._session.address)
 
     async def begun(self, file: str) -> int:
-        """See `file_begin.py`."""
+        """See `log_questions.begun`."""
         return await begun(await self._session.located(), file)
 
     async def in_doubt(self, xid: str, before: FilePlace) -> Sequence[Prepared]:

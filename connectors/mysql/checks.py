@@ -23,7 +23,7 @@ from tailrace.clients.mysql.connection import Session
 from tailrace.clients.mysql.faults import PERMISSION
 from tailrace.errors import NotReady, Stop, TailraceError, code
 from tailrace.patterns import TableFilter
-from tailrace.worker_thread import WorkerThread
+from tailrace.worker_thread import call_alone
 
 TOO_OLD: Final = code(
     "TR-MY-403",
@@ -205,15 +205,12 @@ class Checks:
 
     async def _replication(self) -> Finding:
         title = "replication"
-        thread = WorkerThread("mysql-check")
         # Under a number of its own: a reader that runs would be taken out of the server's list.
         reader = replace(self._reader, server_id=random.randrange(1 << 31, 1 << 32))
         try:
-            await thread.call(channel.register, await self._session.located(), reader)
+            await call_alone("mysql-check", channel.register, await self._session.located(), reader)
         except TailraceError as error:
             return fault(title, error)
-        finally:
-            thread.end()
         line = "over TLS" if await self._session.encrypted() else "without TLS"
         return Finding(title, f"the account may read the log, {line}")
 

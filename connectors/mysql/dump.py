@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from connectors.mysql.binlog.gtid import GtidSet
@@ -23,7 +24,7 @@ _NOBODY: Final = 0  # a server id that no replica has: no other reader is thrown
 _MARIADB: Final = "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 1"
 
 
-def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: bool = False) -> Dump:
+def dump(position: BinlogPosition, server_id: int, *, queries: bool = False) -> Dump:
     """Everything behind the last commit before the position, and what holds rows in doubt. `queries`: MariaDB
     is to send the statements beside rows too, which MySQL always does."""
     executed = position.asked
@@ -31,24 +32,27 @@ def dump(position: BinlogPosition, flavor: Flavor, server_id: int, *, queries: b
         data = executed.encode()
         payload = struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, _FILE_BEGIN, len(data)) + data
         return Dump((), _BINLOG_DUMP_GTID, payload)
-    statements = [_MARIADB] if flavor == "mariadb" else []
-    file, offset = "", _FILE_BEGIN
     if isinstance(executed, GtidPosition):
-        statements.append(f"SET @slave_connect_state = '{executed}'")
-    else:
-        file, offset = executed.file, executed.offset
-    flags = _ANNOTATED if queries and flavor == "mariadb" else 0
-    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
+        return _behind(executed, _ANNOTATED if queries else 0, server_id)
+    return _binlog_dump((), 0, server_id, executed.file, executed.offset)
 
 
 def whole(file: str, flavor: Flavor | None = None) -> Dump:
     """A file from its begin, for a reader that is no replica. MariaDB tells GTIDs where its flavor is
     given."""
-    payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY) + file.encode()
-    return Dump([_MARIADB] if flavor == "mariadb" else (), _BINLOG_DUMP, payload)
+    return _binlog_dump([_MARIADB] if flavor == "mariadb" else (), _TO_THE_END, _NOBODY, file)
 
 
 def behind(executed: GtidPosition) -> Dump:
     """MariaDB: everything behind a position up to the log's end, for a reader that is no replica."""
-    payload = struct.pack("<IHI", _FILE_BEGIN, _TO_THE_END, _NOBODY)
-    return Dump([_MARIADB, f"SET @slave_connect_state = '{executed}'"], _BINLOG_DUMP, payload)
+    return _behind(executed, _TO_THE_END, _NOBODY)
+
+
+def _behind(executed: GtidPosition, flags: int, server_id: int) -> Dump:
+    return _binlog_dump([_MARIADB, f"SET @slave_connect_state = '{executed}'"], flags, server_id)
+
+
+def _binlog_dump(
+    statements: Sequence[str], flags: int, server_id: int, file: str = "", offset: int = _FILE_BEGIN
+) -> Dump:
+    return Dump(statements, _BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())

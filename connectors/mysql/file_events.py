@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
-from contextlib import closing
 from typing import Final
 
-from connectors.mysql.binlog.event import EventType
 from connectors.mysql.binlog.framing import Framing, LogEnd
-from connectors.mysql.binlog.mariadb_gtid import GtidPosition
 from connectors.mysql.channel import CHECKSUM, Dump, ended
-from connectors.mysql.dump import behind
 from tailrace.clients.mysql.address import Address
 from tailrace.clients.mysql.connection import Connection, abandon, command, connect, execute, stream
 from tailrace.clients.mysql.faults import LOST, talking
 from tailrace.errors import Retry
-from tailrace.worker_thread import WorkerThread
 
-_TYPE: Final = 4  # where an event says its type, behind its time
 _PROGRAM: Final = "tailrace"
 _RECEIVE: Final = 64 * 1024  # bytes at a time
 
@@ -38,21 +31,6 @@ def events(address: Address, dump: Dump) -> Generator[bytes, None, None]:
         abandon(connection)
     if not isinstance(framing.end, LogEnd):
         raise ended(framing.end, address)
-
-
-async def goes_on(address: Address, executed: GtidPosition) -> None:
-    """MariaDB: errors as of a `Channel` unless its log goes on from a position, which it looks for there."""
-    thread = WorkerThread("mysql-file")
-    asking = asyncio.ensure_future(thread.call(_goes_on, address, executed))
-    thread.end()
-    await asyncio.shield(asking)
-
-
-def _goes_on(address: Address, executed: GtidPosition) -> None:
-    with closing(events(address, behind(executed))) as sent:
-        for event in sent:
-            if event[_TYPE] == EventType.MARIADB_GTID:
-                return
 
 
 def lost(found: str, address: Address) -> Retry:

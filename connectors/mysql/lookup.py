@@ -11,7 +11,7 @@ from typing import Final
 
 from connectors.mysql.assembly import meaning
 from connectors.mysql.assembly.meaning import Meaning
-from connectors.mysql.binlog.event import EventType
+from connectors.mysql.binlog.event import TYPE, EventType
 from connectors.mysql.binlog.mariadb_gtid import split_mariadb
 from connectors.mysql.binlog.messages import Flavor, Gtid, KnownGtids, Query, Rotate, XaPrepare
 from connectors.mysql.binlog.protocol import Decoder
@@ -23,7 +23,6 @@ from tailrace.clients.mysql.address import Address
 from tailrace.logs import Logger
 from tailrace.worker_thread import WorkerThread
 
-_TYPE: Final = 4  # where an event says its type, behind its time
 _TOLD_BY: Final = frozenset(
     (
         EventType.FORMAT_DESCRIPTION, EventType.ROTATE, EventType.GTID, EventType.ANONYMOUS_GTID,
@@ -56,7 +55,7 @@ class Lookup:
         thread = WorkerThread("mysql-lookup")
         try:
             for count, file in enumerate(before, 1):
-                reading = asyncio.ensure_future(thread.call(self._read, file))
+                reading = thread.call(self._read, file)
                 while not (await asyncio.wait((reading,), timeout=_TELL_SECONDS))[0]:
                     _log.info(
                         "the XA transaction is looked for still",
@@ -82,8 +81,8 @@ class Lookup:
             for event in sent:
                 if self._given_up:
                     break
-                of_statement = event[_TYPE] == EventType.QUERY and b"XA " in event
-                if event[_TYPE] not in _TOLD_BY and not of_statement:
+                of_statement = event[TYPE] == EventType.QUERY and b"XA " in event
+                if event[TYPE] not in _TOLD_BY and not of_statement:
                     continue
                 for message in decoder.feed(event):
                     if isinstance(message, Rotate) and message.file != file:

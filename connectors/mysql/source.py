@@ -39,7 +39,7 @@ from tailrace.logs import Logger
 from tailrace.patterns import Pattern, TableFilter
 from tailrace.topics import TopicTemplate
 from tailrace.types import Kind, LogicalType
-from tailrace.worker_thread import WorkerThread
+from tailrace.worker_thread import call_alone
 
 _OWN_IDS: Final = 1 << 31  # server ids that are made from names are not below
 _OBSERVE_SECONDS: Final = 10.0
@@ -145,7 +145,7 @@ class BinlogSource:
         self._extent.listed(await self._catalogue.files())
         self._acknowledged = self._acknowledged or resume
         queries = self._settings.include_query
-        asked = dump(position, server.flavor, self._reader.server_id, queries=queries)
+        asked = dump(position, self._reader.server_id, queries=queries)
         connection = await self._begin(asked, server)
         decode = Decoder(server.flavor).feed
         self._tables.folded = server.folded
@@ -283,11 +283,9 @@ class BinlogSource:
 
     async def _begin(self, dump: Dump, server: Server) -> Connection:
         """Cancelled, the connection is closed as soon as it is there."""
-        address, thread = await self._session.located(), WorkerThread("mysql-log")
-        beginning = asyncio.ensure_future(
-            thread.call(channel.begin, address, self._reader, dump, (server.named_by, server.name))
-        )
-        thread.end()
+        address = await self._session.located()
+        expected = server.named_by, server.name
+        beginning = call_alone("mysql-log", channel.begin, address, self._reader, dump, expected)
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:

@@ -12,7 +12,7 @@ from pymysql.cursors import Cursor
 
 from connectors.mysql import source
 from connectors.mysql.channel import AHEAD, PURGED
-from connectors.mysql.file_begin import begun
+from connectors.mysql.log_questions import begun
 from tailrace.clients.mysql.address import Address
 from tailrace.errors import Diverged, Gap, Retry, Stop
 from tests.integration.mysql_following import Follower, Told, told

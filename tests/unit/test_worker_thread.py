@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 from tailrace.worker_thread import WorkerThread
@@ -11,7 +10,7 @@ from tailrace.worker_thread import WorkerThread
 async def test_it_ends_behind_a_call_that_nobody_has_awaited_yet() -> None:
     goes_on = threading.Event()
     thread = WorkerThread("ended")
-    calling = asyncio.ensure_future(thread.call(lambda: (goes_on.wait(5), threading.current_thread())))
+    calling = thread.call(lambda: (goes_on.wait(5), threading.current_thread()))
     thread.end()
     goes_on.set()
     _, worker = await calling

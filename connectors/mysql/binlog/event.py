@@ -11,6 +11,9 @@ from struct import Struct
 from typing import Final
 
 HEADER: Final = 19
+TYPE: Final = 4
+"""Where a header says the type, behind the time."""
+
 CHECKSUM: Final = 4
 
 IN_USE: Final = 0x01
@@ -98,6 +101,13 @@ def type_name(number: int) -> str:
 _UINT16: Final = Struct("<H").unpack_from
 _UINT32: Final = Struct("<I").unpack_from
 _UINT64: Final = Struct("<Q").unpack_from
+
+
+def check_end(end: int, needed: int) -> None:
+    """ValueError where an event's body ends before what is read of it in place: the bytes behind its end are
+    there and none of its own, a checksum."""
+    if end < needed:
+        raise ValueError(f"it is cut off: {end} of {needed} bytes are there")
 
 
 class Reader:

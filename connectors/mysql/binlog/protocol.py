@@ -21,6 +21,7 @@ from connectors.mysql.binlog.event import (
     HEADER,
     IGNORABLE,
     IN_USE,
+    TYPE,
     EventType,
     type_name,
 )
@@ -345,7 +346,7 @@ class Decoder:
 
 
 def _named(event: bytes) -> str:
-    return type_name(event[4]) if len(event) >= HEADER else "what is no event"
+    return type_name(event[TYPE]) if len(event) >= HEADER else "what is no event"
 
 
 def _beyond(end: int, reached: int) -> int:

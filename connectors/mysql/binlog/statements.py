@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from connectors.mysql.binlog import compressed
-from connectors.mysql.binlog.event import HEADER, Reader, text
+from connectors.mysql.binlog.event import HEADER, Reader, check_end, text
 from connectors.mysql.binlog.messages import Place, Query, RowsQuery
 from connectors.mysql.binlog.quotes import plain
 from connectors.mysql.charsets import charset
@@ -83,8 +83,7 @@ def _decoded(sql: bytes, client: int) -> str:
 
 def load_query(event: bytes, end: int, place: Place) -> Query:
     """LOAD DATA in statement format."""
-    if end < _LOAD:
-        raise ValueError(f"it is cut off: {end} of {_LOAD} bytes are there")
+    check_end(end, _LOAD)
     return query(event[:_QUERY] + event[_LOAD:end], end - _LOAD + _QUERY, place)
 
 

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final
 
 from connectors.mysql.binlog import gtid as gtids
-from connectors.mysql.binlog.event import HEADER, Reader
+from connectors.mysql.binlog.event import HEADER, Reader, check_end
 from connectors.mysql.binlog.messages import Gtid, KnownGtids, Place, XaPrepare, Xid
 
 _unpack_gtid: Final = Struct(f"<{HEADER}xx16sQ").unpack_from
@@ -38,7 +38,7 @@ def gtid(event: bytes, end: int, place: Place) -> Gtid:
     """MySQL: a transaction of GTID, or of none: a server without GTIDs numbers it 0."""
     committed = None
     if end < _TIMED:  # of servers before 8.0
-        _whole(end, _UNTIMED)
+        check_end(end, _UNTIMED)
         uuid, number = _unpack_gtid(event)
     else:
         uuid, number, has_clock, low, middle, high = _unpack_timed(event)
@@ -105,15 +105,9 @@ class _Fields(Reader):
         return ~(value >> 1) if value & 1 else value >> 1
 
 
-def _whole(end: int, needed: int) -> None:
-    """Bytes behind a body's end are there and are none of it: a checksum."""
-    if end < needed:
-        raise ValueError(f"it is cut off: {end} of {needed} bytes are there")
-
-
 def mariadb_gtid(event: bytes, end: int, place: Place) -> Gtid:
     """MariaDB: its server is the header's."""
-    _whole(end, _ALONE)
+    check_end(end, _ALONE)
     number, domain, flags = _unpack_mariadb(event)
     xid = None
     if flags & (_PREPARED_XA | _COMPLETED_XA):
